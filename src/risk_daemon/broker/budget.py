@@ -1,0 +1,95 @@
+"""The request budget of one login: closes never wait behind polls.
+
+200 requests in 60 s, of which 120 are enforcement's, 40 verification's, 40
+the rest's. A share nobody of its class waits for flows to enforcement, never
+to the others. A request stays in the window until 60 s after its *answer*:
+when the broker counted it is not known, so the latest moment is assumed.
+
+Source: ProjectX gateway limits (docs/brokers/projectx.md).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+SECOND: Final = 1_000_000_000
+WINDOW: Final = 60 * SECOND
+LIMIT: Final = 200
+
+ENFORCEMENT: Final = "enforcement"
+VERIFICATION: Final = "verification"
+REST: Final = "rest"
+SHARES: Final = {ENFORCEMENT: 120, VERIFICATION: 40, REST: 40}
+
+#: After a 429 the broker's own count decides; asking sooner keeps the window full.
+BACK_OFF: Final = SECOND // 2
+
+
+class Budget(msgspec.Struct, kw_only=True):
+    """Requests under way, answered ones still in the window, and who waits."""
+
+    flying: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(SHARES, 0))
+    answered: list[tuple[int, str]] = msgspec.field(default_factory=list)
+    waiting: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(SHARES, 0))
+    blocked_until: int = 0
+
+
+def _forget(budget: Budget, now: int) -> None:
+    budget.answered = [row for row in budget.answered if now - row[0] < WINDOW]
+
+
+def used(budget: Budget, share: str) -> int:
+    """Return how many requests of a class are in the window."""
+    return budget.flying[share] + sum(1 for _, name in budget.answered if name == share)
+
+
+def _kept_for_others(budget: Budget) -> int:
+    """Return what enforcement must leave: the open part of shares that somebody waits for."""
+    return sum(
+        min(budget.waiting[name], max(SHARES[name] - used(budget, name), 0))
+        for name in (VERIFICATION, REST)
+    )
+
+
+def take(budget: Budget, share: str, now: int) -> bool:
+    """Count a request as leaving now, if its class may; False means wait."""
+    _forget(budget, now)
+    if now < budget.blocked_until:
+        return False
+    total = sum(used(budget, name) for name in SHARES)
+    within = used(budget, share) < SHARES[share]
+    if share == ENFORCEMENT:
+        within = within or total + _kept_for_others(budget) < LIMIT
+    if total >= LIMIT or not within:
+        return False
+    budget.flying[share] += 1
+    return True
+
+
+def answer(budget: Budget, share: str, now: int, *, throttled: bool = False) -> None:
+    """Note that a request of a class has its answer, or will never have one."""
+    budget.flying[share] -= 1
+    budget.answered.append((now, share))
+    if throttled:
+        budget.blocked_until = max(budget.blocked_until, now + BACK_OFF)
+
+
+def give_back(budget: Budget, share: str) -> None:
+    """Uncount a request that did not leave after all."""
+    budget.flying[share] -= 1
+
+
+def wait(budget: Budget, share: str, change: int) -> None:
+    """Note that somebody of a class begins (+1) or ends (-1) waiting."""
+    budget.waiting[share] += change
+
+
+def free_at(budget: Budget, now: int) -> int:
+    """Return the earliest instant at which asking again makes sense."""
+    _forget(budget, now)
+    if now < budget.blocked_until:
+        return budget.blocked_until
+    oldest = min((at for at, _ in budget.answered), default=now)
+    return max(oldest + WINDOW, now + SECOND // 100)

@@ -1,0 +1,1 @@
+"""ProjectX: bytes and dicts to facts (`wire`), sessions (`connection`), the port (`adapter`)."""

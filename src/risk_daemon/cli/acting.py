@@ -1,0 +1,99 @@
+"""`emergency` and `lockout`: what a person does to accounts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from risk_daemon.cli.options import NO_REASON, DryRunOption, HomeOption, JsonOption, ReasonOption
+from risk_daemon.cli.show import finish
+from risk_daemon.operations.daemon import operator
+from risk_daemon.operations.home import choose
+from risk_daemon.operations.orders import Who
+
+emergency = typer.Typer(no_args_is_help=True, help="When something is wrong: flatten, shut down.")
+lockout = typer.Typer(no_args_is_help=True, help="Locks placed by a person.")
+
+
+class Mode(StrEnum):
+    """What a lock does."""
+
+    FLATTEN_LOCK = "flatten-lock"
+    REDUCE_ONLY = "reduce-only"
+    CANCEL_ONLY = "cancel-only"
+
+
+@emergency.command("flatten-all")
+def flatten_all(
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Close every position of every account, cancel their orders, lock them fully.
+
+    Through the daemon where it lives, by a session of its own where it doesn't: works
+    with everything dead. Asks nothing.
+
+    \b
+    Examples:
+      risk-daemon-admin emergency flatten-all --reason "System emergency"
+    """
+    from risk_daemon.operations import emergency as operations
+
+    who = Who(operator(), reason)
+    finish(as_json, lambda: operations.flatten_all(choose(home), who, dry_run=dry_run))
+
+
+@emergency.command("shutdown")
+def shutdown(
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Switch protection off on purpose; every command shows it until `start`.
+
+    Positions stay as they are: to protect the trader, run `emergency flatten-all` first.
+
+    \b
+    Examples:
+      risk-daemon-admin emergency shutdown --reason "Manual intervention required"
+    """
+    from risk_daemon.operations import emergency as operations
+
+    who = Who(operator(), reason)
+    finish(as_json, lambda: operations.switch_off(choose(home), who, alarm=True, dry_run=dry_run))
+
+
+@lockout.command("set")
+def lockout_set(
+    account: Annotated[str, typer.Option("--account", help="Number or name of the account.")],
+    mode: Annotated[Mode, typer.Option("--mode", help="How far it is restricted.")],
+    until: Annotated[
+        str | None, typer.Option(help="HH:MM in Chicago, or an ISO time with offset.")
+    ] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="A duration: 30m, 2h, 1d.")] = None,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Lock one account; without --until or --for until an admin ends it.
+
+    \b
+    Examples:
+      risk-daemon-admin lockout set --account 1001 --mode reduce-only --for 30m --reason "news"
+      risk-daemon-admin lockout set --account test_trader_1 --mode flatten-lock
+    """
+    from risk_daemon.operations import lockouts
+
+    who = Who(operator(), reason)
+    finish(
+        as_json,
+        lambda: lockouts.place(
+            choose(home), account, mode.value, who, (until, for_), dry_run=dry_run
+        ),
+    )

@@ -1,0 +1,88 @@
+"""The smoke lines and the checks of state: `test-…`, `reconcile-state`, `verify-state`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from risk_daemon.cli.options import HomeOption, JsonOption
+from risk_daemon.cli.show import finish
+from risk_daemon.errors import UsageError
+from risk_daemon.operations.home import choose
+from risk_daemon.operations.outcome import Outcome
+
+
+def connection(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """REST, login and both hubs by an active probe, per login. Exit 1 if any login is blind.
+
+    \b
+    Examples:
+      risk-daemon-admin test-connection
+    """
+    from risk_daemon.operations import smoke
+
+    finish(as_json, lambda: smoke.connection(choose(home)))
+
+
+def rule(
+    name: Annotated[str | None, typer.Argument(metavar="[RULE]", help="Name of a rule.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every rule.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A generated breach and a near miss against the rule, in the release that holds each account.
+
+    On a copy of the account's state, with its real limits; nothing reaches the broker.
+
+    \b
+    Examples:
+      risk-daemon-admin test-rule max-contracts
+      risk-daemon-admin test-rule --all
+    """
+    from risk_daemon.operations import smoke
+
+    def act() -> Outcome:
+        if (name is None) != every:
+            raise UsageError("name one RULE, or give --all.")
+        return smoke.rule(choose(home), name)
+
+    finish(as_json, act)
+
+
+def persistence(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Write a promise, read it over a second connection and in a process of its own.
+
+    Also follows the chain of records and looks at the free space.
+
+    \b
+    Examples:
+      risk-daemon-admin test-persistence
+    """
+    from risk_daemon.operations import smoke
+
+    finish(as_json, lambda: smoke.persistence(choose(home)))
+
+
+def reconcile(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Read every account from the broker, compare, repair our view (never the broker's).
+
+    \b
+    Examples:
+      risk-daemon-admin reconcile-state
+    """
+    from risk_daemon.operations import truth
+
+    finish(as_json, lambda: truth.reconcile(choose(home)))
+
+
+def verify(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Rebuild every account's state from the journal and compare it with its holder's.
+
+    \b
+    Examples:
+      risk-daemon-admin verify-state
+    """
+    from risk_daemon.operations import truth
+
+    finish(as_json, lambda: truth.verify(choose(home)))

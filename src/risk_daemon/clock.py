@@ -1,0 +1,125 @@
+"""Time. The only file that may ask for it; everyone else is handed a clock.
+
+`now_ns` is UTC, anchored to the monotonic clock when the clock is made and
+*slewed* towards the wall clock afterwards, so that a stepped wall clock never
+moves it at once, and it never runs backwards. `steady_ns` is for durations
+within one boot. A wall clock further away than `TRUSTED_NS` is not followed
+at all: `divergence_ns` shows it, and only `confirm`, with a witness from
+outside, makes the clock jump there.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, Protocol
+
+SECOND_NS: Final = 1_000_000_000
+#: Wall and anchored clock may differ by this much before someone is told.
+TRUSTED_NS: Final = 2 * SECOND_NS
+#: Greatest correction per elapsed time: 500 millionths, as NTP daemons slew.
+_SLEW_DIVISOR: Final = 2_000
+
+
+class Timekeeper(Protocol):
+    """What a room may ask of a clock."""
+
+    def now_ns(self) -> int:
+        """UTC, nanoseconds since 1970; never decreases."""
+
+    def steady_ns(self) -> int:
+        """Nanoseconds of the monotonic clock: for durations only."""
+
+    def divergence_ns(self) -> int:
+        """How far the wall clock is ahead of this one (negative: behind)."""
+
+    def confirm(self, utc_ns: int) -> bool:
+        """A witness says it is `utc_ns`: trust the wall clock again if it agrees."""
+
+
+class Clock:
+    """The machine's clock. `offset_ns` shifts a demo home's time, witnesses included."""
+
+    def __init__(self, offset_ns: int = 0) -> None:
+        self.offset_ns = offset_ns
+        self._mono = time.monotonic_ns()
+        self._anchor = time.time_ns()
+        self._latest = 0
+
+    def now_ns(self) -> int:
+        """UTC, nanoseconds since 1970, offset included; never decreases."""
+        mono = time.monotonic_ns()
+        elapsed = mono - self._mono
+        anchored = self._anchor + elapsed
+        if elapsed >= SECOND_NS:
+            anchored += _slew(time.time_ns() - anchored, elapsed)
+            self._mono, self._anchor = mono, anchored
+        now = anchored + self.offset_ns
+        if now < self._latest:
+            return self._latest
+        self._latest = now
+        return now
+
+    def steady_ns(self) -> int:
+        """Nanoseconds of the monotonic clock: for durations only."""
+        return time.monotonic_ns()
+
+    def divergence_ns(self) -> int:
+        """How far the wall clock is ahead of this one (negative: behind)."""
+        return time.time_ns() - (self._anchor + time.monotonic_ns() - self._mono)
+
+    def confirm(self, utc_ns: int) -> bool:
+        """Jump to the wall clock if a witness (a broker's answer) agrees with it within 2 s.
+
+        Backwards the clock stands still until time has caught up with it.
+        """
+        wall = time.time_ns()
+        if abs(wall + self.offset_ns - utc_ns) > TRUSTED_NS:
+            return False
+        self._mono, self._anchor = time.monotonic_ns(), wall
+        return True
+
+
+def _slew(divergence: int, elapsed: int) -> int:
+    """How much to correct now: nothing of a divergence that is not trusted."""
+    if abs(divergence) > TRUSTED_NS:
+        return 0
+    most = elapsed // _SLEW_DIVISOR
+    return max(-most, min(most, divergence))
+
+
+class FakeClock:
+    """A clock that stands still until it is moved; for tests and simulations."""
+
+    def __init__(self, now_ns: int = 0) -> None:
+        self._now = now_ns
+        self._steady = 0
+        self._divergence = 0
+
+    def now_ns(self) -> int:
+        """The time it was set to."""
+        return self._now
+
+    def steady_ns(self) -> int:
+        """Nanoseconds it has been advanced by."""
+        return self._steady
+
+    def divergence_ns(self) -> int:
+        """What `diverge` set."""
+        return self._divergence
+
+    def confirm(self, utc_ns: int) -> bool:
+        """Move to where the wall clock would be, if the witness agrees within 2 s."""
+        wall = self._now + self._divergence
+        if abs(wall - utc_ns) > TRUSTED_NS:
+            return False
+        self._now, self._divergence = max(self._now, wall), 0
+        return True
+
+    def advance(self, ns: int) -> None:
+        """Let time pass."""
+        self._now += ns
+        self._steady += ns
+
+    def diverge(self, ns: int) -> None:
+        """Step the wall clock by `ns` against this one."""
+        self._divergence += ns

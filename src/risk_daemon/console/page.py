@@ -1,0 +1,235 @@
+"""The status page: what `/health` and the accounts' views say, as one plain HTML text. Pure.
+
+No script, nothing fetched from anywhere: it must work in any browser, from a
+phone, and while everything else is broken. State is always a word; colour only
+repeats it. Times are shown as the exchange's and as local, both labelled.
+"""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from html import escape
+from typing import Any, Final
+
+from risk_daemon.console import view as views
+from risk_daemon.console.seen import Seen
+from risk_daemon.operations.words import both_times, in_words, iso, kind_of
+from risk_daemon.wire.view import AccountView, DistanceView, LockView, PositionView
+
+REFRESH_S: Final = 2
+EVENTS_SHOWN: Final = 15
+
+STYLE: Final = """
+:root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#d8dee4;--card:#f6f8fa;
+--good:#116329;--warn:#8a4b00;--bad:#a40e26}
+@media(prefers-color-scheme:dark){:root{--bg:#0d1117;--fg:#e6edf3;--dim:#9aa4af;--line:#30363d;
+--card:#161b22;--good:#5fd07a;--warn:#e8b04a;--bad:#ff8b82}}
+*{box-sizing:border-box}body{margin:0 auto;max-width:76rem;padding:1rem;background:var(--bg);
+color:var(--fg);font:15px/1.45 system-ui,sans-serif}
+h1{font-size:1.25rem;margin:0}h2{font-size:1rem;margin:1.6rem 0 .5rem}
+header{display:flex;flex-wrap:wrap;gap:.3rem 1rem;align-items:baseline}
+.verdict{font-weight:700;padding:.6rem .8rem;border-left:.4rem solid;background:var(--card);
+margin:.8rem 0 0}
+.good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}.dim{color:var(--dim)}
+table{border-collapse:collapse;width:100%}
+th{text-align:left;font-weight:600;color:var(--dim);font-size:.85rem}
+th,td{padding:.4rem .7rem .4rem 0;border-bottom:1px solid var(--line);vertical-align:top}
+.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.state{font-weight:600}small{color:var(--dim);display:block;font-weight:400}
+th.num{text-align:right}
+@media(max-width:44rem){thead{position:absolute;left:-999rem}
+tr{display:block;border:1px solid var(--line);border-radius:.4rem;margin:0 0 .7rem;
+padding:.3rem .6rem;background:var(--card)}
+td{display:grid;grid-template-columns:7.5rem 1fr;border:0;padding:.15rem 0}
+td::before{content:attr(data-label);color:var(--dim);font-size:.85rem;font-weight:400}
+td.num{text-align:left}}
+"""
+
+
+def page(seen: Seen, now: int, utc_ns: int, local: tzinfo | None) -> str:
+    """Write the whole page. `local` None is the machine's own zone."""
+    _, health = views.health(seen, now)
+    when = both_times(iso(utc_ns), local)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="refresh" content="{REFRESH_S}">'
+        f"<title>Risk daemon: {escape(health['state'])}</title><style>{STYLE}</style></head><body>"
+        f'<header><h1>Risk daemon</h1><span class="dim">{escape(seen.release)}</span>'
+        f'<span class="dim">{when}</span></header>'
+        f"{_verdict(health)}"
+        f"<h2>Accounts</h2>{_accounts(seen, health, local)}"
+        f"<h2>Processes</h2>{_processes(seen, local)}"
+        f"<h2>Latest events</h2>{_events(seen, local)}"
+        "</body></html>"
+    )
+
+
+def _verdict(health: dict[str, Any]) -> str:
+    tone = {"healthy": "good", "degraded": "warn"}.get(health["state"], "bad")
+    total = len(health["accounts"])
+    if health["state"] == "healthy":
+        text = f"Healthy: {_count(total, 'account')} guarded and connected."
+    else:
+        text = f"{health['state'].capitalize()}: {health['why']}."
+    return f'<p class="verdict {tone}">{escape(text)}</p>'
+
+
+def _count(number: int, noun: str) -> str:
+    if number == 1:
+        return f"the one {noun} is" if noun == "account" else f"1 {noun}"
+    return f"all {number} {noun}s are" if noun == "account" else f"{number} {noun}s"
+
+
+def _table(heads: list[str], rows: list[list[tuple[str, str]]], empty: str) -> str:
+    """A table that becomes cards on a phone: each cell carries its own heading."""
+    if not rows:
+        return f'<p class="dim">{escape(empty)}</p>'
+    head = "".join(
+        f'<th class="{"num" if css == "num" else ""}">{escape(name)}</th>'
+        for name, (_, css) in zip(heads, rows[0], strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td data-label="{escape(name)}" class="{css}"><span>{cell}</span></td>'
+            for name, (cell, css) in zip(heads, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+# --- accounts ----------------------------------------------------------------
+
+
+def _accounts(seen: Seen, health: dict[str, Any], local: tzinfo | None) -> str:
+    rows = [_account(row, seen.views.get(row["account"]), local) for row in health["accounts"]]
+    heads = ["Account", "Guard", "Positions", "Day P&L", "May trade", "Limits"]
+    return _table(heads, rows, "The supervisor has not named any account yet.")
+
+
+def _account(
+    row: dict[str, Any], view: AccountView | None, local: tzinfo | None
+) -> list[tuple[str, str]]:
+    name = escape(row["name"] or str(row["account"]))
+    known_as = " · ".join(part for part in (str(row["account"]), escape(row["login"])) if part)
+    title = f"{name}<small>{known_as}</small>"
+    guard = (
+        f"guarded<small>{escape(str(row['holder']))}, epoch {row['epoch']}</small>"
+        if not row["why"]
+        else f"not guarded<small>{escape(row['why'])}</small>"
+    )
+    tone = "state good" if not row["why"] else "state bad"
+    if view is None:
+        unknown = ("unknown", "dim")
+        return [(title, ""), (guard, tone), unknown, unknown, unknown, unknown]
+    return [
+        (title, ""),
+        (guard, tone),
+        (_positions(view.positions), ""),
+        (_money(view), "num"),
+        _may_trade(view, local),
+        (_limits(view.distances), ""),
+    ]
+
+
+def _positions(positions: tuple[PositionView, ...]) -> str:
+    if not positions:
+        return '<span class="dim">flat</span>'
+    return "".join(
+        f"<div>{'long' if p.quantity > 0 else 'short'} {abs(p.quantity)} {escape(p.root)}"
+        f" at {escape(p.average)}{'' if p.agreed else ' <small>being verified</small>'}</div>"
+        for p in positions
+    )
+
+
+def _money(view: AccountView) -> str:
+    if not view.pnl_known:
+        return f"unknown<small>last known {escape(view.day_pnl)}</small>"
+    return (
+        f"{escape(view.day_pnl)}"
+        f"<small>{escape(view.realized)} realized, {escape(view.unrealized)} open</small>"
+    )
+
+
+MODES: Final = {
+    "open": ("yes", "state good"),
+    "no-new-entry": ("no new entries", "state warn"),
+    "reduce-only": ("only to reduce", "state warn"),
+    "full": ("locked", "state bad"),
+}
+
+
+def _may_trade(view: AccountView, local: tzinfo | None) -> tuple[str, str]:
+    """What the account may do, and for each lock why and until when."""
+    text, tone = MODES.get(view.mode, (view.mode, "state warn"))
+    if view.can_trade is False:
+        text, tone = "no: the platform says so", "state bad"
+    return escape(text) + "".join(_lock(lock, local) for lock in view.locks), tone
+
+
+def _lock(lock: LockView, local: tzinfo | None) -> str:
+    until = (
+        "until an admin ends it"
+        if lock.until is None
+        else (f"until {both_times(lock.until, local)}")
+    )
+    return f"<small>{escape(lock.reason or lock.rule)}<br>{escape(until)}</small>"
+
+
+def _limits(distances: tuple[DistanceView, ...]) -> str:
+    if not distances:
+        return '<span class="dim">no rule has spoken</span>'
+    return "".join(
+        f"<div>{escape(d.rule)}: {escape(d.observed)} of {escape(d.limit)}"
+        f"{'' if d.mode == 'enforce' else f' <small>{escape(d.mode)} only</small>'}</div>"
+        for d in distances
+    )
+
+
+# --- processes and events ------------------------------------------------------
+
+
+def _processes(seen: Seen, local: tzinfo | None) -> str:
+    rows = [
+        [
+            (escape(str(row.get("name", ""))), ""),
+            (escape(str(row.get("role", ""))), ""),
+            (escape(str(row.get("state", ""))), _process_tone(row)),
+            (escape(str(row.get("release", ""))), ""),
+            (_since(row.get("since"), local), "dim"),
+            (_megabytes(row.get("memory")), "num"),
+        ]
+        for row in seen.status.get("processes", [])
+    ]
+    heads = ["Process", "Role", "State", "Release", "Since", "Memory"]
+    return _table(heads, rows, "The supervisor has not answered yet.")
+
+
+def _process_tone(row: dict[str, Any]) -> str:
+    return "state good" if row.get("state") in ("running", "active", "standby") else "state warn"
+
+
+def _since(since: object, local: tzinfo | None) -> str:
+    return escape(both_times(since, local)) if isinstance(since, str) and since else ""
+
+
+def _megabytes(memory: object) -> str:
+    return f"{memory / 1e6:.0f} MB" if isinstance(memory, int | float) else ""
+
+
+def _events(seen: Seen, local: tzinfo | None) -> str:
+    latest = list(seen.events)[-EVENTS_SHOWN:]
+    rows = [
+        [
+            (f"{entry.seq}", "num"),
+            (escape(both_times(iso(entry.at), local)), "dim"),
+            (str(entry.account) if entry.account else "", ""),
+            (escape(kind_of(entry.fact).replace("-", " ")), ""),
+            (escape(in_words(entry.fact)), ""),
+        ]
+        for entry in reversed(latest)
+    ]
+    return _table(["Seq", "When", "Account", "What", "Told"], rows, "Nothing has happened yet.")

@@ -1,0 +1,366 @@
+"""Facts and promises, past tense: all that can happen to an account.
+
+Every record of the stream carries exactly one of these. Numbers are integers:
+prices and money in units of 1e-9 (`instrument.UNIT`), times in nanoseconds
+since 1970 UTC, quantities signed (long is positive). A side is +1 (buy) or
+-1 (sell). Nothing in here may be a float, a set, or local time.
+
+The wire format of a record's payload is this struct as a msgpack map
+(`wire.record`), so a field may be added with a default and never renamed.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """Something that happened; the base of every payload."""
+
+
+# --- what the broker showed -------------------------------------------------
+
+
+class ContractSeen(Fact, frozen=True, kw_only=True):
+    """Tick size and tick value of one contract, from the broker's own metadata."""
+
+    contract: str
+    root: str
+    tick_size: int
+    tick_value: int
+
+
+class AccountSeen(Fact, frozen=True, kw_only=True):
+    """The account row: balance is realized only, `can_trade` false is the platform's lock."""
+
+    account: int
+    login: str
+    name: str
+    balance: int
+    can_trade: bool
+    visible: bool = True
+    simulated: bool = False
+
+
+class OrderChanged(Fact, frozen=True, kw_only=True):
+    """One order as last shown. `status` and `type` are the broker's codes (docs/brokers)."""
+
+    account: int
+    order: int
+    contract: str
+    status: int
+    type: int
+    side: int
+    size: int
+    filled: int = 0
+    limit_price: int | None = None
+    stop_price: int | None = None
+    filled_price: int | None = None
+    parent: int | None = None
+    linked: int | None = None
+    tag: str | None = None
+    created: int = 0
+    updated: int | None = None
+    version: int = 0
+
+
+class PositionChanged(Fact, frozen=True, kw_only=True):
+    """The netted position of one contract; `quantity` 0 is closed."""
+
+    account: int
+    contract: str
+    quantity: int
+    average: int = 0
+    created: int = 0
+    version: int = 0
+
+
+class TradeSeen(Fact, frozen=True, kw_only=True):
+    """One fill. `pnl` is gross and null on opening fills; `voided` takes it back."""
+
+    account: int
+    trade: int
+    order: int
+    contract: str
+    side: int
+    size: int
+    price: int
+    traded_at: int
+    pnl: int | None = None
+    fees: int = 0
+    commissions: int = 0
+    voided: bool = False
+    version: int = 0
+
+
+class MarkChanged(Fact, frozen=True, kw_only=True):
+    """Best bid, best ask and last price of a contract, merged over partial updates."""
+
+    contract: str
+    bid: int | None = None
+    ask: int | None = None
+    last: int | None = None
+
+
+class Reconciled(Fact, frozen=True, kw_only=True):
+    """One read of an account's truth over REST.
+
+    `stable` means that no event of the account arrived while the reads were
+    under way: only then may quantities be re-based on it. `trades` are those
+    of the running trade day and whatever may have been missed before.
+    """
+
+    account: int
+    positions: tuple[PositionChanged, ...]
+    orders: tuple[OrderChanged, ...]
+    trades: tuple[TradeSeen, ...]
+    balance: int
+    can_trade: bool
+    began_at: int
+    stable: bool
+    why: str = ""
+
+
+class FeedChanged(Fact, frozen=True, kw_only=True):
+    """State of a login's session: `trusted`, `suspect` or `blind`."""
+
+    login: str
+    state: str
+    why: str = ""
+
+
+class RecordQuarantined(Fact, frozen=True, kw_only=True):
+    """A message that could not be believed; kept as text, defaulted never."""
+
+    account: int
+    source: str
+    why: str
+    raw: str
+
+
+# --- what the daemon promised -----------------------------------------------
+
+
+class RuleSetting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One rule of a policy: its mode (`enforce`, `shadow`, `alert`) and its parameters."""
+
+    rule: str
+    mode: str
+    params: dict[str, object]
+
+
+class PolicyAdopted(Fact, frozen=True, kw_only=True):
+    """The limits of one account from here on. `digest` names the configuration it came from."""
+
+    account: int
+    login: str
+    name: str
+    calendar: str
+    day_roll: str
+    rules: tuple[RuleSetting, ...]
+    digest: str
+
+
+class SettingsAdopted(Fact, frozen=True, kw_only=True):
+    """Deployment settings as adopted, so that a later start can run without the file."""
+
+    text: str
+    digest: str
+
+
+class LeaseGranted(Fact, frozen=True, kw_only=True):
+    """Who may enforce an account. Epochs only grow."""
+
+    account: int
+    holder: str
+    release: str
+    epoch: int
+    incarnation: int
+
+
+class OperatorActed(Fact, frozen=True, kw_only=True):
+    """A person's order. `account` 0 means every account.
+
+    Acts: `flatten-lock`, `reduce-only`, `cancel-only`, `unlock`, `confirm`.
+    `until` is None for "until an admin ends it", else when the lock ends.
+    """
+
+    account: int
+    act: str
+    by: str
+    reason: str
+    act_id: str
+    until: int | None = None
+
+
+class LockPlaced(Fact, frozen=True, kw_only=True):
+    """A lock record: durable before anything is sent because of it."""
+
+    account: int
+    lock: str
+    rule: str
+    mode: str
+    began_at: int
+    until: int | None
+    reason: str
+    scope: str = ""
+    incident: str = ""
+
+
+class LockEnded(Fact, frozen=True, kw_only=True):
+    """A lock that is over: expired, ended by a person, or its unknown became known."""
+
+    account: int
+    lock: str
+    why: str
+
+
+class BreachFound(Fact, frozen=True, kw_only=True):
+    """A rule's finding, with the figures that prove it."""
+
+    account: int
+    rule: str
+    mode: str
+    incident: str
+    observed: str
+    limit: str
+    text: str
+
+
+class AlarmRaised(Fact, frozen=True, kw_only=True):
+    """Someone must be told. Levels: info, warn, urgent, page."""
+
+    account: int
+    level: str
+    what: str
+    text: str
+    source: str = ""
+
+
+class HashTaken(Fact, frozen=True, kw_only=True):
+    """State hash of an account after `seq`; compared between active, standby and replay."""
+
+    account: int
+    release: str
+    holder: str
+    seq: int
+    count: int
+    digest: str
+
+
+class ProtectionDisabled(Fact, frozen=True, kw_only=True):
+    """Protection switched off on purpose; nothing but `start` ends it."""
+
+    by: str
+    reason: str
+
+
+class ProtectionEnabled(Fact, frozen=True, kw_only=True):
+    """Protection switched on again by `start`."""
+
+    by: str
+    reason: str = ""
+
+
+# --- goals and what became of them ------------------------------------------
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What is to be true; sized by the fence when it leaves, not when it was decided.
+
+    `act`: `close` (to zero), `reduce` (to `allowed`), `cancel` (one order),
+    `resize` (one order down to `allowed`), `look` (a read).
+    `locked` says that a lock stands behind it; without one a close dies at the
+    first flat after the view it was decided on (`version`).
+    `closing` says that a close to zero stands in the same plan as this cancel.
+    `versions` name the other contracts a reduction was computed from.
+    """
+
+    act: str
+    account: int
+    contract: str = ""
+    order: int = 0
+    allowed: int = 0
+    locked: bool = False
+    exact: bool = False
+    closing: bool = False
+    version: int = 0
+    versions: tuple[tuple[str, int], ...] = ()
+    rule: str = ""
+    reason: str = ""
+
+
+class Intended(Fact, frozen=True, kw_only=True):
+    """A goal, durable. The key is the same in every release: account, rule, cause, leg."""
+
+    account: int
+    epoch: int
+    cause_seq: int
+    key: str
+    goal: Goal
+
+
+class GoalRefused(Fact, frozen=True, kw_only=True):
+    """The fence let nothing out for this goal, and why."""
+
+    account: int
+    key: str
+    contract: str
+    order: int
+    why: str
+
+
+class RequestSent(Fact, frozen=True, kw_only=True):
+    """A mutating request is leaving. Its goal was durable before; this need not wait."""
+
+    account: int
+    key: str
+    request: str
+    act: str
+    contract: str
+    order: int
+    size: int
+    epoch: int
+
+
+class RequestAnswered(Fact, frozen=True, kw_only=True):
+    """What the broker answered: `accepted`, `refused` or `unknown`."""
+
+    account: int
+    key: str
+    request: str
+    outcome: str
+    code: int = 0
+    text: str = ""
+
+
+class RequestSettled(Fact, frozen=True, kw_only=True):
+    """How it ended: `filled`, `ended`, `rejected`, `void`, `flat`, `gone`."""
+
+    account: int
+    key: str
+    request: str
+    act: str
+    contract: str
+    order: int
+    how: str
+    filled: int = 0
+
+
+class Pulse(Fact, frozen=True, kw_only=True):
+    """Nothing happened, and time passed."""
+
+
+class Unknown(Fact, frozen=True, kw_only=True):
+    """A kind this release does not know: counted and kept, never dropped."""
+
+    kind: str
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A record as the deciders see it: its place, its time, its account and its fact."""
+
+    seq: int
+    at: int
+    account: int
+    fact: Fact

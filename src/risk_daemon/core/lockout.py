@@ -1,0 +1,53 @@
+"""Locks: a set of records, of which the strictest in force counts.
+
+A longer, milder lock never stretches a stricter one, and nothing here makes a
+lock shorter: each ends on its own time, or by a person. A lock whose close is
+unfinished outlives its end until the account is flat.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from risk_daemon.core.decision import FULL, LOCK_MODES
+from risk_daemon.core.events import LockPlaced
+
+
+class Lock(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One lock in force, and what reduce-only still allows per contract."""
+
+    placed: LockPlaced
+    allowance: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+def strictness(mode: str) -> int:
+    """Rank a mode, strictest highest; a mode this release does not know is the strictest."""
+    if mode not in LOCK_MODES:
+        return len(LOCK_MODES)
+    return len(LOCK_MODES) - LOCK_MODES.index(mode)
+
+
+def strictest(locks: dict[str, Lock]) -> str:
+    """Return the mode in force, "" when none is."""
+    modes = sorted((strictness(lock.placed.mode), lock.placed.mode) for lock in locks.values())
+    return modes[-1][1] if modes else ""
+
+
+def closes_everything(lock: Lock) -> bool:
+    """Tell whether the lock demands a flat account."""
+    return strictness(lock.placed.mode) >= strictness(FULL)
+
+
+def is_over(lock: Lock, at: int, *, is_flat: bool) -> bool:
+    """Tell whether a timed lock has ended: past its time, and its close finished."""
+    until = lock.placed.until
+    if until is None or at < until:
+        return False
+    return is_flat or not closes_everything(lock)
+
+
+def tighten(lock: Lock, exposures: dict[str, int]) -> None:
+    """Lower what reduce-only allows to the least |quantity| seen since the lock began."""
+    for contract in sorted(lock.allowance):
+        held = abs(exposures.get(contract, 0))
+        lock.allowance[contract] = min(lock.allowance[contract], held)

@@ -1,0 +1,113 @@
+"""What a person or a script may ask of the journal: status, verify, tail, confirm-time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from risk_daemon.errors import UsageError
+from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.journal.subscriber import split
+from risk_daemon.wire import control
+from risk_daemon.wire.record import Record
+from risk_daemon.wire.transport import Channel
+
+if TYPE_CHECKING:
+    from risk_daemon.journal.server import JournalServer
+
+_TAIL_MAX: Final = 1_000
+
+
+class Admin:
+    """The journal's side of the admin protocol."""
+
+    def __init__(self, journal: JournalServer) -> None:
+        self._journal = journal
+        self._ops: dict[str, control.Op] = {
+            "status": self._status,
+            "verify": self._verify,
+            "tail": self._tail,
+            "confirm-time": self._confirm_time,
+        }
+
+    async def answer(self, channel: Channel, ask: control.Ask) -> None:
+        """Answer one Ask."""
+        channel.send(await control.answer(ask, self._ops))
+
+    async def _status(self, args: dict[str, Any]) -> dict[str, Any]:
+        journal = self._journal
+        return {
+            "last_seq": journal.intake.last_seq,
+            "at": journal.intake.last_at,
+            "records_per_s": journal.figures.records_per_s(),
+            "file_bytes": _size(journal.path),
+            "log_bytes": _size(journal.path.with_name(journal.path.name + "-wal")),
+            "fsync_p50_ms": journal.figures.commit_ms(0.5),
+            "fsync_p95_ms": journal.figures.commit_ms(0.95),
+            "subscribers": [
+                {
+                    "name": peer.channel.peer.name,
+                    "role": peer.channel.peer.role,
+                    "live": peer.subscription.is_live,
+                    "buffered": peer.channel.buffered,
+                }
+                for peer in journal.peers
+                if peer.subscription is not None
+            ],
+            "leases": [
+                msgspec.structs.asdict(lease) for _, lease in sorted(journal.intake.leases.items())
+            ],
+            "incarnation": journal.intake.incarnation,
+            "clock_divergence_s": round(journal.clock.divergence_ns() / 1e9, 3),
+            "sqlite": sqlite3.sqlite_version,
+        }
+
+    async def _verify(self, args: dict[str, Any]) -> dict[str, Any]:
+        return await self._journal.looker.verify()
+
+    async def _tail(self, args: dict[str, Any]) -> dict[str, Any]:
+        limit = _integer(args, "limit", 20)
+        if not 0 < limit <= _TAIL_MAX:
+            raise UsageError(f"limit must be 1 to {_TAIL_MAX}, was {limit}")
+        kinds = args.get("kinds", [])
+        if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
+            raise UsageError(f"kinds must be a list of names, was {kinds!r}")
+        from_seq = _integer(args, "from_seq", -limit)
+        records = await self._journal.looker.read(from_seq, kinds, limit)
+        fitting = next(split(records), [])
+        return {"records": [_shown(r) for r in fitting], "more": len(fitting) < len(records)}
+
+    async def _confirm_time(self, args: dict[str, Any]) -> dict[str, Any]:
+        """A witness from outside (a broker's answer) says what time it is."""
+        return {"confirmed": self._journal.clock.confirm(_integer(args, "utc_ns", 0))}
+
+
+def _shown(record: Record) -> dict[str, Any]:
+    return {
+        "seq": record.seq,
+        "at": record.at,
+        "kind": record.kind,
+        "account": record.account,
+        "fact": _payload(record.payload),
+    }
+
+
+def _payload(raw: bytes) -> Any:
+    """The journal takes payloads as they are, so this one may be no msgpack at all."""
+    try:
+        return msgspec.msgpack.decode(raw)
+    except msgspec.MsgspecError:
+        return raw.hex()
+
+
+def _integer(args: dict[str, Any], name: str, default: int) -> int:
+    value = args.get(name, default)
+    if not isinstance(value, int):
+        raise UsageError(f"{name} must be a whole number, was {value!r}")
+    return value
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

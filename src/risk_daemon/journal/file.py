@@ -1,0 +1,228 @@
+"""The state file, as its only writer sees it.
+
+WAL, never mmap. A commit with a promise in it is flushed before it returns
+(`synchronous=FULL`); one of facts only is not, and may be lost by a power cut,
+never out of order: there is one log, so whatever is flushed implies all
+before it. Checkpoints are made by this same connection, between commits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from risk_daemon.errors import OperatorError
+from risk_daemon.journal import snapshot
+from risk_daemon.journal.batch import Batch
+from risk_daemon.journal.reader import Reader
+from risk_daemon.journal.schema import migrate
+from risk_daemon.journal.sqlite import require, sqlite3
+from risk_daemon.wire.control import Lease
+from risk_daemon.wire.record import Record
+
+VERIFIED_AT_START: Final = 20_000
+#: Pages in the log from which it is folded into the file when nobody waits …
+_CHECKPOINT_PAGES: Final = 1_000
+#: … and even when somebody does.
+_CHECKPOINT_PAGES_MAX: Final = 16_000
+
+_ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
+# One statement for many rows: each step gives up the interpreter's lock, and
+# a busy loop thread is in no hurry to give it back.
+_CHUNKS: Final = (128, 32, 8, 1)
+_INSERTS: Final = {
+    size: f"INSERT INTO record VALUES {', '.join([_ROW] * size)}" for size in _CHUNKS
+}
+_SET_LEASE: Final = """
+    INSERT INTO lease (account, holder, release, epoch, incarnation, granted_seq)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (account) DO UPDATE SET
+        holder = excluded.holder, release = excluded.release, epoch = excluded.epoch,
+        incarnation = excluded.incarnation, granted_seq = excluded.granted_seq
+    WHERE epoch = excluded.epoch - 1
+"""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where the file ends, and what its tables hold."""
+
+    seq: int
+    at: int
+    crc: int
+    incarnation: int
+    leases: dict[int, Lease]
+    policies: set[int]
+
+
+class WriteFailed(Exception):
+    """A batch could not be stored. `certain`: nothing of it is in the file."""
+
+    def __init__(self, why: str, certain: bool) -> None:
+        super().__init__(why)
+        self.certain = certain
+
+
+class JournalFile:
+    """The writing connection. Opened by one thread, then owned by the writer's."""
+
+    def __init__(
+        self, path: Path, created_at: int, verified_at_start: int = VERIFIED_AT_START
+    ) -> None:
+        """Open or create the file. Raises OperatorError if it can't be trusted."""
+        require(sqlite3.sqlite_version_info)
+        self.path = path
+        _create_private(path)
+        try:
+            self._connection = _open(path)
+            migrate(self._connection)
+            self._connection.execute(
+                "INSERT OR IGNORE INTO meta (one, incarnation, created) VALUES (1, ?, ?)",
+                (int.from_bytes(os.urandom(6)), created_at),
+            )
+            self.head = self._read_head()
+            self._verify(verified_at_start)
+        except sqlite3.DatabaseError as error:
+            raise OperatorError(f"the state file {path} can't be read: {error}") from error
+
+    def store(self, batch: Batch) -> None:
+        """Store a batch as one transaction. Raises WriteFailed; never try again after it."""
+        run = self._connection.execute
+        try:
+            run(f"PRAGMA synchronous = {'FULL' if batch.has_promise else 'NORMAL'}")
+            run("BEGIN IMMEDIATE")
+            self._write(batch)
+            run("COMMIT")
+        except sqlite3.Error as error:
+            raise WriteFailed(_why(error), _is_certain(error)) from error
+
+    def checkpoint(self, somebody_waits: bool) -> None:
+        """Fold the log into the file if it has grown long enough. Raises WriteFailed."""
+        run = self._connection.execute
+        _, in_log, done = run("PRAGMA wal_checkpoint(NOOP)").fetchone()
+        due = _CHECKPOINT_PAGES_MAX if somebody_waits else _CHECKPOINT_PAGES
+        if in_log - done < due:
+            return
+        try:
+            run("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise WriteFailed(_why(error), certain=False) from error
+
+    def close(self) -> None:
+        """Fold the whole log into the file and close it."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+    def _write(self, batch: Batch) -> None:
+        run = self._connection
+        self._check_fence(batch)
+        _insert(run, batch.records)
+        if batch.once:
+            run.executemany("INSERT INTO once (name, seq) VALUES (?, ?)", batch.once)
+        for lease in batch.leases:
+            changed = run.execute(_SET_LEASE, msgspec.structs.astuple(lease)).rowcount
+            assert changed == 1, f"epoch {lease.epoch} does not follow the file's"
+        run.executemany(
+            "INSERT OR REPLACE INTO policy (account, seq) VALUES (?, ?)", batch.policies
+        )
+        snapshot.put(run, batch.snapshots)
+
+    def _check_fence(self, batch: Batch) -> None:
+        """No intent is stored under an epoch that is neither the file's nor granted with it."""
+        granted = {(lease.account, lease.epoch) for lease in batch.leases}
+        for account, epoch in set(batch.intents) - granted:
+            row = self._connection.execute(
+                "SELECT epoch FROM lease WHERE account = ?", (account,)
+            ).fetchone()
+            assert row == (epoch,), f"intent of epoch {epoch}, the file has {row}"
+
+    def _read_head(self) -> Head:
+        run = self._connection.execute
+        last = run("SELECT seq, at, crc FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+        leases = (
+            Lease(*row)
+            for row in run(
+                "SELECT account, holder, release, epoch, incarnation, granted_seq FROM lease"
+            )
+        )
+        seq, at, crc = last or (0, 0, 0)
+        return Head(
+            seq=seq,
+            at=at,
+            crc=crc,
+            incarnation=run("SELECT incarnation FROM meta").fetchone()[0],
+            leases={lease.account: lease for lease in leases},
+            policies={row[0] for row in run("SELECT account FROM policy")},
+        )
+
+    def _verify(self, count: int) -> None:
+        """Check the end of the chain, and that nothing is cut off behind it."""
+        with closing(Reader(self.path)) as reader:
+            first = reader.beginning(self.head.seq - count + 1)
+            broken = reader.check(first.seq + 1, count, first.crc).broken_at
+        if broken:
+            raise OperatorError(
+                f"record {broken} of {self.path} does not follow the one before it: "
+                "the file was damaged or altered; restore the newest verified backup"
+            )
+        (known,) = self._connection.execute(
+            "SELECT max((SELECT ifnull(max(granted_seq), 0) FROM lease),"
+            " (SELECT ifnull(max(seq), 0) FROM policy))"
+        ).fetchone()
+        if known > self.head.seq:
+            raise OperatorError(
+                f"{self.path} ends at record {self.head.seq}, but knows of record {known}: "
+                "its end was cut off; restore the newest verified backup"
+            )
+
+
+def _create_private(path: Path) -> None:
+    """The log and the shared memory file take their mode from the file's."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        str(path), isolation_level=None, timeout=1.0, check_same_thread=False
+    )
+    for pragma in (
+        "mmap_size = 0",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "fullfsync = ON",
+        "checkpoint_fullfsync = ON",
+        "wal_autocheckpoint = 0",
+        "journal_size_limit = 67108864",
+        "cache_size = -1024",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+    start = 0
+    for size in _CHUNKS:
+        while len(records) - start >= size:
+            connection.execute(_INSERTS[size], _flat(records[start : start + size]))
+            start += size
+
+
+def _flat(records: Iterable[Record]) -> list[object]:
+    values: list[object] = []
+    for r in records:
+        values += (r.seq, r.at, r.version, r.kind, r.account, r.payload, r.crc)
+    return values
+
+
+def _why(error: sqlite3.Error) -> str:
+    return f"the state file can't be written: {error} ({error.sqlite_errorname})"
+
+
+def _is_certain(error: sqlite3.Error) -> bool:
+    """A log that could not be written holds no commit; one that could not be flushed may."""
+    return error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)

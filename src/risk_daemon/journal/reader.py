@@ -1,0 +1,159 @@
+"""Reading the state file, beside its writer and without ever waiting for it.
+
+Every call is one short read transaction, so that no reader keeps the writer's
+log from being folded into the file. Nothing here can write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from risk_daemon.errors import NotFound
+from risk_daemon.journal import snapshot
+from risk_daemon.journal.schema import FREQUENT, IS_RARE
+from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.wire.control import Snapshot
+from risk_daemon.wire.record import Record, holds
+
+_COLUMNS: Final = "seq, at, version, kind, account, payload, crc"
+_ALL: Final = f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT ?"
+_CRC: Final = "SELECT crc FROM record WHERE seq = ?"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """Records in order, and the seq at which the next look begins."""
+
+    records: list[Record]
+    next_seq: int
+
+
+class Anchor(msgspec.Struct, frozen=True):
+    """A record whose crc is taken as given: the chain is followed from the next one on."""
+
+    seq: int
+    crc: int
+
+
+class Check(msgspec.Struct, frozen=True):
+    """What a look along the chain found. `broken_at` 0: it holds up to `last_seq`."""
+
+    checked: int
+    last_seq: int
+    crc: int
+    broken_at: int = 0
+
+
+class Reader:
+    """A read-only connection. Used by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises NotFound if there is none."""
+        if not path.is_file():
+            raise NotFound(f"there is no state file {path}")
+        self._connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=1.0,
+            check_same_thread=False,
+        )
+        self._connection.execute("PRAGMA mmap_size = 0")
+        self._connection.execute("PRAGMA cache_size = -512")
+
+    def last(self) -> Record | None:
+        """Return the newest record."""
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM record ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        return Record(*row) if row else None
+
+    def first_seq(self) -> int:
+        """Return the oldest seq that is kept, 0 if there is none."""
+        seq: int | None = self._connection.execute("SELECT min(seq) FROM record").fetchone()[0]
+        return seq or 0
+
+    def crc_at(self, seq: int) -> int | None:
+        """Return a record's crc; 0 for the beginning of all, None if it is not there."""
+        if seq == 0:
+            return 0
+        row = self._connection.execute(_CRC, (seq,)).fetchone()
+        return row[0] if row else None
+
+    def beginning(self, from_seq: int) -> Anchor:
+        """Return what the chain is followed from, to check `from_seq` and all after it.
+
+        Of a file whose beginning was archived, the oldest record itself is the anchor.
+        """
+        first = self.first_seq()
+        before = max(from_seq, first, 1) - 1
+        crc = self.crc_at(before)
+        return Anchor(before, crc) if crc is not None else Anchor(first, self.crc_at(first) or 0)
+
+    def once(self, name: str) -> int | None:
+        """Return the seq under which something was stored once."""
+        row = self._connection.execute("SELECT seq FROM once WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def records(self, from_seq: int, upto: int, kinds: Sequence[str], limit: int) -> Found:
+        """Return at most `limit` records of these kinds (all if empty)."""
+        if kinds:
+            rows = self._connection.execute(
+                _some(kinds), (from_seq, upto, *kinds, limit)
+            ).fetchall()
+        else:
+            rows = self._connection.execute(_ALL, (from_seq, upto, limit)).fetchall()
+        records = [Record(*row) for row in rows]
+        return Found(records, records[-1].seq + 1 if len(records) == limit else upto + 1)
+
+    def seq_since(self, at: int) -> int:
+        """Return the first seq whose time is not before `at`; beyond the last if none is."""
+        last = self.last()
+        low, high = self.first_seq(), (last.seq if last else 0) + 1
+        while low < high:
+            middle = (low + high) // 2
+            row = self._connection.execute(
+                "SELECT at FROM record WHERE seq = ?", (middle,)
+            ).fetchone()
+            if row and row[0] < at:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def snapshots(self, release: str, schema: int, after: int, limit: int) -> list[Snapshot]:
+        """Return the newest snapshot of each account above `after`."""
+        return snapshot.newest(self._connection, release, schema, after, limit)
+
+    def check(self, from_seq: int, limit: int, before: int) -> Check:
+        """Follow the chain over `limit` records from one whose predecessor's crc is `before`."""
+        rows = self._connection.execute(_ALL, (from_seq, 1 << 62, limit))
+        seq, crc, checked = from_seq - 1, before, 0
+        for row in rows:
+            record = Record(*row)
+            if record.seq != seq + 1 or not holds(crc, record):
+                return Check(checked, seq, crc, broken_at=seq + 1)
+            seq, crc, checked = record.seq, record.crc, checked + 1
+        return Check(checked, seq, crc)
+
+    def quick_check(self) -> str:
+        """Let SQLite look at the file's structure; "ok" if it is sound."""
+        rows = self._connection.execute("PRAGMA quick_check(5)").fetchall()
+        return "; ".join(row[0] for row in rows)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _some(kinds: Sequence[str]) -> str:
+    marks = ", ".join("?" * len(kinds))
+    # The index on rare kinds is used only by a query that repeats its condition.
+    rare = "" if FREQUENT.intersection(kinds) else f" AND {IS_RARE}"
+    return (
+        f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ?"
+        f" AND kind IN ({marks}){rare} ORDER BY seq LIMIT ?"
+    )

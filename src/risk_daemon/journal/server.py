@@ -1,0 +1,393 @@
+"""The journal's loop: frames in, batches to the writer, records and answers out.
+
+It decides nothing (`intake` does) and waits for nothing: the file is written by
+the writer's thread and read by the looker's. One turn of the loop takes all the
+frames that a socket had, then shows what may be seen and hands over what must
+be stored, so that work is grouped exactly as far as it has piled up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from risk_daemon.clock import TRUSTED_NS, Timekeeper
+from risk_daemon.core.events import AlarmRaised, Fact, Pulse
+from risk_daemon.journal.admin import Admin
+from risk_daemon.journal.batch import Batch
+from risk_daemon.journal.figures import Figures
+from risk_daemon.journal.file import JournalFile, WriteFailed
+from risk_daemon.journal.intake import Intake
+from risk_daemon.journal.looker import Looker
+from risk_daemon.journal.reader import Reader
+from risk_daemon.journal.subscriber import Packer, Recent, Subscription
+from risk_daemon.journal.writer import Writer
+from risk_daemon.wire import control
+from risk_daemon.wire.record import encode
+from risk_daemon.wire.transport import Channel, Hello, Server, pack, serve
+
+NAME: Final = "journal"
+#: A fact is in the file (not: flushed) this long after it was seen, at the latest.
+FACTS_STORED_WITHIN_S: Final = 0.02
+PULSE_S: Final = 1.0
+#: A subscriber that leaves this much unread is cut; it resumes from its seq.
+BUFFERED_MAX: Final = 8 << 20
+
+_log = logging.getLogger("journal")
+
+
+class Peer:
+    """One connection, and what it has asked for beyond single answers."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.wake_at: int | None = None
+        self.subscription: Subscription | None = None
+
+
+class JournalServer:
+    """The whole journal process but its arguments."""
+
+    def __init__(self, file: JournalFile, clock: Timekeeper, release: str = "") -> None:
+        self.clock = clock
+        self.figures = Figures()
+        self.recent = Recent(file.head.seq)
+        self.peers: set[Peer] = set()
+        self._once = Reader(file.path)
+        self.intake = Intake(file.head, clock, self._once.once)
+        self.looker = Looker(file.path)
+        self._file = file
+        self._release = release
+        self._views: dict[tuple[str, int], bytes] = {}
+        self._answers: dict[int, list[tuple[Channel, msgspec.Struct]]] = {}
+        self._probes: dict[int, int] = {}
+        self._admin = Admin(self)
+        self._failure: WriteFailed | None = None
+        self._looks: set[asyncio.Task[None]] = set()
+        self._crashed = False
+        self._is_ending = False
+        self._diverged = False
+
+    @property
+    def path(self) -> Path:
+        """The state file."""
+        return self._file.path
+
+    async def run(
+        self, run_dir: Path, prefer: str, stop: asyncio.Event, on_ready: Callable[[], None]
+    ) -> int:
+        """Serve until `stop` is set or the file fails; return the exit code."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._crash)
+        self._stop = stop
+        self._facts_due: asyncio.TimerHandle | None = None
+        self._waking: asyncio.TimerHandle | None = None
+        self._writer = Writer(self._file, self.clock, self._on_stored, self._on_failed)
+        hello = Hello("journal", NAME, self._release)
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                server = await serve(run_dir, NAME, self._welcome, hello=hello, prefer=prefer)
+                self._spawn(self._pulse_on())
+                on_ready()
+                await stop.wait()
+                await self._finish(server)
+        finally:
+            self._writer.stop()
+            self.looker.close()
+            self._once.close()
+        if self._failure is not None or self._crashed:
+            return 1
+        self._file.close()
+        return 0
+
+    async def _finish(self, server: Server) -> None:
+        """Store and answer everything that was asked, then part."""
+        self._is_ending = True
+        server.stop_listening()
+        if self._failure is None and not self._crashed:
+            self._hand_over()
+            await self._loop.run_in_executor(None, self._writer.stop)
+            # What the writer reported last is in the loop's queue before this.
+            await asyncio.sleep(0)
+        await server.close(str(self._failure or "the journal stops"))
+        for task in tuple(self._looks):
+            task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.create_task(work)
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+
+    # --- connections ------------------------------------------------------
+
+    def _welcome(self, channel: Channel) -> None:
+        peer = Peer(channel)
+        self.peers.add(peer)
+
+        def on_frames(frames: list[Any]) -> None:
+            if self._is_ending:
+                return
+            for frame in frames:
+                self._handle(peer, frame)
+            self._end_turn()
+
+        def on_lost(reason: str) -> None:
+            self._forget(peer)
+
+        channel.listen(on_frames, on_lost)
+
+    def _forget(self, peer: Peer) -> None:
+        self.peers.discard(peer)
+        if peer.subscription is not None:
+            peer.subscription.is_over = True
+
+    def _handle(self, peer: Peer, frame: msgspec.Struct) -> None:
+        match frame:
+            case control.Append():
+                self._answer(peer.channel, *self.intake.append(frame))
+            case control.Intend():
+                self._answer(peer.channel, *self.intake.intend(frame))
+            case control.WakeAt(at):
+                self._wake(peer, at)
+            case control.Publish():
+                self._pass_on(frame)
+            case control.GrantLeases():
+                self._answer(peer.channel, *self.intake.grant(frame))
+            case control.Leases():
+                self._answer(peer.channel, *self.intake.held(frame))
+            case control.PutSnapshots():
+                self._answer(peer.channel, *self.intake.keep(frame))
+            case control.Probe(id):
+                self._probe(peer.channel, id)
+            case control.Subscribe():
+                self._subscribe(peer, frame)
+            case control.Tail():
+                self._spawn(self.looker.tail(peer.channel, frame))
+            case control.GetSnapshots():
+                self._spawn(self.looker.snapshots(peer.channel, frame))
+            case control.Ask():
+                self._spawn(self._admin.answer(peer.channel, frame))
+            case _:
+                peer.channel.close(f"a {type(frame).__name__} is nothing to ask of a journal")
+
+    def _answer(self, channel: Channel, answer: msgspec.Struct, batch: int) -> None:
+        if batch <= self.intake.stored_batch:
+            channel.send(answer)
+        else:
+            self._answers.setdefault(batch, []).append((channel, answer))
+
+    def _probe(self, channel: Channel, id: int) -> None:
+        seq, batch = self.intake.probe()
+        self._probes[seq] = self.clock.steady_ns()
+        self._answer(channel, control.Probed(id, seq, 0), batch)
+
+    # --- storing and showing ------------------------------------------------
+
+    def emit(self, fact: Fact) -> None:
+        """Write a fact of the journal's own."""
+        self.intake.emit(fact)
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        self._show()
+        if self.intake.has_promise:
+            self._hand_over()
+        elif self._facts_due is None and not self.intake.is_empty:
+            self._facts_due = self._loop.call_later(FACTS_STORED_WITHIN_S, self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._facts_due is not None:
+            self._facts_due.cancel()
+            self._facts_due = None
+        if not self.intake.is_empty and self._failure is None:
+            self._writer.put(self.intake.take_batch())
+
+    def _on_stored(self, batch: Batch, took_ns: int) -> None:
+        self._loop.call_soon_threadsafe(self._take_stored, batch, took_ns)
+
+    def _take_stored(self, batch: Batch, took_ns: int) -> None:
+        if batch.has_promise:
+            self.figures.committed(took_ns)
+        self.intake.stored(batch)
+        self._show()
+        if batch.records:
+            self.recent.trim(batch.records[-1].seq)
+        for number in [number for number in self._answers if number <= batch.number]:
+            for channel, answer in self._answers.pop(number):
+                channel.send(self._timed(answer))
+
+    def _timed(self, answer: msgspec.Struct) -> msgspec.Struct:
+        if not isinstance(answer, control.Probed):
+            return answer
+        took_ns = self.clock.steady_ns() - self._probes.pop(answer.seq)
+        return control.Probed(answer.id, answer.seq, took_ns)
+
+    def _on_failed(self, failure: WriteFailed) -> None:
+        self._loop.call_soon_threadsafe(self._fail, failure)
+
+    def _fail(self, failure: WriteFailed) -> None:
+        """Refuse what is known not to be stored, tell everyone, and end."""
+        self._failure = failure
+        self._is_ending = True
+        why = str(failure)
+        _log.error("state file failed", extra={"why": why, "certain": failure.certain})
+        if failure.certain:
+            for answers in self._answers.values():
+                for channel, answer in answers:
+                    if hasattr(answer, "refused"):
+                        channel.send(refuse(answer, why))
+        self._answers.clear()
+        alarm = AlarmRaised(
+            account=0, level="page", what="journal-failed", text=why, source="journal"
+        )
+        self._pass_on(control.Publish("alarm", 0, encode(alarm)))
+        self._stop.set()
+
+    def _crash(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A mistake of ours in a callback: what it left half done must not be built upon."""
+        _log.error(
+            "journal crashed", extra={"why": context["message"]}, exc_info=context.get("exception")
+        )
+        self._crashed = self._is_ending = True
+        self._stop.set()
+
+    def _show(self) -> None:
+        records = self.intake.ready()
+        if not records:
+            return
+        self.recent.add(records)
+        packer = Packer(records)
+        for peer in tuple(self.peers):
+            subscription = peer.subscription
+            if subscription is not None and subscription.is_live:
+                for frame in packer.frames(subscription.kinds):
+                    peer.channel.send_packed(frame)
+                self._cut_if_slow(peer)
+
+    def _pass_on(self, published: control.Publish) -> None:
+        key = published.topic, published.account
+        frame = pack(control.View(published.topic, published.account, published.payload))
+        self._views[key] = frame
+        for peer in tuple(self.peers):
+            if peer.subscription is not None and peer.subscription.views:
+                peer.channel.send_packed(frame)
+                self._cut_if_slow(peer)
+
+    def _cut_if_slow(self, peer: Peer) -> None:
+        if peer.channel.buffered > BUFFERED_MAX:
+            _log.warning("slow subscriber cut", extra={"peer": peer.channel.peer.name})
+            self._forget(peer)
+            peer.channel.abort("slow subscriber")
+
+    # --- subscribing ----------------------------------------------------------
+
+    def _subscribe(self, peer: Peer, asked: control.Subscribe) -> None:
+        if peer.subscription is not None:
+            peer.subscription.is_over = True
+        if asked.from_seq > self.recent.last_seq + 1:
+            peer.channel.send(control.Truncated(self.recent.last_seq))
+            return
+        subscription = peer.subscription = Subscription(peer.channel, asked)
+        if asked.from_seq < 0:
+            subscription.next_seq = self.recent.last_seq + 1
+        if asked.views:
+            for frame in self._views.values():
+                peer.channel.send_packed(frame)
+        self._spawn(self._catch_up(peer, subscription, asked.crc))
+
+    async def _catch_up(self, peer: Peer, subscription: Subscription, crc: int) -> None:
+        if not await self._proves(subscription.next_seq, crc):
+            subscription.is_over = True
+            if peer.subscription is subscription:
+                peer.subscription = None
+                peer.channel.send(control.Truncated(self.recent.last_seq))
+            return
+        while not subscription.is_over and subscription.next_seq < self.recent.first_seq:
+            await self.looker.send_records(subscription, self.recent.first_seq - 1)
+        if not subscription.is_over:
+            self._go_live(subscription)
+
+    async def _proves(self, next_seq: int, crc: int) -> bool:
+        """Tell whether the record before `next_seq` is the one the subscriber knows."""
+        if crc == control.UNPROVEN:
+            return True
+        ours = self.recent.crc_at(next_seq - 1)
+        if ours is None:
+            ours = await self.looker.crc_at(next_seq - 1)
+        return ours == crc
+
+    def _go_live(self, subscription: Subscription) -> None:
+        channel = subscription.channel
+        for frame in Packer(self.recent.since(subscription.next_seq)).frames(subscription.kinds):
+            channel.send_packed(frame)
+        channel.send(control.CaughtUp(self.recent.last_seq, self.intake.last_at))
+        subscription.is_live = True
+
+    # --- time -------------------------------------------------------------------
+
+    async def _pulse_on(self) -> None:
+        due = self._loop.time()
+        while True:
+            due = max(due + PULSE_S, self._loop.time())
+            await asyncio.sleep(due - self._loop.time())
+            self._watch_clock()
+            self.emit(Pulse())
+            self.figures.mark(self.clock.steady_ns(), self.intake.last_seq)
+
+    def _watch_clock(self) -> None:
+        divergence = self.clock.divergence_ns()
+        diverged = abs(divergence) > TRUSTED_NS
+        if diverged == self._diverged:
+            return
+        self._diverged = diverged
+        ahead_s = divergence / 1e9
+        if diverged:
+            text = f"the wall clock is {ahead_s:.1f} s ahead of the time in force"
+            alarm = AlarmRaised(account=0, level="urgent", what="clock-diverged", text=text)
+        else:
+            text = "the wall clock agrees with the time in force again"
+            alarm = AlarmRaised(account=0, level="info", what="clock-agrees", text=text)
+        _log.warning(alarm.what, extra={"ahead_s": round(ahead_s, 3)})
+        self.emit(alarm)
+
+    def _wake(self, peer: Peer, at: int) -> None:
+        if peer.wake_at is None or at < peer.wake_at:
+            peer.wake_at = at
+            self._set_waking()
+
+    def _set_waking(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
+        wishes = [peer.wake_at for peer in self.peers if peer.wake_at is not None]
+        if wishes:
+            delay_s = max(min(wishes) - self.clock.now_ns(), 0) / 1e9
+            self._waking = self._loop.call_later(delay_s, self._wake_due)
+
+    def _wake_due(self) -> None:
+        """Emit one pulse for every wish that is due; a timer may fire a hair early."""
+        now = self.clock.now_ns()
+        due = [peer for peer in self.peers if peer.wake_at is not None and peer.wake_at <= now]
+        for peer in due:
+            peer.wake_at = None
+        if due:
+            self.emit(Pulse())
+        self._set_waking()
+
+
+def refuse(answer: msgspec.Struct, why: str) -> msgspec.Struct:
+    """Turn an answer that was waiting for its commit into its refusal."""
+    match answer:
+        case control.Appended():
+            return msgspec.structs.replace(answer, last_seq=0, refused=why)
+        case control.Intended() | control.Probed():
+            return msgspec.structs.replace(answer, seq=0, refused=why)
+        case control.LeasesGranted():
+            return msgspec.structs.replace(answer, leases=[], refused=why)
+        case _:
+            return msgspec.structs.replace(answer, refused=why)

@@ -1,0 +1,32 @@
+"""The one SQLite library of this program: pysqlite3, under the standard library's types.
+
+Versions 3.7.0 to 3.51.2 can lose committed pages when two connections
+checkpoint one WAL file at once (sqlite.org/wal.html, the WAL-reset bug), and
+two libraries in one process break each other's file locks. So nothing else may
+import an SQLite module, and a library that is too old is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from risk_daemon.errors import OperatorError
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    from pysqlite3 import dbapi2 as sqlite3
+
+__all__ = ["OLDEST", "require", "sqlite3"]
+
+OLDEST: Final = (3, 51, 3)
+
+
+def require(version: tuple[int, ...]) -> None:
+    """Refuse an SQLite that can corrupt WAL files. Raises OperatorError."""
+    if version < OLDEST:
+        found, oldest = (".".join(map(str, v)) for v in (version, OLDEST))
+        raise OperatorError(
+            f"SQLite {found} can corrupt WAL files; {oldest} or newer is needed: "
+            "install this release's own pysqlite3"
+        )

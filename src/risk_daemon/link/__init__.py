@@ -1,0 +1,1 @@
+"""One broker login: the only room that talks to the broker and lets a request out."""

@@ -1,0 +1,173 @@
+"""What a link answers when it is asked: by people, and by workers while the journal is away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from risk_daemon.broker import fence
+from risk_daemon.core.events import Intended, OperatorActed
+from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed, Refused, UsageError
+from risk_daemon.link.loop import Link
+from risk_daemon.wire.control import Op
+
+FLATTEN_WITHIN_S: Final = 9.0
+RECONCILE_WITHIN_S: Final = 20.0
+
+
+def ops(link: Link) -> dict[str, Op]:
+    """Return the link's operations by name."""
+
+    async def connection(args: dict[str, Any]) -> dict[str, Any]:
+        del args
+        return await connection_of(link)
+
+    async def reconcile(args: dict[str, Any]) -> dict[str, Any]:
+        del args
+        rows = await asyncio.gather(*(reconcile_one(link, n) for n in link.accounts))
+        return {"accounts": rows}
+
+    async def flatten(args: dict[str, Any]) -> dict[str, Any]:
+        return await flatten_of(link, args)
+
+    async def act(args: dict[str, Any]) -> dict[str, Any]:
+        return {"stored": link.act(_acted(args))}
+
+    async def goal(args: dict[str, Any]) -> dict[str, Any]:
+        try:
+            intended = msgspec.msgpack.decode(args["intended"], type=Intended)
+        except (KeyError, msgspec.DecodeError) as error:
+            raise UsageError(f"no goal can be read: {error}") from None
+        why = link.take_directly(intended)
+        if why:
+            raise Refused(why)
+        return {}
+
+    async def status(args: dict[str, Any]) -> dict[str, Any]:
+        del args
+        return status_of(link)
+
+    return {
+        "connection": connection,
+        "reconcile": reconcile,
+        "flatten": flatten,
+        "act": act,
+        "goal": goal,
+        "status": status,
+    }
+
+
+async def connection_of(link: Link) -> dict[str, Any]:
+    """Probe REST and both hubs now."""
+    began = link.clock.steady_ns()
+    error = ""
+    rest_ms: float | None = None
+    try:
+        await link.broker.ping()
+        await link.broker.accounts()
+        rest_ms = (link.clock.steady_ns() - began) / 1e6 / 2
+    except (BrokerUnavailable, BrokerRefused, Malformed) as problem:
+        error = str(problem)
+    session = link.session
+    up = session.state != "blind"
+    hubs = {
+        f"{name}_hub": {
+            "connected": up,
+            "probe_ms": round(session.probe_ns.get(name, 0) / 1e6, 2),
+            "age_ms": (link.clock.steady_ns() - session.opened_at) // 1_000_000 if up else None,
+        }
+        for name in ("user", "market")
+    }
+    return {
+        "login": link.login,
+        "rest_ms": None if rest_ms is None else round(rest_ms, 2),
+        **hubs,
+        "state": session.state,
+        "token_expires_at": link.broker.token_expires_at,
+        "reconcile_every_s": link.reconcile_every_s,
+        "error": error,
+        "ok": session.state == "trusted" and rest_ms is not None,
+    }
+
+
+async def reconcile_one(link: Link, account: int) -> dict[str, Any]:
+    """Read one account until the read is stable; say what differed from the link's view."""
+    before = _shown(link, account)
+    left = await link.read_now(account, RECONCILE_WITHIN_S)
+    if left is None:
+        return {
+            "account": account,
+            "consistent": False,
+            "repaired": False,
+            "differences": ["the broker could not be read"],
+        }
+    after = _shown(link, account)
+    differences = [
+        f"{name}: we had {before.get(name, 0)}, the broker shows {after.get(name, 0)}"
+        for name in sorted(set(before) | set(after))
+        if before.get(name, 0) != after.get(name, 0)
+    ]
+    return {
+        "account": account,
+        "consistent": not differences,
+        "repaired": bool(differences),
+        "differences": differences,
+    }
+
+
+def _shown(link: Link, account: int) -> dict[str, int]:
+    gate = link.gate.of(account)
+    shown = {name: view.by_position for name, view in gate.views.items() if not view.is_flat}
+    shown.update(
+        {
+            f"order {number}": 1
+            for number, seen in gate.orders.items()
+            if fence.is_working(seen.order)
+        }
+    )
+    return shown
+
+
+async def flatten_of(link: Link, args: dict[str, Any]) -> dict[str, Any]:
+    """Store the person's act, then close by hand beside whatever the worker does."""
+    account, by = int(args.get("account") or 0), str(args.get("by") or "unknown")
+    reason = str(args.get("reason") or "none given")
+    numbers = link.accounts if not account else (account,)
+    if not set(numbers) <= set(link.accounts):
+        raise UsageError(f"account {account} is not of login {link.login}")
+    for number in numbers:
+        name = f"{args.get('act_id') or link.clock.now_ns()}-{number}"
+        act = OperatorActed(
+            account=number, act="flatten-lock", by=by, reason=reason, act_id=name
+        )
+        link.act(act)
+    left = await asyncio.gather(
+        *(link.flatten(number, by, reason, FLATTEN_WITHIN_S) for number in numbers)
+    )
+    rows = [
+        {"account": number, "flat": not rest, "proven": not rest, "left": rest}
+        for number, rest in zip(numbers, left, strict=True)
+    ]
+    return {"accounts": rows}
+
+
+def status_of(link: Link) -> dict[str, Any]:
+    """Return the link's own figures."""
+    return {
+        "login": link.login,
+        "state": link.session.state,
+        "unsettled": fence.unsettled(link.gate),
+        "waiting_goals": link.desk.waiting,
+        "waiting_facts": link.outlet.waiting,
+        "journal": link.journal.is_open,
+        "reconcile_every_s": link.reconcile_every_s,
+    }
+
+
+def _acted(args: dict[str, Any]) -> OperatorActed:
+    try:
+        return msgspec.convert(args, OperatorActed)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"no act can be read: {error}") from None

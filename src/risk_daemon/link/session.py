@@ -1,0 +1,237 @@
+"""Supervision of the broker session: both hubs, probed, rebuilt, subscribed anew.
+
+States a person sees: `trusted` (hubs open, subscribed, every account read
+since), `suspect` (a probe is late, or the reads are not done), `blind` (no
+hub). Quiet is not dead: only the probe tells. The SDK's own reconnecting is
+not used, because a connection without our subscriptions is deaf and says so
+to nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from risk_daemon.clock import Timekeeper
+from risk_daemon.errors import BrokerRefused, BrokerUnavailable
+
+PROBE_EVERY_S: Final = 0.5
+PROBE_WITHIN_S: Final = 0.75
+SUBSCRIBE_WITHIN_S: Final = 3.0
+BACK_OFF_S: Final = (0.05, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+LOGOUT_BACK_OFF_S: Final = 5.0
+#: A run of good service after which the next drop begins with the shortest wait again.
+GOOD_AFTER_NS: Final = 10_000_000_000
+
+
+class HubLike(Protocol):
+    """What supervision needs of a hub connection."""
+
+    @property
+    def is_dead(self) -> bool: ...
+    def on(self, event: str, handler: Callable[..., None]) -> None: ...
+    async def open(self) -> None: ...
+    async def wait_dead(self) -> None: ...
+    async def invoke(self, method: str, arguments: list[object], timeout_s: float) -> None: ...
+    async def drop(self) -> None: ...
+
+
+class Source(Protocol):
+    """What supervision needs of the broker."""
+
+    async def login(self) -> None: ...
+    async def warm(self) -> None: ...
+    def hubs(self) -> tuple[HubLike, HubLike]: ...
+
+
+class Session:
+    """Keeps one login's hubs alive; tells what state the feed is in."""
+
+    def __init__(
+        self,
+        source: Source,
+        clock: Timekeeper,
+        *,
+        accounts: tuple[int, ...],
+        handlers: dict[str, Callable[..., None]],
+        market_handlers: dict[str, Callable[..., None]],
+        on_state: Callable[[str, str], None],
+        on_open: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._source, self._clock, self._accounts = source, clock, accounts
+        self._handlers, self._market_handlers = handlers, market_handlers
+        self._on_state, self._on_open = on_state, on_open
+        self._user: HubLike | None = None
+        self._market: HubLike | None = None
+        self._contracts: set[str] = set()
+        self._failures = 0
+        self._was_logged_out = False
+        self._needs_login = True
+        self.state = "blind"
+        self.probe_ns: dict[str, int] = {}
+        self.opened_at = 0
+
+    @property
+    def contracts(self) -> frozenset[str]:
+        """Contracts whose quotes are subscribed."""
+        return frozenset(self._contracts)
+
+    def need_login(self) -> None:
+        """Take the token for revoked: log in before the next connection."""
+        self._needs_login = True
+
+    async def refresh_login(self) -> None:
+        """Log in again now; the hubs keep the old token until they are rebuilt."""
+        await self._source.login()
+        self._needs_login = False
+
+    async def run(self) -> None:
+        """Open, watch, throw away, again, for ever."""
+        while True:
+            why = await self._serve()
+            self._set("blind", why)
+            await self._drop()
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        if self._was_logged_out:
+            self._was_logged_out = False
+            return LOGOUT_BACK_OFF_S
+        if self.opened_at and self._clock.steady_ns() - self.opened_at > GOOD_AFTER_NS:
+            self._failures = 0
+        wait = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
+        self._failures += 1
+        return wait
+
+    async def _serve(self) -> str:
+        """Serve one pair of hubs until it is lost; return why."""
+        try:
+            await self._open()
+            self._set("suspect", "reading the accounts")
+            await self._on_open()
+            self._set("trusted", "")
+            return await self._watch()
+        except (BrokerUnavailable, BrokerRefused) as error:
+            if type(error).__name__ == "Unauthorized":
+                self._needs_login = True
+            return str(error)
+
+    async def _open(self) -> None:
+        if self._needs_login:
+            await self._source.login()
+            self._needs_login = False
+        await self._source.warm()
+        user, market = self._source.hubs()
+        self._user, self._market = user, market
+        for event, handler in self._handlers.items():
+            user.on(event, handler)
+        for event, handler in self._market_handlers.items():
+            market.on(event, handler)
+        for hub in (user, market):
+            hub.on("GatewayLogout", self._logged_out)
+        try:
+            await self._together(user.open(), market.open())
+        except BrokerUnavailable:
+            # A stale token answers 401 in a way the hub cannot tell from any other failure.
+            self._needs_login = True
+            raise
+        await self._subscribe(user, market)
+        self.opened_at = self._clock.steady_ns()
+
+    async def _subscribe(self, user: HubLike, market: HubLike) -> None:
+        calls = [user.invoke("SubscribeAccounts", [], SUBSCRIBE_WITHIN_S)]
+        for account in self._accounts:
+            calls += [
+                user.invoke(f"Subscribe{what}", [account], SUBSCRIBE_WITHIN_S)
+                for what in ("Orders", "Positions", "Trades")
+            ]
+        calls += [self._quotes(market, contract) for contract in sorted(self._contracts)]
+        await self._together(*calls)
+
+    @staticmethod
+    async def _quotes(market: HubLike, contract: str) -> None:
+        await market.invoke("SubscribeContractQuotes", [contract], SUBSCRIBE_WITHIN_S)
+
+    @staticmethod
+    async def _together(*calls: Awaitable[None]) -> None:
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def follow(self, contract: str) -> None:
+        """Subscribe a contract's quotes, now and after every reconnect."""
+        if contract in self._contracts:
+            return
+        self._contracts.add(contract)
+        if self._market is not None and not self._market.is_dead:
+            try:
+                await self._quotes(self._market, contract)
+            except (BrokerUnavailable, BrokerRefused):
+                return  # the watch notices a dead hub, and the next one subscribes it
+
+    def _logged_out(self, *arguments: object) -> None:
+        """The gateway ended the session (another device?): do not fight for it."""
+        del arguments
+        self._was_logged_out = True
+        self._needs_login = True
+
+    async def _watch(self) -> str:
+        """Return why the hubs are to be thrown away, once they are."""
+        user, market = self._user, self._market
+        assert user is not None and market is not None
+        while True:
+            for name, hub, method, arguments in self._probes(user, market):
+                lost = await self._probe(name, hub, method, arguments)
+                if lost:
+                    return lost
+            if self._was_logged_out:
+                return "the gateway ended the session (GatewayLogout)"
+            self._set("trusted", "")
+            await self._wait_for_death(user, market)
+
+    def _probes(self, user: HubLike, market: HubLike) -> list[tuple[str, HubLike, str, list[Any]]]:
+        """Re-subscribing is idempotent and has a completion: the only active probe there is."""
+        some = sorted(self._contracts)[:1] or ["none"]
+        return [
+            ("user", user, "SubscribeAccounts", []),
+            ("market", market, "SubscribeContractQuotes", list(some)),
+        ]
+
+    async def _probe(self, name: str, hub: HubLike, method: str, arguments: list[Any]) -> str:
+        if hub.is_dead:
+            return f"the {name} hub closed"
+        began = self._clock.steady_ns()
+        for attempt in (1, 2):
+            try:
+                await hub.invoke(method, arguments, PROBE_WITHIN_S)
+            except BrokerRefused:
+                break  # it said no, so it lives
+            except BrokerUnavailable:
+                if attempt == 2:
+                    return f"the {name} hub does not answer"
+                self._set("suspect", f"the {name} hub is late to answer")
+            else:
+                break
+        self.probe_ns[name] = self._clock.steady_ns() - began
+        return ""
+
+    @staticmethod
+    async def _wait_for_death(user: HubLike, market: HubLike) -> None:
+        deaths = [asyncio.ensure_future(hub.wait_dead()) for hub in (user, market)]
+        await asyncio.wait(
+            deaths, timeout=PROBE_EVERY_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        for death in deaths:
+            death.cancel()
+
+    async def _drop(self) -> None:
+        hubs = [hub for hub in (self._user, self._market) if hub is not None]
+        self._user = self._market = None
+        await asyncio.gather(*(hub.drop() for hub in hubs), return_exceptions=True)
+
+    def _set(self, state: str, why: str) -> None:
+        if state != self.state:
+            self.state = state
+            self._on_state(state, why)

@@ -1,0 +1,160 @@
+"""Putting the configuration into force: settings and policies become records of the journal.
+
+Only what differs from the last journalled one is written. An unreadable file
+never stops protection: what was adopted last stays in force and someone is
+told; only a home that never adopted anything refuses to start.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from risk_daemon.core.events import AlarmRaised, Fact, SettingsAdopted
+from risk_daemon.errors import NotFound, OperatorError
+from risk_daemon.operations import home as homes
+from risk_daemon.operations import pending, state_file
+from risk_daemon.operations.configuration import Configuration, load
+from risk_daemon.operations.gateway import assert_gateway
+from risk_daemon.operations.home import About, Home
+from risk_daemon.operations.problems import InvalidConfiguration
+from risk_daemon.operations.state_file import Standing
+from risk_daemon.settings import Settings, decode_settings
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.record import decode, new_record
+
+_KINDS: Final = ("settings-adopted", "policy-adopted")
+_PAGE: Final = 1_000
+
+
+class Adopted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in force now, and what was written for it."""
+
+    settings: Settings
+    digest: str
+    changed: tuple[str, ...]
+    acts: int = 0
+    alarm: str = ""
+
+
+async def adopt(home: Home, journal: JournalClient) -> Adopted:
+    """Adopt the configuration of a home; raises OperatorError where nothing can be in force."""
+    # Not to be softened by what was adopted before: a copied home would enforce twice.
+    about = homes.open_home(home)
+    standing = await _standing(journal)
+    acts = await _adopt_pending(home, journal)
+    try:
+        configuration = read(home, about)
+    except OperatorError as error:
+        if standing.settings is None:
+            raise
+        return await _keep_last(journal, standing.settings, error, acts)
+    changes = _changes(configuration, standing)
+    for fact, once in changes:
+        await _append(journal, fact, once)
+    return Adopted(
+        settings=configuration.settings,
+        digest=configuration.adopted.digest,
+        changed=tuple(_name(fact) for fact, _ in changes),
+        acts=acts,
+    )
+
+
+def read(home: Home, about: About) -> Configuration:
+    """The configuration of a home, if it is valid and belongs there."""
+    configuration = load(home.config)
+    homes.check_environment(home, about, configuration.settings.environment)
+    assert_gateway(configuration.settings.environment, configuration.settings.gateway)
+    return configuration
+
+
+async def _standing(journal: JournalClient) -> Standing:
+    """The last journalled settings and policies."""
+    found, seq = Standing(), 1
+    while True:
+        records = await journal.tail(seq, kinds=_KINDS, limit=_PAGE)
+        for record in records:
+            found.take(decode(record))
+        if len(records) < _PAGE:
+            return found
+        seq = records[-1].seq + 1
+
+
+def _changes(configuration: Configuration, standing: Standing) -> list[tuple[Fact, str]]:
+    """The records to write, each with the name under which it is stored once.
+
+    The name holds the seq of what it replaces: going back to an earlier policy
+    is a change like any other, and retrying one is not.
+    """
+    changes: list[tuple[Fact, str]] = []
+    settings = configuration.adopted
+    if standing.settings is None or standing.settings.digest != settings.digest:
+        changes.append((settings, f"settings:{settings.digest}:{standing.settings_seq}"))
+    for policy in configuration.policies:
+        last = standing.policies.get(policy.account)
+        if last is None or last.digest != policy.digest:
+            before = standing.policy_seqs.get(policy.account, 0)
+            changes.append((policy, f"policy:{policy.account}:{policy.digest}:{before}"))
+    return changes
+
+
+def _name(fact: Fact) -> str:
+    return "settings" if isinstance(fact, SettingsAdopted) else f"policy of {_account(fact)}"
+
+
+def _account(fact: Fact) -> Any:
+    return getattr(fact, "account", 0)
+
+
+async def _append(journal: JournalClient, fact: Fact, once: str) -> None:
+    appended = await journal.append([new_record(fact, once)])
+    if appended.refused:
+        raise OperatorError(f"the journal refused the {_name(fact)}: {appended.refused}")
+
+
+async def _adopt_pending(home: Home, journal: JournalClient) -> int:
+    acts = pending.kept(home)
+    for act in acts:
+        await _append(journal, act, f"act:{act.act_id}")
+    pending.forget(home)
+    return len(acts)
+
+
+async def _keep_last(
+    journal: JournalClient, settings: SettingsAdopted, error: OperatorError, acts: int
+) -> Adopted:
+    """Go on with what was adopted last, and tell someone."""
+    text = f"the configuration is not adopted, the last one stays in force: {error.sentence}"
+    alarm = AlarmRaised(account=0, level="urgent", what="configuration", text=text, source="adopt")
+    await _append(journal, alarm, "")
+    return Adopted(
+        settings=decode_settings(settings.text),
+        digest=settings.digest,
+        changed=(),
+        acts=acts,
+        alarm=text,
+    )
+
+
+def in_force(home: Home) -> Settings:
+    """The settings a command goes by: those last adopted, else those of the files."""
+    try:
+        last = state_file.standing(home).settings
+    except NotFound:
+        last = None
+    return decode_settings(last.text) if last is not None else load(home.config).settings
+
+
+def for_start(home: Home) -> Settings:
+    """The settings a start goes by: those of the files if they are valid, else the last adopted."""
+    try:
+        return read(home, homes.open_home(home)).settings
+    except InvalidConfiguration:
+        try:
+            last = state_file.standing(home).settings
+        except NotFound:
+            last = None
+        if last is None:
+            raise
+        return decode_settings(last.text)

@@ -1,0 +1,253 @@
+"""Making a home: the first configuration, validated before anything is written.
+
+What `init` writes is meant to be read and edited: comments say what each line
+is for. Only what cannot hurt by being too strict is enforced from the start
+(decisions 3.4); the other rules begin in `alert`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from risk_daemon.errors import UsageError
+from risk_daemon.operations import home as homes
+from risk_daemon.operations.configuration import Configuration, load
+from risk_daemon.operations.home import Home
+from risk_daemon.settings import Gateway, Login
+from risk_daemon.sim import config as referee
+
+LOGIN_FORM: Final = "NAME:USER:CREDENTIALS:ACCOUNT[,ACCOUNT...]"
+DEFAULT_CONTRACTS: Final = 5
+DEFAULT_LOSS: Final = "1000.00"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPlan:
+    """One account as `init` knows it; limits only where they differ from the policy."""
+
+    number: int
+    name: str
+    limits: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that `init` was told."""
+
+    environment: str
+    gateway: Gateway
+    logins: tuple[Login, ...]
+    accounts: tuple[AccountPlan, ...]
+    limits: tuple[int, str] = (DEFAULT_CONTRACTS, DEFAULT_LOSS)
+    loss_mode: str = "alert"
+    console_port: int = 8080
+    offset_s: float = 0.0
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_login(text: str) -> Login:
+    """Read one `--login`; the credentials may hold colons of their own (`file:PATH`)."""
+    name, _, rest = text.partition(":")
+    user, _, rest = rest.partition(":")
+    credentials, _, accounts = rest.rpartition(":")
+    numbers = [word.strip() for word in accounts.split(",")]
+    if not (name and user and credentials) or not all(word.isdecimal() for word in numbers):
+        raise UsageError(
+            f"--login {text!r} is not {LOGIN_FORM}, for example alpha:me:env:1001,1002."
+        )
+    return Login(
+        name=name,
+        user=user,
+        credentials=credentials,
+        accounts=tuple(int(word) for word in numbers),
+    )
+
+
+def parse_gateway(url: str | None) -> Gateway:
+    """Three addresses from one: the hubs of ProjectX live on the host `rtc.` instead of `api.`."""
+    if url is None:
+        return Gateway()
+    base = url.rstrip("/")
+    hubs = base.replace("://api.", "://rtc.", 1)
+    return Gateway(
+        api_url=base, user_hub_url=f"{hubs}/hubs/user", market_hub_url=f"{hubs}/hubs/market"
+    )
+
+
+def plan_from_logins(environment: str, gateway: str | None, logins: list[str]) -> Plan:
+    """Plan a home from the flags of `init`."""
+    parsed = tuple(parse_login(text) for text in logins)
+    accounts = tuple(AccountPlan(n, f"account {n}") for login in parsed for n in login.accounts)
+    return Plan(environment, parse_gateway(gateway), parsed, accounts)
+
+
+def plan_from_referee(path: Path, gateway: str) -> Plan:
+    """Plan a demo home from the file that the simulated gateway runs on, limits and all."""
+    try:
+        given = referee.read(path)
+    except referee.ConfigRefused as refused:
+        raise UsageError(str(refused)) from None
+    names = {login.user: _login_name(login.user, n) for n, login in enumerate(given.logins, 1)}
+    logins = tuple(
+        Login(
+            name=names[login.user],
+            user=login.user,
+            credentials=f"file:credentials/{names[login.user]}.key",
+            accounts=tuple(account.id for account in login.accounts),
+        )
+        for login in given.logins
+    )
+    limits = {
+        n: (one.max_contracts, str(one.daily_realized_loss)) for n, one in given.limits.items()
+    }
+    common = max(sorted(limits.values()), key=list(limits.values()).count, default=(5, "500"))
+    accounts = tuple(
+        AccountPlan(one.id, one.name, None if limits[one.id] == common else limits[one.id])
+        for login in given.logins
+        for one in login.accounts
+    )
+    return Plan(
+        "demo",
+        parse_gateway(gateway),
+        logins,
+        accounts,
+        limits=common,
+        loss_mode="enforce",
+        console_port=0,
+        offset_s=given.offset_s,
+        keys={f"{names[login.user]}.key": login.api_key for login in given.logins},
+    )
+
+
+def _login_name(user: str, number: int) -> str:
+    """A login's short name from a user name."""
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in user.lower()).strip("-")
+    return name[:32] or f"login-{number}"
+
+
+# --- files -------------------------------------------------------------------
+
+
+def files(plan: Plan) -> dict[str, str]:
+    """Every file of the configuration, by its path below `config/`."""
+    owners = {number: login.name for login in plan.logins for number in login.accounts}
+    return {
+        "daemon.yaml": _daemon_yaml(plan),
+        "policy.yaml": _policy_yaml(plan),
+        **{
+            f"accounts/{account.number}.yaml": _account_yaml(account, owners[account.number])
+            for account in plan.accounts
+        },
+    }
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _daemon_yaml(plan: Plan) -> str:
+    gateway = plan.gateway.addresses().items()
+    lines = [
+        "# Settings of this deployment; read when the daemon starts.",
+        f"environment: {plan.environment}",
+        "",
+        "console:",
+        f"  port: {plan.console_port}    # 127.0.0.1 only; 0 takes any free one",
+        "",
+        "gateway:",
+        *(f"  {name}: {_quoted(url)}" for name, url in gateway),
+        "",
+        "# One entry per user of the broker. `credentials` says where the API key is:",
+        "# env (PROJECT_X_API_KEY, PROJECT_X_USERNAME) or file:PATH (mode 0600, below the home).",
+        "logins:",
+    ]
+    for login in plan.logins:
+        lines += [
+            f"  - name: {login.name}",
+            f"    user: {_quoted(login.user)}",
+            f"    credentials: {_quoted(login.credentials)}",
+            f"    accounts: [{', '.join(map(str, login.accounts))}]",
+        ]
+    if plan.offset_s:
+        lines += ["", "clock:", f"  offset_s: {plan.offset_s}    # a demo's own time"]
+    return "\n".join(lines) + "\n"
+
+
+def _policy_yaml(plan: Plan) -> str:
+    contracts, loss = plan.limits
+    return "\n".join(
+        [
+            "# Rules and limits of every account; accounts/<number>.yaml may differ.",
+            "# mode: enforce (act), shadow (decide and record), alert (tell someone).",
+            "# Money is text in quotes, a positive magnitude.",
+            "calendar: cme_equity",
+            "day_roll: cme_trade_date",
+            "",
+            "rules:",
+            "  max-contracts:",
+            "    mode: enforce",
+            f"    limit: {contracts}",
+            "",
+            "  daily-realized-loss:",
+            f"    mode: {plan.loss_mode}",
+            f"    limit: {_quoted(loss)}",
+            "",
+            "  kill-switch:",
+            "    mode: enforce",
+            "",
+        ]
+    )
+
+
+def _account_yaml(account: AccountPlan, login: str) -> str:
+    lines = [f"name: {_quoted(account.name)}", f"login: {login}"]
+    if account.limits is not None:
+        contracts, loss = account.limits
+        lines += [
+            "rules:",
+            f"  max-contracts: {{limit: {contracts}}}",
+            f"  daily-realized-loss: {{limit: {_quoted(loss)}}}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def validate(plan: Plan) -> Configuration:
+    """Judge what would be written, in a scratch place: nothing is half made."""
+    with tempfile.TemporaryDirectory(prefix="risk-daemon-init-") as scratch:
+        write_files(Path(scratch), files(plan))
+        return load(Path(scratch))
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write files below a folder."""
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text(text, encoding="utf-8")
+
+
+def found(home: Home, plan: Plan, created: str, by: str) -> Configuration:
+    """Make the home: folders, configuration and its first commit, keys readable by us only."""
+    configuration = validate(plan)
+    source = "environment" if any(one.credentials == "env" for one in plan.logins) else "files"
+    homes.create(home, plan.environment, created, source)
+    write_files(home.config, files(plan))
+    for name, key in plan.keys.items():
+        _write_key(home.path / "credentials" / name, key)
+    # Imported here: dulwich is slow to load and only this and `start` need it.
+    from risk_daemon.operations import history
+
+    history.ensure(home.config, by, "First configuration, written by init")
+    return configuration
+
+
+def _write_key(path: Path, key: str) -> None:
+    path.parent.mkdir(exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(key + "\n", encoding="utf-8")

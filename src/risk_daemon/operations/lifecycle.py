@@ -1,0 +1,210 @@
+"""`start` and `restart`: the supervisor is spawned, and nothing is claimed that was not seen.
+
+The supervisor lives in a session (POSIX) or process group (Windows) of its own,
+so that closing the terminal leaves it running.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from risk_daemon.clock import SECOND_NS, Timekeeper
+from risk_daemon.core.events import ProtectionEnabled
+from risk_daemon.errors import NotFound, NotReachable, OperatorError
+from risk_daemon.operations import adoption, credentials, daemon, home, state_file
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.orders import Who
+from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, Outcome
+from risk_daemon.operations.problems import InvalidConfiguration
+from risk_daemon.operations.words import count, duration
+from risk_daemon.settings import Settings, decode_settings
+
+#: While waiting; short, as a person waits too.
+_LOOK_EVERY_S: Final = 0.1
+RESTART_WITHIN_S: Final = 60.0
+
+if sys.platform == "win32":
+    _ALONE: Final = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
+else:
+    _ALONE: Final = 0
+
+type Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How waiting is done: with which clock, how long, and who hears about it."""
+
+    clock: Timekeeper
+    pause: Callable[[float], None]
+    within_s: float
+    say: Say
+
+
+def start(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
+    """Start the daemon, and wait until every account is enforced or say what is missing."""
+    settings, notes = _checked(at)
+    for note in notes:
+        waiting.say(note)
+    if dry_run:
+        lines = tuple(f"{n}: would be guarded" for n in settings.accounts())
+        return Outcome(lines, data={"accounts": list(settings.accounts())})
+    _commit_edits(at, who)
+    running = _is_running(at)
+    if not running:
+        process = _spawn(at)
+        waiting.say(f"supervisor started (process {process.pid})")
+    else:
+        process = None
+        waiting.say("the supervisor is running already")
+    return _wait(at, who, settings, waiting, process)
+
+
+def _checked(at: Home) -> tuple[Settings, list[str]]:
+    """Refuse what can't start before anything does; a later start may go by the last good file."""
+    about = home.open_home(at)
+    try:
+        settings, notes = adoption.read(at, about).settings, []
+    except InvalidConfiguration as invalid:
+        last = _last_settings(at)
+        if last is None:
+            raise
+        settings = last
+        notes = [f"{invalid.sentence}\n  going on with the configuration adopted last"]
+    for login in settings.logins:
+        note = credentials.resolve(at, login).note
+        notes += [note] if note else []
+    return settings, notes
+
+
+def _last_settings(at: Home) -> Settings | None:
+    try:
+        adopted = state_file.standing(at).settings
+    except NotFound:
+        return None
+    return decode_settings(adopted.text) if adopted else None
+
+
+def _commit_edits(at: Home, who: Who) -> None:
+    """Commit what was edited by hand, as the person's who starts it."""
+    # Imported here: dulwich is slow to load.
+    from risk_daemon.operations import history
+
+    history.ensure(at.config, who.by, f"Edited by hand, adopted by start: {who.reason}")
+
+
+def _is_running(at: Home) -> bool:
+    try:
+        daemon.status(at)
+    except OperatorError:
+        return False
+    return True
+
+
+def _spawn(at: Home) -> subprocess.Popen[bytes]:
+    """Start the supervisor detached; what it can't log goes to a file of its own."""
+    at.logs.mkdir(exist_ok=True, mode=0o700)
+    words = [sys.executable, "-m", "risk_daemon.programs.supervisor", "--home", str(at.path)]
+    with (at.logs / "supervisor.out").open("ab") as out:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            creationflags=_ALONE,
+        )
+
+
+def _wait(
+    at: Home,
+    who: Who,
+    settings: Settings,
+    waiting: Waiting,
+    process: subprocess.Popen[bytes] | None,
+) -> Outcome:
+    """Wait until every account is enforced, or the supervisor dies, or the time is over."""
+    wanted, enabled, told = set(settings.accounts()), False, ""
+    for _ in _looks(waiting):
+        if process is not None and process.poll() is not None:
+            return _died(at, process.returncode)
+        enabled = enabled or _enable(at, who)
+        missing = _missing(at, wanted)
+        if enabled and not missing:
+            return Outcome(
+                (f"every account is enforced: {count(len(wanted), 'account')}",),
+                data={"accounts": sorted(wanted), "missing": {}},
+                next_command="risk-daemon-admin test-connection",
+            )
+        text = f"waiting for {count(len(missing), 'account')}: {next(iter(missing.values()), '')}"
+        if text != told:
+            waiting.say(text)
+            told = text
+    missing = _missing(at, wanted)
+    return Outcome(
+        tuple(f"{account}: NOT ENFORCED: {why}" for account, why in sorted(missing.items())),
+        FAILED,
+        {"accounts": sorted(wanted), "missing": {str(n): why for n, why in missing.items()}},
+        next_command="risk-daemon-admin status --show-events",
+    )
+
+
+def _looks(waiting: Waiting) -> Iterator[None]:
+    """Look, pause, look again, until the time is over."""
+    until = waiting.clock.steady_ns() + int(waiting.within_s * SECOND_NS)
+    while waiting.clock.steady_ns() < until:
+        yield
+        waiting.pause(_LOOK_EVERY_S)
+
+
+def _died(at: Home, code: int) -> Outcome:
+    """The supervisor is gone: show its own last words."""
+    said = (at.logs / "supervisor.out").read_text(errors="replace").strip().splitlines()[-3:]
+    lines = (f"the supervisor ended with exit {code}; nothing is running", *said)
+    return Outcome(lines, FAILED if code != DEGRADED else code, {"exit": code})
+
+
+def _enable(at: Home, who: Who) -> bool:
+    """Clear the mark that protection is off; False while the journal is not up yet."""
+    try:
+        marks = daemon.tail(at, 1, ("protection-disabled", "protection-enabled"))
+        if marks and marks[-1].kind == "protection-disabled":
+            daemon.append(at, ProtectionEnabled(by=who.by, reason=who.reason))
+    except OperatorError:
+        return False
+    return True
+
+
+def _missing(at: Home, wanted: set[int]) -> dict[int, str]:
+    """Accounts that nobody enforces yet, each with what is known of why."""
+    try:
+        status = daemon.status(at)
+    except OperatorError as silent:
+        return dict.fromkeys(sorted(wanted), silent.sentence.rstrip("."))
+    rows: Mapping[int, Mapping[str, Any]] = {row["account"]: row for row in status["accounts"]}
+    held = {n: rows[n] for n in wanted & rows.keys()}
+    missing = dict.fromkeys(sorted(wanted - rows.keys()), "no worker holds it")
+    for number, row in sorted(held.items()):
+        if not row.get("enforcing"):
+            missing[number] = str(row.get("why") or "no worker enforces it")
+    return missing
+
+
+def restart(at: Home, who: Who, *, dry_run: bool) -> Outcome:
+    """Restart the processes one after the other, protected throughout; says each one's gap."""
+    home.read(at)
+    names = [str(row["name"]) for row in daemon.status(at).get("processes", [])]
+    if dry_run:
+        lines = tuple(f"{name}: would be restarted" for name in names)
+        return Outcome(lines, data={"processes": names}, notes=("nothing was done",))
+    asked = {"by": who.by, "reason": who.reason}
+    answer = daemon.ask(at, daemon.SUPERVISOR, "restart", asked, RESTART_WITHIN_S)
+    gaps = answer.get("gaps", [])
+    lines = tuple(f"{row['process']}: restarted, gap {duration(row['gap_ms'])}" for row in gaps)
+    if not lines:
+        raise NotReachable("the supervisor restarted nothing.")
+    return Outcome(lines, DONE, dict(answer), next_command="risk-daemon-admin test-connection")

@@ -1,0 +1,317 @@
+"""Looking at a daemon: status, health, why. Says what it knows and from where.
+
+The running processes are asked first; where they are silent, the state file
+answers, opened read-only, and the answer says so.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from risk_daemon.core.events import Entry
+from risk_daemon.errors import NotFound, NotReachable, OperatorError
+from risk_daemon.journal.schema import FREQUENT
+from risk_daemon.operations import daemon, guard, home, state_file
+from risk_daemon.operations.adoption import in_force
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, UNREACHABLE, Outcome
+from risk_daemon.operations.words import both_times, count, duration, in_words, iso, kind_of
+from risk_daemon.wire.record import KINDS, decode
+from risk_daemon.wire.view import AccountView
+
+EVENTS_SHOWN: Final = 15
+#: The journal pulses every second: a stream that stands longer has stopped.
+ADVANCES_WITHIN_MS: Final = 3_000
+HEALTH_WITHIN_S: Final = 2.0
+EXITS: Final = {"healthy": DONE, "degraded": DEGRADED, "down": FAILED}
+#: Kinds worth a line: neither prices, nor pulses, nor hashes.
+TOLD: Final = tuple(kind for kind in KINDS if kind not in FREQUENT)
+#: Kinds that come from the broker.
+BROKER_KINDS: Final = (
+    "account-seen",
+    "order-changed",
+    "position-changed",
+    "trade-seen",
+    "mark-changed",
+    "reconciled",
+)
+
+
+# --- health --------------------------------------------------------------------
+
+
+def health(at: Home) -> Outcome:
+    """The console's answer, else the supervisor's; 0 healthy, 3 degraded, 1 down."""
+    try:
+        body = _console_health(at)
+    except NotReachable as silent:
+        return _health_without_console(at, silent)
+    return Outcome(
+        (
+            f"{body['state']}: {body['why'] or 'every account is guarded and connected'}",
+            *_rows(body),
+        ),
+        EXITS[body["state"]],
+        body,
+        next_command="" if body["ok"] else "risk-daemon-admin status",
+    )
+
+
+def _rows(body: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{row['account']} {row['name']}: {row['why'] or 'guarded'}"
+        f" ({row['holder'] or 'nobody'}, epoch {row['epoch']}, {row['release'] or 'no release'})"
+        for row in body["accounts"]
+    ]
+
+
+def _console_health(at: Home) -> dict[str, Any]:
+    """Ask the console over HTTP; it answers from memory or not at all."""
+    try:
+        port = json.loads((at.run / "console.json").read_text())["port"]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HEALTH_WITHIN_S)
+        connection.request("GET", "/health")
+        body: dict[str, Any] = json.loads(connection.getresponse().read())
+    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+        raise NotReachable(f"the console does not answer ({error})") from None
+    return body
+
+
+def _health_without_console(at: Home, silent: NotReachable) -> Outcome:
+    try:
+        status = daemon.status(at)
+    except OperatorError:
+        return _down(at)
+    rows = status.get("accounts", [])
+    guarded = sum(bool(row.get("enforcing")) for row in rows)
+    line = f"degraded: {silent.sentence}; {guarded} of {count(len(rows), 'account')} enforced"
+    return Outcome((line,), DEGRADED, {"state": "degraded", **status})
+
+
+# --- status --------------------------------------------------------------------
+
+
+def status(at: Home, *, show_events: bool) -> Outcome:
+    """Accounts, processes and the stream; with `show_events` the latest records."""
+    about = home.read(at)
+    try:
+        known = daemon.status(at)
+    except OperatorError:
+        return _down(at, events=show_events)
+    rows = known.get("accounts", [])
+    views, journal, notes = _live(at, [row["account"] for row in rows])
+    wrong = {row["account"]: guard.objection(row, views.get(row["account"])) for row in rows}
+    guarded = sum(not why for why in wrong.values())
+    disabled = known.get("disabled")
+    state = guard.state(len(rows), guarded, bool(disabled))
+    advances = _advances(at, journal)
+    if state == "healthy" and not advances:
+        state = "degraded"
+    above = [f"{state}: {guarded} of {count(len(rows), 'account')} guarded"]
+    if disabled:
+        above.append(_disabled_line(disabled))
+    below = [
+        *(_process_line(row) for row in known.get("processes", [])),
+        _stream_line(at, journal, advances=advances),
+        *(_event_lines(at) if show_events else []),
+    ]
+    data = {
+        "state": state,
+        "environment": about.environment,
+        "advancing": advances,
+        "journal": journal,
+        **known,
+        "views": [_as_data(view) for _, view in sorted(views.items())],
+    }
+    hint = "" if state == "healthy" else "risk-daemon-admin test-connection"
+    return Outcome(
+        tuple(_account_line(row, views.get(row["account"]), wrong[row["account"]]) for row in rows),
+        EXITS[state],
+        data,
+        tuple(notes),
+        hint,
+        tuple(above),
+        tuple(below),
+    )
+
+
+def _live(
+    at: Home, accounts: Sequence[int]
+) -> tuple[dict[int, AccountView], dict[str, Any], list[str]]:
+    try:
+        return daemon.views(at, accounts), daemon.journal_status(at), []
+    except OperatorError as error:
+        return {}, {}, [error.sentence]
+
+
+def _advances(at: Home, journal: Mapping[str, Any]) -> bool:
+    """Whether the stream goes on: it does in a closed market too."""
+    return bool(journal) and _age_ms(at, journal["at"]) < ADVANCES_WITHIN_MS
+
+
+def _age_ms(at: Home, moment: int) -> float:
+    from risk_daemon.operations.orders import now_ns
+
+    return (now_ns(in_force(at)) - moment) / 1e6
+
+
+def _account_line(row: Mapping[str, Any], view: AccountView | None, why: str) -> str:
+    name = view.name if view else ""
+    head = f"{row['account']} {name}".rstrip()
+    held = f"{row.get('holder')}, epoch {row.get('epoch')}"
+    guarded = f"NOT GUARDED: {why}" if why else f"guarded by {held}"
+    if view is None:
+        return f"{head}: {guarded}"
+    positions = ", ".join(f"{one.quantity:+d} {one.root}" for one in view.positions) or "flat"
+    money = f"day P&L {view.day_pnl}" if view.pnl_known else "day P&L unknown"
+    locks = "".join(
+        f"; {one.mode} ({one.reason or one.rule}) "
+        + (f"until {both_times(one.until)}" if one.until else "until an admin ends it")
+        for one in view.locks
+    )
+    return f"{head}: {guarded}; {positions}; {money}{locks}"
+
+
+def _process_line(row: Mapping[str, Any]) -> str:
+    memory = row.get("memory")
+    size = f", {memory / 1e6:.0f} MB" if isinstance(memory, int | float) else ""
+    return (
+        f"{row.get('name')}: {row.get('state')} ({row.get('release')}, pid {row.get('pid')}{size})"
+    )
+
+
+def _stream_line(at: Home, journal: Mapping[str, Any], *, advances: bool) -> str:
+    if not journal:
+        return "stream: the journal does not answer"
+    pace = f"{journal['records_per_s']:.0f} records/s" if advances else "NOT ADVANCING"
+    fact = daemon.tail(at, 1, BROKER_KINDS)
+    broker = (
+        f"last broker fact {duration(max(_age_ms(at, fact[-1].at), 0))} ago ({fact[-1].kind})"
+        if fact
+        else "no broker fact yet"
+    )
+    return f"stream: seq {journal['last_seq']}, {pace}, {broker}"
+
+
+def _event_lines(at: Home) -> list[str]:
+    return [_event_line(decode(record)) for record in daemon.tail(at, EVENTS_SHOWN, TOLD)]
+
+
+def _event_line(entry: Entry) -> str:
+    account = f" {entry.account}" if entry.account else ""
+    return (
+        f"{entry.seq} {iso(entry.at)[11:23]}Z{account} {kind_of(entry.fact)} {in_words(entry.fact)}"
+    )
+
+
+def _as_data(view: AccountView) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(view)
+
+
+def _disabled_line(disabled: Mapping[str, Any]) -> str:
+    since = disabled.get("since")
+    when = f" since {both_times(since)}" if isinstance(since, str) and since else ""
+    return f"PROTECTION IS OFF{when}: {disabled.get('reason')} ({disabled.get('by')})"
+
+
+def _down(at: Home, *, events: bool = False) -> Outcome:
+    """Nothing answers: what the state file says."""
+    home.read(at)
+    line = "down: the daemon is not running; from its state file:"
+    try:
+        last = state_file.standing(at)
+    except NotFound:
+        line = "down: the daemon is not running and has never run here"
+        return Outcome((line,), FAILED, {"state": "down"}, next_command="risk-daemon-admin start")
+    above, below = [line], []
+    if last.disabled is not None:
+        told = {"by": last.disabled.by, "reason": last.disabled.reason}
+        above.append(_disabled_line({**told, "since": iso(last.disabled_at)}))
+    if last.last is not None:
+        age = duration(max(_age_ms(at, last.last.at), 0))
+        above.append(f"last record: seq {last.last.seq}, {age} ago")
+    lines = [f"{n} {one.name}: NOT GUARDED" for n, one in sorted(last.policies.items())]
+    lines += [
+        f"lock of {one.account}: {one.mode}, {one.reason or one.rule}, "
+        + (f"until {both_times(iso(one.until))}" if one.until else "until an admin ends it")
+        for one in last.locks.values()
+    ]
+    if events:
+        below = [_event_line(entry) for entry in state_file.latest(at, TOLD, EVENTS_SHOWN)]
+    data = {
+        "state": "down",
+        "last_seq": last.last.seq if last.last else 0,
+        "accounts": sorted(last.policies),
+        "locks": len(last.locks),
+    }
+    start = "risk-daemon-admin start"
+    return Outcome(tuple(lines), FAILED, data, (), start, tuple(above), tuple(below))
+
+
+# --- why -----------------------------------------------------------------------
+
+
+def why(at: Home, account: str) -> Outcome:
+    """Plain words on why an account was flattened or locked, and until when."""
+    home.read(at)
+    number, name = find_account(at, account)
+    try:
+        holder = _holder(daemon.status(at), number)
+        answer = daemon.ask(at, holder, "why", {"account": number})
+    except OperatorError as silent:
+        return _why_from_file(at, number, name, silent)
+    lines = tuple(str(line) for line in answer.get("lines", ()))
+    return Outcome(lines or (f"{name} is not restricted",), data={"account": number, **answer})
+
+
+def _holder(status: Mapping[str, Any], account: int) -> str:
+    for row in status.get("accounts", []):
+        if row["account"] == account and row.get("holder"):
+            return str(row["holder"])
+    raise NotReachable(f"no worker holds account {account}.")
+
+
+def _why_from_file(at: Home, number: int, name: str, silent: OperatorError) -> Outcome:
+    last = state_file.standing(at)
+    locks = [one for one in last.locks.values() if one.account in (0, number)]
+    entries = state_file.story(at, number, EVENTS_SHOWN)
+    lines = [f"{name}: from the state file, as no worker answers"]
+    lines += [
+        f"{one.mode}: {one.reason or one.rule}, "
+        + (f"until {both_times(iso(one.until))}" if one.until else "until an admin ends it")
+        for one in locks
+    ]
+    lines += [f"{both_times(iso(entry.at))}: {_told(entry)}" for entry in entries]
+    if len(lines) == 1:
+        lines.append("nothing restricts it, and no rule has found anything")
+    return Outcome(
+        tuple(lines),
+        UNREACHABLE,
+        {"account": number, "lines": lines},
+        (silent.sentence,),
+        "risk-daemon-admin start",
+    )
+
+
+def _told(entry: Entry) -> str:
+    return f"{kind_of(entry.fact).replace('-', ' ')}: {in_words(entry.fact)}"
+
+
+def find_account(at: Home, text: str) -> tuple[int, str]:
+    """An account by its number or its name."""
+    try:
+        names = {n: one.name for n, one in state_file.standing(at).policies.items()}
+    except NotFound:
+        names = {}
+    for number in in_force(at).accounts():
+        names.setdefault(number, str(number))
+    for number, name in names.items():
+        if text in (str(number), name):
+            return number, f"{number} {name}" if name != str(number) else name
+    known = ", ".join(name for _, name in sorted(names.items())[:10])
+    raise NotFound(f"there is no account {text!r} here; there are: {known}.")

@@ -1,0 +1,60 @@
+"""A command's own way to the broker, for when no link lives: read positions, close them.
+
+The broker keeps one session per user, so this is never used while a link
+answers (decisions 4.11). The SDK is loaded only when it comes to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from risk_daemon.operations import credentials
+from risk_daemon.operations.gateway import assert_gateway
+from risk_daemon.operations.home import Home
+from risk_daemon.settings import Login, Settings
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """One open position as the broker says."""
+
+    account: int
+    contract: str
+    quantity: int
+
+
+class Flattened(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one account: `proven` by a query after the last request; else what is left."""
+
+    account: int
+    flat: bool
+    proven: bool
+    left: tuple[str, ...] = ()
+
+
+def positions(home: Home, settings: Settings, login: Login) -> tuple[Held, ...]:
+    """Every open position of a login's accounts; raises OperatorError where it can't be read."""
+    from risk_daemon.broker.projectx import emergency
+
+    assert_gateway(settings.environment, settings.gateway)
+    found = credentials.resolve(home, login)
+    rows = emergency.positions(settings.gateway, login, found.key.reveal())
+    return tuple(
+        Held(account=row.account, contract=row.contract, quantity=row.quantity) for row in rows
+    )
+
+
+def flatten(
+    home: Home, settings: Settings, login: Login, accounts: Sequence[int]
+) -> tuple[Flattened, ...]:
+    """Close everything of these accounts and cancel their orders, until proven or out of time."""
+    from risk_daemon.broker.projectx import emergency
+
+    assert_gateway(settings.environment, settings.gateway)
+    found = credentials.resolve(home, login)
+    rows = emergency.flatten(settings.gateway, login, found.key.reveal(), tuple(accounts))
+    return tuple(
+        Flattened(account=row.account, flat=row.flat, proven=row.proven, left=tuple(row.left))
+        for row in rows
+    )

@@ -1,0 +1,20 @@
+"""`risk-daemon-admin`: the command line of people. The commands are in `cli/`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run one command; the exit codes are those of docs/formats/admin.md."""
+    if not __debug__:
+        sys.stderr.write("risk-daemon-admin does not run under -O.\n")
+        return 2
+    from risk_daemon.cli.app import app
+
+    app(prog_name="risk-daemon-admin")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""`risk-daemon adopt --home H`: put the configuration into force, then exit.
+
+Run by the supervisor once the journal is up. stdout is one JSON object: the
+settings in force, so that the supervisor itself needs no YAML. Exit 0: something
+is in force (perhaps the last configuration, then stderr says why); else the
+exit code of what is wrong, and one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from risk_daemon.errors import JournalAway, OperatorError
+from risk_daemon.operations.adoption import Adopted, adopt, for_start
+from risk_daemon.operations.home import Home, choose
+from risk_daemon.settings import encode_settings
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.transport import Hello
+
+JOURNAL_WITHIN_S: Final = 10.0
+
+
+async def _run(home: Home) -> Adopted:
+    hello = Hello("adopt", "adopt")
+    journal = await JournalClient.connect(home.run, hello, JOURNAL_WITHIN_S)
+    try:
+        return await adopt(home, journal)
+    finally:
+        journal.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Adopt, and say what is in force."""
+    parser = argparse.ArgumentParser(prog="risk-daemon adopt", description=__doc__)
+    parser.add_argument("--home", type=Path, help="the daemon's home directory")
+    parser.add_argument(
+        "--show", action="store_true", help="show the settings a start would use; adopt nothing"
+    )
+    args = parser.parse_args(argv)
+    home = choose(args.home)
+    try:
+        if args.show:
+            print(encode_settings(for_start(home)))
+            return 0
+        adopted = asyncio.run(_run(home))
+    except OperatorError as error:
+        print(f"adopt: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    except JournalAway as away:
+        print(f"adopt: the journal went away: {away}", file=sys.stderr)
+        return 8
+    if adopted.alarm:
+        print(f"adopt: {adopted.alarm}", file=sys.stderr)
+    print(msgspec.json.encode(adopted).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""`risk-daemon console --home H`: health, metrics, API and status page on 127.0.0.1.
+
+Writes `run/console.json` (port, pid) once it listens. It holds nothing that
+protects: when it dies, people are blind and nothing else happens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.console.app import make_app
+from risk_daemon.console.following import Follower
+from risk_daemon.console.seen import Seen
+from risk_daemon.errors import NotFound, OperatorError
+from risk_daemon.operations.home import Home, choose
+from risk_daemon.operations.releases import release
+from risk_daemon.operations.state_file import standing
+from risk_daemon.settings import Settings, decode_settings
+from risk_daemon.wire.transport import write_private
+
+HOST: Final = "127.0.0.1"
+READY: Final = "console.json"
+#: Without settings (nothing was ever adopted) the console still shows that.
+UNSETTLED: Final = Settings(environment="demo")
+
+
+def _settings(home: Home) -> Settings:
+    """The settings adopted last; the file is read once, before anything is served."""
+    try:
+        last = standing(home).settings
+    except NotFound:
+        last = None
+    return decode_settings(last.text) if last is not None else UNSETTLED
+
+
+def _bind(port: int) -> socket.socket:
+    """Take the port, or say who may have it; 0 is any free one."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":
+        # A restart must not wait for the connections of the one before to fade.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise OperatorError(
+            f"port {port} of {HOST} can't be taken ({error.strerror}): another program has it. "
+            "Set console.port in config/daemon.yaml, 0 takes any free one."
+        ) from None
+    listener.listen(128)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Says that it is ready only when it really listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Path, port: int) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._port = port
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End in order on SIGTERM, with exit 0: the library would raise the signal once more."""
+        ours = (signal.SIGINT, signal.SIGTERM)
+        before = {one: signal.signal(one, self.handle_exit) for one in ours}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then write where."""
+        await super().startup(sockets)
+        write_private(self._ready, json.dumps({"port": self._port, "pid": os.getpid()}).encode())
+
+
+async def _serve(home: Home, listener: socket.socket, settings: Settings) -> None:
+    clock = Clock(int(settings.clock_offset_s * SECOND_NS))
+    seen = Seen(release=release())
+    follower = Follower(seen, home.run, clock)
+    config = uvicorn.Config(
+        make_app(seen, clock),
+        access_log=False,
+        log_level="warning",
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config, home.run / READY, listener.getsockname()[1])
+    async with asyncio.TaskGroup() as group:
+        following = [
+            group.create_task(follower.follow_journal()),
+            group.create_task(follower.ask_supervisor()),
+        ]
+        await server.serve(sockets=[listener])
+        for task in following:
+            task.cancel()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(prog="risk-daemon console", description=__doc__)
+    parser.add_argument("--home", type=Path, help="the daemon's home directory")
+    parser.add_argument("--port", type=int, help="instead of console.port; 0 is any free one")
+    args = parser.parse_args(argv)
+    home = choose(args.home)
+    try:
+        home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settings = _settings(home)
+        listener = _bind(settings.console_port if args.port is None else args.port)
+    except OperatorError as error:
+        print(f"console: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    try:
+        asyncio.run(_serve(home, listener, settings))
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        (home.run / READY).unlink(missing_ok=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

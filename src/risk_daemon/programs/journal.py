@@ -1,0 +1,147 @@
+"""The journal process: reads its arguments, holds its home, and runs the loop.
+
+It imports the standard library, msgspec, pysqlite3 and this program's wire and
+journal rooms only; it stays below 30 MB.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    # msgspec loads typing_extensions if it can: 6 MB and 25 ms, for what 3.12 has itself.
+    sys.modules.setdefault("typing_extensions", None)  # type: ignore[arg-type]
+
+import argparse
+import asyncio
+import json
+import logging
+import logging.handlers
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.errors import OperatorError
+from risk_daemon.journal.exclusive import Hold
+from risk_daemon.journal.file import VERIFIED_AT_START, JournalFile
+from risk_daemon.journal.server import NAME, JournalServer
+from risk_daemon.wire.transport import write_private
+
+_LOG_BYTES_MAX: Final = 5_000_000
+_LOGS_KEPT: Final = 3
+#: How long the loop's thread may keep the interpreter while the writer wants it.
+_SWITCH_S: Final = 0.0005
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+_log = logging.getLogger("journal")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per line: a constant message plus fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the fields given as `extra` beside the usual ones."""
+        line = {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line.update({k: v for k, v in vars(record).items() if k not in _STANDARD})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the journal until SIGTERM; return its exit code."""
+    args = _parser().parse_args(argv)
+    home: Path = args.home.absolute()
+    _log_to(home / "logs" / "journal.log")
+    try:
+        return _run(home, args)
+    except OperatorError as error:
+        _log.error("journal refused to start", extra={"why": error.sentence})
+        print(f"journal: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    except Exception:
+        _log.exception("journal died")
+        raise
+
+
+def _run(home: Path, args: argparse.Namespace) -> int:
+    sys.setswitchinterval(_SWITCH_S)
+    clock = Clock(int(args.offset_s * SECOND_NS))
+    state, run_dir = home / "state", home / "run"
+    for folder in (state, run_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    hold = Hold(state / "journal.lock")
+    ready = run_dir / "journal.ready"
+    try:
+        file = JournalFile(state / "journal.db", clock.now_ns(), args.verify_last)
+        journal = JournalServer(file, clock, args.release)
+        code = asyncio.run(_serve(journal, run_dir, args.prefer, ready))
+        _log.info("journal stopped", extra={"exit": code})
+        return code
+    finally:
+        ready.unlink(missing_ok=True)
+        hold.release()
+
+
+async def _serve(journal: JournalServer, run_dir: Path, prefer: str, ready: Path) -> int:
+    stop = asyncio.Event()
+    _stop_on_signal(stop)
+
+    def on_ready() -> None:
+        line = {"pid": os.getpid(), "started_at": Clock().now_ns()}
+        write_private(ready, json.dumps(line).encode())
+        _log.info("journal started", extra={"last_seq": journal.intake.last_seq, **line})
+
+    return await journal.run(run_dir, prefer, stop, on_ready)
+
+
+def _stop_on_signal(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    if sys.platform == "win32":
+        for number in (signal.SIGBREAK, signal.SIGINT):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=_LOG_BYTES_MAX, backupCount=_LOGS_KEPT, encoding="utf-8"
+    )
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=NAME, description="The only writer of a home's state file."
+    )
+    parser.add_argument("--home", type=Path, required=True, help="the daemon's home directory")
+    parser.add_argument(
+        "--offset-s", type=float, default=0.0, help="shift of this home's clock, in seconds"
+    )
+    parser.add_argument("--prefer", choices=("unix", "tcp"), default="unix")
+    parser.add_argument("--release", default="", help="the release this program belongs to")
+    parser.add_argument(
+        "--verify-last",
+        type=int,
+        default=VERIFIED_AT_START,
+        help="records whose chain is checked before serving",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""The supervisor process: starts the journal, has the configuration adopted, starts the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.core.events import AlarmRaised, ProtectionDisabled, ProtectionEnabled
+from risk_daemon.errors import OperatorError
+from risk_daemon.operations import home as homes
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import release
+from risk_daemon.programs import service
+from risk_daemon.settings import Settings
+from risk_daemon.supervisor.children import Register, spawn
+from risk_daemon.supervisor.loop import Supervisor, journal_words
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.control import NOW, Ask, Op, answer
+from risk_daemon.wire.heart import Heard, Heartbeat
+from risk_daemon.wire.record import Record, decode, new_record
+from risk_daemon.wire.transport import Channel, Hello, serve
+
+NAME: Final = "supervisor"
+
+_log = logging.getLogger(NAME)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon of a home until it is stopped."""
+    parser = service.arguments(NAME, "Starts and watches the others.")
+    args = parser.parse_args(argv)
+    home: Path = args.home.absolute()
+    (home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+    return service.run(NAME, home, lambda: _hold(Home(home), args.release or release()))
+
+
+def _hold(home: Home, version: str) -> int:
+    hold = homes.lock(home)
+    try:
+        return asyncio.run(_main(home, version))
+    finally:
+        hold.release()
+
+
+async def _main(home: Home, version: str) -> int:
+    stop, lost = asyncio.Event(), asyncio.Event()
+    service.stop_on_signal(stop)
+    running = Register(home.run / "processes.json").found().get("journal")
+    if running is None:
+        settings = msgspec.json.decode(_ask_adopt(home, "--show"), type=Settings)
+        words = journal_words(home.path, settings, version)
+        running = spawn("journal", words, home.logs, secrets=False)
+    hello = Hello(NAME, NAME, version, pid=os.getpid())
+    try:
+        journal = await service.journal_of(home.path, hello, lost)
+        settings = await asyncio.to_thread(_adopt, home)
+    except OperatorError:
+        running.terminate()  # nothing stays half-started
+        raise
+    daemon = Supervisor(
+        home.path,
+        settings,
+        version,
+        journal,
+        Clock(int(settings.clock_offset_s * SECOND_NS)),
+        lambda level, what, text: _alarm(journal, level, what, text),
+    )
+    daemon.lost = lost
+    await _note_disabled(daemon)
+    operations = _operations(daemon, stop)
+    server = await serve(
+        home.run, NAME, lambda channel: _attend(daemon, operations, channel), hello=hello, reads=Heard
+    )
+    serving = asyncio.create_task(daemon.run(running))
+    try:
+        await service.until_stopped(stop, serving)
+        daemon.stopping.set()
+        await serving
+    finally:
+        await server.close()
+        journal.close()
+    return 0
+
+
+def _adopt(home: Home) -> Settings:
+    """Have the configuration adopted; return the settings in force."""
+    return msgspec.convert(json.loads(_ask_adopt(home))["settings"], Settings)
+
+
+def _ask_adopt(home: Home, *flags: str) -> str:
+    """Read the configuration in a process of its own, which may weigh what it likes."""
+    words = [sys.executable, "-m", "risk_daemon.programs.adopt", "--home", str(home.path), *flags]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.stderr.strip():
+        sys.stderr.write(done.stderr)
+        _log.warning("adopt", extra={"said": done.stderr.strip()})
+    if done.returncode != 0:
+        last = done.stderr.strip() or f"adopt ended with exit {done.returncode}"
+        raise OperatorError(last.removeprefix("adopt: "), done.returncode)
+    return done.stdout
+
+
+def _alarm(journal: JournalClient, level: str, what: str, text: str) -> None:
+    _log.warning(what, extra={"level_of_alarm": level, "text": text})
+    alarm = AlarmRaised(account=0, level=level, what=what, text=text, source=NAME)
+    journal.append([new_record(alarm)])
+
+
+async def _note_disabled(daemon: Supervisor) -> None:
+    """Show, as long as it stands, that protection was switched off on purpose."""
+    kinds = ("protection-disabled", "protection-enabled")
+    found = await daemon.journal.tail(-1, kinds=kinds, limit=1)
+    if found:
+        _take_mark(daemon, found[-1].at, decode(found[-1]).fact)
+
+    def on_records(records: list[Record]) -> None:
+        for record in records:
+            _take_mark(daemon, record.at, decode(record).fact)
+
+    daemon.journal.subscribe(NOW, kinds, on_records=on_records)
+
+
+def _take_mark(daemon: Supervisor, at: int, fact: object) -> None:
+    if isinstance(fact, ProtectionDisabled):
+        daemon.disabled = {"by": fact.by, "reason": fact.reason, "since": at}
+    elif isinstance(fact, ProtectionEnabled):
+        daemon.disabled = None
+
+
+def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
+    async def status(args: dict[str, Any]) -> dict[str, Any]:
+        del args
+        return daemon.status()
+
+    async def stop_now(args: dict[str, Any]) -> dict[str, Any]:
+        del args
+        # The answer leaves first; whoever asked waits for the processes to be gone.
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        return {"processes": sorted(daemon.running)}
+
+    async def restart(args: dict[str, Any]) -> dict[str, Any]:
+        del args
+        return {"gaps": await daemon.restart_all()}
+
+    return {"status": status, "stop": stop_now, "restart": restart}
+
+
+async def _attend(daemon: Supervisor, operations: dict[str, Op], channel: Channel) -> None:
+    async with asyncio.TaskGroup() as group:
+        while (frame := await channel.receive()) is not None:
+            if isinstance(frame, Heartbeat):
+                daemon.heard(frame)
+            elif isinstance(frame, Ask):
+                group.create_task(_say(channel, frame, operations))
+
+
+async def _say(channel: Channel, frame: Ask, operations: dict[str, Op]) -> None:
+    channel.send(await answer(frame, operations))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""The worker process: one release deciding; and, with `--verify`, the throw-away judge of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.errors import DaemonError
+from risk_daemon.programs import service
+from risk_daemon.rules import CATALOG
+from risk_daemon.settings import Settings
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.heart import Heard, Heartbeat
+from risk_daemon.wire.transport import Channel, Hello, connect, serve
+from risk_daemon.worker import verify
+from risk_daemon.worker.loop import Worker
+
+SUPERVISOR_WITHIN_S: Final = 0.5
+HASH_LAST_WITHIN_S: Final = 1.0
+#: Asks for a restart from a snapshot rather than for an investigation.
+EX_TEMPFAIL: Final = 75
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a worker until SIGTERM, or judge the journal and exit."""
+    parser = service.arguments("worker", "Decides.")
+    parser.add_argument("--name", default="worker-1", help="this worker's name in leases")
+    parser.add_argument("--verify", action="store_true", help="replay the journal, compare, exit")
+    args = parser.parse_args(argv)
+    home: Path = args.home.absolute()
+    if args.verify:
+        return service.run("verify", home, lambda: _verify(home))
+    return service.run(
+        args.name, home, lambda: asyncio.run(_main(home, args.name, args.release or "dev"))
+    )
+
+
+def _verify(home: Path) -> int:
+    found = asyncio.run(verify.verify(home, CATALOG))
+    print(json.dumps(found))
+    return 0 if found["ok"] else 1
+
+
+async def _main(home: Path, name: str, release: str) -> int:
+    stop, lost = asyncio.Event(), asyncio.Event()
+    service.stop_on_signal(stop)
+    hello = Hello("worker", name, release, pid=os.getpid())
+    journal = await service.journal_of(home, hello, lost)
+    settings = await service.settings_of(journal)
+    worker = make(home, settings, journal, name, release)
+    worker.lost = lost
+    operations = {"test-rule": worker.op_test_rule, "why": worker.op_why, "hash": worker.op_hash}
+    server = await serve(home / "run", name, service.attend(operations), hello=hello)
+    await worker.begin()
+    gc.collect()
+    gc.freeze()
+    keepers: list[asyncio.Task[Any]] = [
+        asyncio.create_task(worker.keep_views()),
+        asyncio.create_task(worker.keep_snapshots()),
+        asyncio.create_task(worker.keep_journal()),
+        asyncio.create_task(_beat(home, worker, hello, settings)),
+        asyncio.create_task(_raise(worker.fatal)),
+    ]
+    try:
+        await service.until_stopped(stop, *keepers)
+        worker.hash_all()
+        await _said(journal)
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
+        await server.close()
+        journal.close()
+    return 0
+
+
+def make(
+    home: Path, settings: Settings, journal: JournalClient, name: str, release: str
+) -> Worker:
+    """Put a worker together."""
+    return Worker(
+        name,
+        release,
+        journal,
+        Clock(int(settings.clock_offset_s * SECOND_NS)),
+        CATALOG,
+        home / "run",
+        hash_every=settings.hash_every,
+        snapshot_every=settings.snapshot_every,
+    )
+
+
+async def _raise(fatal: asyncio.Future[BaseException]) -> None:
+    error = await fatal
+    print(f"worker: {error}", file=sys.stderr)
+    sys.exit(EX_TEMPFAIL)
+
+
+async def _said(journal: JournalClient) -> None:
+    """Wait until the journal has heard the last words; a question after them is answered last."""
+    try:
+        await asyncio.wait_for(journal.leases(), HASH_LAST_WITHIN_S)
+    except (TimeoutError, DaemonError):
+        return  # nobody to hear them: the hashes before these still prove the state
+
+
+async def _beat(home: Path, worker: Worker, hello: Hello, settings: Settings) -> None:
+    """Tell the supervisor that this worker lives; without one, go on all the same."""
+    every_s = settings.workers.heartbeat_ms / 1_000
+    channel: Channel | None = None
+    while True:
+        if channel is None or not channel.is_open:
+            channel = await _supervisor(home, hello)
+        if channel is not None:
+            channel.send(
+                Heartbeat(
+                    worker.name,
+                    worker.release,
+                    os.getpid(),
+                    worker.engine.world.seq,
+                    worker.is_ready,
+                    worker.enforcing(),
+                )
+            )
+        await asyncio.sleep(every_s)
+
+
+async def _supervisor(home: Path, hello: Hello) -> Channel | None:
+    try:
+        return await connect(
+            home / "run", "supervisor", hello, SUPERVISOR_WITHIN_S, patient=False, reads=Heard
+        )
+    except DaemonError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Reading a rule's parameters: every error names the key, the value and what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from risk_daemon.core.account import Account
+from risk_daemon.core.engine import Rule, World
+from risk_daemon.core.events import Fact
+from risk_daemon.core.instrument import parse as parse_units
+
+SECOND: Final = 1_000_000_000
+_UNITS_OF_TIME: Final = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}
+
+
+class ParameterError(ValueError):
+    """One parameter that cannot be meant. `path` is dotted, below the rule."""
+
+    def __init__(self, path: str, value: object, allowed: str) -> None:
+        super().__init__(f"{path}: {value!r} is not allowed; allowed: {allowed}")
+        self.path, self.value, self.allowed = path, value, allowed
+
+
+Rehearsal = Callable[[Rule, World, Account], tuple[tuple[Fact, ...], tuple[Fact, ...]]]
+"""Makes the facts of a near miss and of a breach for a rule, on a clean copy of an account."""
+
+
+class RuleKind(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule as the catalog knows it. `parameters` names each key with what it allows."""
+
+    name: str
+    summary: str
+    parameters: Mapping[str, str]
+    build: Callable[[Reader], Rule]
+    rehearsal: Rehearsal
+
+    def parse(self, params: Mapping[str, object]) -> Rule:
+        """Build the rule; ParameterError for the first key or value that is wrong."""
+        reader = Reader(self, params)
+        reader.refuse_unknown()
+        return self.build(reader)
+
+    def __call__(self, params: Mapping[str, object]) -> Rule:
+        """Build the rule, as the engine's catalog wants it."""
+        return self.parse(params)
+
+
+class Reader:
+    """Takes typed values out of a rule's parameters."""
+
+    def __init__(self, kind: RuleKind, params: Mapping[str, object], under: str = "") -> None:
+        self._kind, self._params, self._under = kind, params, under
+
+    def refuse_unknown(self) -> None:
+        """Raise for a key the rule does not have, with the nearest one it has."""
+        for key in self._params:
+            if key in self._kind.parameters:
+                continue
+            near = difflib.get_close_matches(str(key), self._kind.parameters, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            names = ", ".join(sorted(self._kind.parameters))
+            raise ParameterError(str(key), self._params[key], f"one of {names}{hint}")
+
+    def fail(self, key: str, allowed: str | None = None) -> ParameterError:
+        """Return the error of a key, with what it allows."""
+        text = allowed or self._kind.parameters[key]
+        return ParameterError(self._under + key, self._params.get(key), text)
+
+    def has(self, key: str) -> bool:
+        """Tell whether the key was given."""
+        return self._params.get(key) is not None
+
+    def choice(self, key: str, options: tuple[str, ...], default: str) -> str:
+        """Read one of a few words."""
+        value = self._params.get(key, default)
+        if value not in options:
+            raise self.fail(key, "one of " + ", ".join(options))
+        return str(value)
+
+    def money(self, key: str, default: str | None = None, *, at_least: int = 0) -> int:
+        """Read an amount into units. It is text: a binary float is not exact."""
+        value = self._params.get(key, default)
+        if value is None or isinstance(value, bool | float):
+            raise self.fail(key)
+        try:
+            units = parse_units(str(value))
+        except ValueError:
+            raise self.fail(key) from None
+        if units < at_least:
+            raise self.fail(key)
+        return units
+
+    def whole(self, key: str, default: int | None = None, *, at_least: int = 0) -> int:
+        """Read a whole number."""
+        value = self._params.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+            raise self.fail(key)
+        return value
+
+    def duration(self, key: str) -> int:
+        """Read "15m", "2h", "30s", "1d" into ns."""
+        value = self._params.get(key)
+        text = str(value)
+        unit = _UNITS_OF_TIME.get(text[-1:])
+        if unit is None or not text[:-1].isascii() or not text[:-1].isdigit() or text[:-1] == "0":
+            raise self.fail(key, 'a duration such as "30s", "15m", "2h" or "1d"')
+        return int(text[:-1]) * unit
+
+    def table(self, key: str, inner: Mapping[str, str]) -> Reader | None:
+        """Read a nested table; None when it was not given."""
+        value = self._params.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.fail(key)
+        kind = RuleKind(name=self._kind.name, summary="", parameters=inner, build=self._kind.build)
+        reader = Reader(kind, value, f"{self._under}{key}.")
+        reader.refuse_unknown()
+        return reader

@@ -1,0 +1,351 @@
+"""The control port: where people and test harnesses steer the exchange and ask for the verdict.
+
+HTTP and JSON on loopback, without authentication. A wrong wish is answered with 400 and one
+sentence under `error`. The manual is docs/brokers/simgate.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from decimal import Decimal
+
+from aiohttp import web
+
+from risk_daemon.sim import contracts
+from risk_daemon.sim.faults import FaultRefused, FaultWish
+from risk_daemon.sim.gate import Gate
+from risk_daemon.sim.model import Answer, Quote
+from risk_daemon.sim.moment import NS_PER_S, iso
+from risk_daemon.sim.profile import ProfileRefused, changed
+from risk_daemon.sim.tokens import BARS_MAX, RATE_MAX
+from risk_daemon.sim.wire_json import nine, render
+from risk_daemon.sim.wishes import Wish, WishRefused, decimal_of, flag_of, number_of, ticket_of
+
+ACTS = ("flatten-all", "flatten-lock", "unlock")
+_ON_SOCKETS = frozenset(
+    {"hub_reset", "hub_close", "hub_close_error", "token_revoked", "session_conflict"}
+)
+_FAULT_FIELDS = frozenset({"kind", "login", "account", "seconds", "times"})
+_LOOK_AGAIN_S = 0.02
+
+
+def _answer(body: object, status: int = 200) -> web.Response:
+    return web.Response(text=render(body), status=status, content_type="application/json")
+
+
+@web.middleware
+async def _sentences(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except (WishRefused, FaultRefused, ProfileRefused, json.JSONDecodeError) as refused:
+        return _answer({"error": str(refused)}, 400)
+
+
+class Control:
+    """The doors of the control port."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def app(self) -> web.Application:
+        """The web application of the control port."""
+        app = web.Application(middlewares=[_sentences])
+        app.add_routes(
+            [
+                web.post("/announce", self._announce),
+                web.post("/fault", self._fault),
+                web.post("/window", self._window),
+                web.post("/order", self._order),
+                web.post("/cancel", self._cancel),
+                web.post("/quote", self._quote),
+                web.post("/market", self._market),
+                web.post("/balance", self._balance),
+                web.post("/traders", self._traders),
+                web.post("/profile", self._profile),
+                web.post("/hold", self._hold),
+                web.post("/release", self._release),
+                web.post("/finish", self._finish),
+                web.get("/verdict", self._verdict),
+                web.get("/truth", self._truth),
+                web.get("/requests", self._requests),
+                web.get("/unsettled", self._unsettled),
+                web.get("/connections", self._connections),
+                web.get("/happenings", self._happenings),
+                web.get("/budget", self._budget),
+            ]
+        )
+        return app
+
+    # What a wish holds.
+
+    async def _read(self, request: web.Request) -> Wish:
+        text = await request.text()
+        body = json.loads(text, parse_float=Decimal) if text else {}
+        if not isinstance(body, dict):
+            raise WishRefused(f"the body is {text[:60]!r}; allowed is a JSON object")
+        return body
+
+    def _account(self, wish: Wish) -> int:
+        account = wish.get("account")
+        if not isinstance(account, int) or account not in self._gate.world.logins:
+            raise WishRefused(f"account is {account!r}; allowed are the accounts of the file")
+        return account
+
+    def _account_or_all(self, wish: Wish) -> int | None:
+        return None if wish.get("account") is None else self._account(wish)
+
+    def _login(self, wish: Wish) -> str | None:
+        login = wish.get("login")
+        if login is None or login in self._gate.world.whole:
+            return str(login) if login else None
+        raise WishRefused(f"login is {login!r}; allowed are the users of the file or null")
+
+    # Wishes.
+
+    async def _announce(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        act, account = wish.get("act"), self._account_or_all(wish)
+        if act not in ACTS:
+            raise WishRefused(f"act is {act!r}; allowed are {', '.join(ACTS)}")
+        by, grace = str(wish.get("by", "somebody")), number_of(wish, "grace_ms", 0)
+        now = self._gate.now()
+        self._gate.world.referee.announced(account, str(act), by, now, grace)
+        return _answer({"at": iso(now.at), "mono_ms": now.ns / 1e6})
+
+    async def _fault(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        kind, login = str(wish.get("kind")), self._login(wish)
+        options: dict[str, object] = {
+            key: float(value) if isinstance(value, Decimal) else value
+            for key, value in wish.items()
+            if key not in _FAULT_FIELDS
+        }
+        wanted = FaultWish(
+            kind,
+            login,
+            self._account_or_all(wish),
+            number_of(wish, "seconds", 0),
+            int(number_of(wish, "times", 1)),
+            options,
+        )
+        fault = self._gate.world.start_fault(wanted, self._gate.now())
+        if kind == "token_revoked":
+            self._gate.tokens.revoke(fault.login)
+            kind = "session_conflict" if options.get("logout") else "hub_reset"
+        if kind in _ON_SOCKETS:
+            await self._gate.hubs.strike(kind, fault.login, options)
+        self._gate.wake.set()
+        return _answer({"fault": fault.n, "kind": fault.kind, "login": fault.login})
+
+    async def _window(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        why = str(wish.get("why", "declared from outside"))
+        seconds = number_of(wish, "seconds", 5)
+        self._gate.world.referee.declared(self._login(wish), seconds, why, self._gate.now())
+        return _answer({})
+
+    async def _order(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        account = self._account(wish)
+        answer = self._gate.world.trade(account, ticket_of(wish), self._gate.now())
+        self._gate.wake.set()
+        children = []
+        if answer.order is not None:
+            children = self._gate.world.venue.orders[answer.order].children
+        return _answer({**_outcome(answer), "children": children})
+
+    async def _cancel(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        order = int(number_of(wish, "order", 0))
+        answer = self._gate.world.cancel(self._account(wish), order, self._gate.now())
+        self._gate.wake.set()
+        return _answer(_outcome(answer))
+
+    async def _quote(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        contract = contracts.find(str(wish.get("contract")))
+        if contract is None:
+            raise WishRefused(f"contract is {wish.get('contract')!r}; it is not listed")
+        bid, ask = decimal_of(wish, "bid"), decimal_of(wish, "ask")
+        last = decimal_of(wish, "last") if "last" in wish else bid
+        self._gate.world.set_quote(contract.id, Quote(bid, ask, last), self._gate.now())
+        self._gate.wake.set()
+        return _answer({})
+
+    async def _market(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        self._gate.world.market.is_moving = flag_of(wish, "moving")
+        self._gate.wake.set()
+        return _answer({})
+
+    async def _balance(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        account = self._account(wish)
+        world, now = self._gate.world, self._gate.now()
+        world.venue.adjust_balance(account, decimal_of(wish, "delta"))
+        world.flush(now)
+        self._gate.wake.set()
+        return _answer({"balance": world.venue.accounts[account].balance})
+
+    async def _traders(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        end = number_of(wish, "end_in_s", 0) if "end_in_s" in wish else None
+        self._gate.world.switch_traders(on=flag_of(wish, "on"), now=self._gate.now(), end_in_s=end)
+        return _answer({})
+
+    async def _profile(self, request: web.Request) -> web.Response:
+        wish = {
+            key: [float(str(end)) for end in value]
+            if isinstance(value, list)
+            else float(value)
+            if isinstance(value, Decimal)
+            else value
+            for key, value in (await self._read(request)).items()
+        }
+        world = self._gate.world
+        world.set_profile(changed(world.profile, wish))
+        return _answer(asdict(world.profile))
+
+    async def _hold(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        self._gate.world.venue.holds[self._account(wish)] = int(number_of(wish, "closes", 1))
+        return _answer({})
+
+    async def _release(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        account = self._account_or_all(wish)
+        world, now = self._gate.world, self._gate.now()
+        wanted = [account] if account else list(world.logins)
+        released = sum(world.venue.release(one, now) for one in wanted)
+        self._gate.wake.set()
+        return _answer({"released": released})
+
+    async def _finish(self, request: web.Request) -> web.Response:
+        wish = await self._read(request)
+        world = self._gate.world
+        world.switch_traders(on=False, now=self._gate.now())
+        deadline_ns = self._gate.now().ns + int(number_of(wish, "settle_s", 6) * NS_PER_S)
+        while self._gate.now().ns < deadline_ns:
+            if world.referee.is_settled() and not world.referee.verdict().orphan_orders:
+                break
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        return _answer(world.referee.verdict().json())
+
+    # Questions.
+
+    async def _verdict(self, _request: web.Request) -> web.Response:
+        return _answer(self._gate.world.referee.verdict().json())
+
+    async def _truth(self, _request: web.Request) -> web.Response:
+        world, now = self._gate.world, self._gate.now()
+        return _answer(
+            {
+                "at": iso(now.at),
+                "accounts": [self._account_truth(account) for account in world.venue.accounts],
+                "quotes": {
+                    contracts.CATALOGUE[contract].root: {
+                        "contract": contract,
+                        "bid": q.bid,
+                        "ask": q.ask,
+                        "last": q.last,
+                    }
+                    for contract, q in world.venue.quotes.items()
+                },
+            }
+        )
+
+    def _account_truth(self, number: int) -> dict[str, object]:
+        world = self._gate.world
+        account, case = world.venue.accounts[number], world.referee.cases[number]
+        return {
+            "account": number,
+            "name": account.name,
+            "login": account.login,
+            "balance": account.balance,
+            "realized": nine(account.realized),
+            "can_trade": account.can_trade,
+            "locked_until": iso(case.locked_until) if case.locked_until else None,
+            "act": case.act,
+            "positions": [
+                {"contract": p.contract.id, "q": p.q, "average": nine(p.average)}
+                for p in world.venue.positions.values()
+                if p.account == number
+            ],
+            "working": [order.row() for order in world.venue.working_of(number)],
+        }
+
+    async def _requests(self, request: web.Request) -> web.Response:
+        after = int(request.query.get("after", "0"))
+        found = [asdict(entry) for entry in self._gate.requests if entry.n > after]
+        return _answer({"requests": found})
+
+    async def _unsettled(self, _request: web.Request) -> web.Response:
+        found = [
+            {
+                "account": number,
+                "contract": close.contract,
+                "order": close.order,
+                "request": close.request,
+                "filled": close.filled,
+                "is_ended": close.ended_ns is not None,
+                "is_seen": close.is_seen,
+            }
+            for number, case in self._gate.world.referee.cases.items()
+            for close in case.unsettled()
+        ]
+        waiting = [
+            asdict(entry)
+            for entry in self._gate.requests
+            if entry.outcome == "open"
+            and entry.path.startswith("/Position/")
+            and entry.login
+            and not entry.path.endswith("searchOpen")
+        ]
+        n = sum(1 for close in found if not close["is_ended"])
+        return _answer({"n": n + len(waiting), "closes": found, "unanswered": waiting})
+
+    async def _connections(self, _request: web.Request) -> web.Response:
+        hubs = self._gate.hubs
+        logins: dict[str, object] = {}
+        for login, is_whole in hubs.whole().items():
+            logins[login] = {
+                "is_whole": is_whole,
+                "hubs": [
+                    {
+                        "id": me.id,
+                        "hub": me.hub,
+                        "subscriptions": sorted(f"{kind}:{about}" for kind, about in me.topics),
+                    }
+                    for me in hubs.connections
+                    if me.login == login
+                ],
+            }
+        return _answer({"logins": logins})
+
+    async def _happenings(self, request: web.Request) -> web.Response:
+        after = int(request.query.get("after", "0"))
+        found = [asdict(line) for line in self._gate.world.referee.happenings[after:]]
+        return _answer({"happenings": found})
+
+    async def _budget(self, _request: web.Request) -> web.Response:
+        now_ns = self._gate.now().ns
+        return _answer(
+            {
+                login: {
+                    "used": budget.used("all", now_ns),
+                    "of": RATE_MAX,
+                    "bars_used": budget.used("bars", now_ns),
+                    "bars_of": BARS_MAX,
+                }
+                for login, budget in self._gate.budgets.items()
+            }
+        )
+
+
+def _outcome(answer: Answer) -> dict[str, object]:
+    return {"code": answer.code, "order": answer.order, "text": answer.text}

@@ -1,0 +1,262 @@
+"""The exchange, its market, its traders and the referee, moved forward together.
+
+Pure: `step(now)` does everything that is due and says what has to leave. The asynchronous shell
+only carries bytes; a test can live a whole day here in a second, with a toy daemon in the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from random import Random
+
+from risk_daemon.sim.booking import Costs
+from risk_daemon.sim.breach import Sent
+from risk_daemon.sim.codes import OK
+from risk_daemon.sim.faults import BLOCKS_REQUESTS, Fault, FaultBoard, FaultWish
+from risk_daemon.sim.market import Market, Tick
+from risk_daemon.sim.model import Account, Answer, Message, Quote, Ticket
+from risk_daemon.sim.moment import NS_PER_MS, NS_PER_S, Moment
+from risk_daemon.sim.outbox import Outbox
+from risk_daemon.sim.profile import Profile, named
+from risk_daemon.sim.referee import Referee
+from risk_daemon.sim.scenario import SimConfig
+from risk_daemon.sim.traders import View, trader
+from risk_daemon.sim.venue import Venue
+
+TRADERS_EVERY_NS = 50 * NS_PER_MS
+TICK_EVERY_NS = 20 * NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What leaves now: user messages by login, and market updates."""
+
+    messages: list[tuple[str, Message]]
+    ticks: list[Tick]
+
+
+class World:
+    """One simulated exchange with everybody in it."""
+
+    def __init__(self, config: SimConfig, now: Moment) -> None:
+        self.config = config
+        self.logins = {a.id: login.user for login in config.logins for a in login.accounts}
+        self.faults = FaultBoard()
+        self.market = Market(config.seed)
+        profile = named(config.profile)
+        accounts = [
+            Account(a.id, a.name, login.user, a.balance)
+            for login in config.logins
+            for a in login.accounts
+        ]
+        self.venue = Venue(
+            accounts,
+            Costs(config.fees),
+            Random(f"venue {config.seed}"),
+            profile,
+            auto_oco=config.close_mode == "auto_oco",
+        )
+        self.outbox = Outbox(Random(f"outbox {config.seed}"), profile, self.faults)
+        self.referee = Referee(
+            config.limits,
+            self.logins,
+            answer_within_ms=config.answer_within_ms,
+            seed=config.seed,
+        )
+        self.referee.quotes = self.venue.quotes
+        self.traders = {
+            a.id: trader(a.style, config.seed, a.id)
+            for login in config.logins
+            for a in login.accounts
+        }
+        self.traders_on = config.traders
+        self.traders_end_ns: int | None = None
+        self.whole: dict[str, bool] = {login.user: False for login in config.logins}
+        self._fault_rng = Random(f"faults {config.seed}")
+        self._undo: dict[int, tuple[int, bool]] = {}
+        self._traders_due_ns = self._tick_due_ns = now.ns
+        self._ticks: list[Tick] = []
+        for tick in self.market.open():
+            self.venue.quote(tick.contract.id, tick.quote, now)
+
+    @property
+    def profile(self) -> Profile:
+        """The delays in force."""
+        return self.venue.profile
+
+    def set_profile(self, profile: Profile) -> None:
+        """Other delays from now on; what is already on its way keeps its time."""
+        self.venue.profile = self.outbox.profile = profile
+
+    def step(self, now: Moment) -> Outgoing:
+        """Do all that is due."""
+        for tick in self.market.step(now.ns):
+            self._ticks.append(tick)
+            self.venue.quote(tick.contract.id, tick.quote, now)
+        self.venue.step(now)
+        self.flush(now)
+        self._end_faults(now)
+        if now.ns >= self._traders_due_ns:
+            self._traders_due_ns = now.ns + TRADERS_EVERY_NS
+            self._let_traders_act(now)
+        if now.ns >= self._tick_due_ns:
+            self._tick_due_ns = now.ns + TICK_EVERY_NS
+            self.referee.tick(now, self.whole)
+        ticks, self._ticks = self._ticks, []
+        return Outgoing(self.outbox.take_due(now.ns), [self._bent(t, now) for t in ticks])
+
+    def next_due_ns(self) -> int:
+        """When there is something to do again."""
+        dues = [self.venue.next_due_ns(), self.outbox.next_due_ns(), self.market.next_due_ns()]
+        return min([self._tick_due_ns, *(due for due in dues if due is not None)])
+
+    def flush(self, now: Moment) -> None:
+        """Hand what the exchange said to the referee and to the outbox."""
+        messages = self.venue.drain()
+        if not messages:
+            return
+        self.referee.happened(messages, now)
+        for message in messages:
+            self.outbox.post(self.logins[message.account], [message], now.ns)
+
+    # Requests of the daemon (REST) and of people (control port).
+
+    def request(
+        self,
+        sent: Sent,
+        now: Moment,
+        do: Callable[[], Answer],
+        *,
+        known: bool = True,
+    ) -> Answer:
+        """A request that came in: told to the referee, carried out, and its outcome told."""
+        self.referee.requested(sent, now)
+        answer = do()
+        order = answer.order if answer.code == OK else None
+        self.referee.answered(sent, answer.code, order, now, known=known)
+        self.flush(now)
+        return answer
+
+    def refused(self, sent: Sent, now: Moment, *, known: bool = True) -> None:
+        """A request that came in but was not taken (over the rate, broken on the way)."""
+        self.referee.requested(sent, now)
+        self.referee.answered(sent, -1, None, now, known=known)
+
+    def trade(self, account: int, ticket: Ticket, now: Moment) -> Answer:
+        """A trader's order."""
+        answer = self.venue.place(account, ticket, now)
+        self.flush(now)
+        return answer
+
+    def cancel(self, account: int, order: int, now: Moment) -> Answer:
+        """A trader takes an order back."""
+        answer = self.venue.cancel(account, order, now)
+        self.flush(now)
+        return answer
+
+    def set_quote(self, contract: str, quote: Quote, now: Moment) -> None:
+        """Put the market by hand; resting orders that are reached fill."""
+        self._ticks.append(self.market.set(contract, quote))
+        self.venue.quote(contract, quote, now)
+        self.flush(now)
+
+    # Faults.
+
+    def start_fault(self, wish: FaultWish, now: Moment) -> Fault:
+        """Put a fault on; what it does to the exchange itself is done here."""
+        if wish.login is None and wish.account is not None:
+            wish = replace(wish, login=self.logins.get(wish.account))
+        fault = self.faults.start(wish, now.ns)
+        excuses = wish.kind in BLOCKS_REQUESTS
+        self.referee.fault_started(fault.n, wish.login, wish.kind, now, excuses=excuses)
+        self._strike(fault, now)
+        self.flush(now)
+        return fault
+
+    def _strike(self, fault: Fault, now: Moment) -> None:
+        account = fault.account
+        if account is None or account not in self.venue.accounts:
+            return
+        if fault.kind == "can_trade":
+            value = bool(fault.options.get("value", False))
+            self._undo[fault.n] = (account, not value)
+            self.venue.set_can_trade(account, value)
+        elif fault.kind == "void_trade":
+            wanted = fault.options.get("trade")
+            self.venue.void(account, wanted if isinstance(wanted, int) else None, now)
+        elif fault.kind == "reject_closes":
+            self.venue.reject_closes[account] = fault.times
+        elif fault.kind == "account_vanish":
+            self.venue.accounts[account].vanished = True
+
+    def _end_faults(self, now: Moment) -> None:
+        for fault in self.faults.take_ended(now.ns):
+            if fault.kind == "can_trade" and fault.options.get("flip_back", True):
+                self.venue.set_can_trade(*self._undo.pop(fault.n))
+            if fault.kind == "account_vanish" and fault.account is not None:
+                self.venue.accounts[fault.account].vanished = False
+            self.referee.fault_over(fault.n, fault.kind, now)
+            self.flush(now)
+
+    def _bent(self, tick: Tick, now: Moment) -> Tick:
+        """A quote as it leaves: broken while `bad_quotes` is on."""
+        fault = self.faults.find("bad_quotes", now.ns)
+        wanted = fault.options.get("contract") if fault else None
+        if fault is None or wanted not in (None, tick.contract.id, tick.contract.root):
+            return tick
+        quote, nothing = tick.quote, Decimal(0)
+        broken = self._fault_rng.choice(
+            (
+                replace(quote, bid=quote.ask, ask=quote.bid),
+                replace(quote, bid=nothing),
+                replace(quote, ask=nothing),
+                replace(quote, bid=nothing, ask=nothing, last=nothing),
+                replace(quote, bid=quote.bid * 2, ask=quote.ask * 2, last=quote.last * 2),
+            )
+        )
+        return replace(tick, quote=broken, volume=0)
+
+    # Traders.
+
+    def switch_traders(self, *, on: bool, now: Moment, end_in_s: float | None = None) -> None:
+        """Let them trade or not; they place nothing in the last seconds before the end."""
+        self.traders_on = on
+        self.traders_end_ns = None if end_in_s is None else now.ns + int(end_in_s * NS_PER_S)
+
+    def _let_traders_act(self, now: Moment) -> None:
+        if not self.traders_on:
+            return
+        for account, person in self.traders.items():
+            case = self.referee.cases[account]
+            if case.open_breaches():
+                continue
+            for act in person.act(self._view(account, now)):
+                if isinstance(act, Ticket):
+                    self.trade(account, act, now)
+                else:
+                    self.cancel(account, act, now)
+
+    def _view(self, account: int, now: Moment) -> View:
+        case = self.referee.cases[account]
+        held = [p for p in self.venue.positions.values() if p.account == account]
+        orders = self.venue.working_of(account)
+        last = max(
+            self.venue.accounts[account].last_fill_ns, case.last_breach_ns, case.last_close_ns
+        )
+        end = self.traders_end_ns
+        return View(
+            now_s=now.ns / NS_PER_S,
+            limit=case.limits.max_contracts,
+            quantities={p.contract.id: p.q for p in held},
+            averages={p.contract.id: p.average for p in held},
+            orders=orders,
+            quotes=self.venue.quotes,
+            quiet_s=(now.ns - last) / NS_PER_S,
+            is_busy=any(not o.is_resting and o.parent is None for o in orders)
+            or bool(case.unsettled()),
+            is_locked=case.locked_until is not None or case.act is not None,
+            left_s=None if end is None else (end - now.ns) / NS_PER_S,
+            auto_oco=self.venue.auto_oco,
+        )

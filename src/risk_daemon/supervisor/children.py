@@ -1,0 +1,162 @@
+"""Processes as the system shows them: started, found again by pid and start time, ended.
+
+Nothing is ever ended by its name, and no pid is trusted without its start
+time: after a crash of the supervisor a pid may be somebody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from risk_daemon.wire.transport import write_private
+
+LOOK_EVERY_S: Final = 0.05
+#: Start times are read with the resolution of the system's clock ticks.
+START_TIME_DIFFERS_S: Final = 0.05
+SECRETS: Final = ("PROJECT_X_API_KEY", "PROJECT_X_USERNAME")
+
+if sys.platform == "win32":
+    _ALONE: Final = subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    _ALONE: Final = 0
+
+
+class Running:
+    """One live process, ours or found again."""
+
+    def __init__(self, name: str, pid: int, started: float) -> None:
+        self.name, self.pid, self.started = name, pid, started
+        self.ended = asyncio.Event()
+        self.exit: int | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """The process exists, is the one that was started, and is no zombie."""
+        if self._popen is not None:
+            return self._popen.poll() is None
+        return is_same(self.pid, self.started)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if self.is_alive:
+                psutil.Process(self.pid).terminate()
+
+    def kill(self) -> None:
+        """End it, frozen or not."""
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if self.is_alive:
+                psutil.Process(self.pid).kill()
+
+    async def wait(self) -> None:
+        """Return when it has ended and is reaped."""
+        while self.is_alive:
+            await self._news()
+        if self._popen is not None:
+            self.exit = self._popen.returncode
+        self.ended.set()
+
+    async def _news(self) -> None:
+        """Return at the process's end where the system tells, else look again soon."""
+        handle = _pidfd(self.pid)
+        if handle is None:
+            await asyncio.sleep(LOOK_EVERY_S)
+            return
+        loop = asyncio.get_running_loop()
+        gone = asyncio.Event()
+        loop.add_reader(handle, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(handle)
+            os.close(handle)
+
+
+def _pidfd(pid: int) -> int | None:
+    """Return a handle that becomes readable when the process ends; Linux only."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def is_same(pid: int, started: float) -> bool:
+    """Tell whether a pid is still the process that was started then."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return bool(abs(process.create_time() - started) < START_TIME_DIFFERS_S)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def spawn(name: str, words: list[str], logs: Path, *, secrets: bool) -> Running:
+    """Start a process in a session of its own; only a link gets credentials to see."""
+    environment = {
+        key: value for key, value in os.environ.items() if secrets or key not in SECRETS
+    }
+    with (logs / f"{name}.out").open("ab") as out:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=environment,
+            start_new_session=True,
+            creationflags=_ALONE,
+        )
+    running = Running(name, popen.pid, psutil.Process(popen.pid).create_time())
+    running._popen = popen  # noqa: SLF001
+    return running
+
+
+class Register:
+    """The file by which a new supervisor finds the processes of the one before it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, children: dict[str, Running]) -> None:
+        """Write who runs."""
+        rows = {
+            name: {"pid": child.pid, "started": child.started}
+            for name, child in sorted(children.items())
+        }
+        write_private(self._path, json.dumps(rows).encode())
+
+    def found(self) -> dict[str, Running]:
+        """Return those of the last supervisor that still live."""
+        try:
+            rows: dict[str, dict[str, Any]] = json.loads(self._path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return {
+            name: Running(name, int(row["pid"]), float(row["started"]))
+            for name, row in rows.items()
+            if is_same(int(row["pid"]), float(row["started"]))
+        }
+
+
+def memory_mb(pid: int) -> float | None:
+    """Return a process's proportional memory in MB, where the system counts it."""
+    try:
+        info = psutil.Process(pid).memory_full_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    size = getattr(info, "pss", 0) or getattr(info, "uss", 0) or info.rss
+    return float(round(size / 1e6, 1))
+
+

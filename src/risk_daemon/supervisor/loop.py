@@ -1,0 +1,378 @@
+"""The supervisor's loop: two pure machines, and the processes they talk about.
+
+Everything it knows it could learn again: who lives from the register, who
+holds what from the journal, who is ready from heartbeats. So it may die at
+any moment; the others go on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from risk_daemon.clock import Timekeeper
+from risk_daemon.errors import DaemonError, JournalAway, OperatorError, TimedOut
+from risk_daemon.settings import Settings
+from risk_daemon.supervisor import process, promotion
+from risk_daemon.supervisor.children import Register, Running, memory_mb, spawn
+from risk_daemon.wire import control
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.heart import Heartbeat
+from risk_daemon.wire.transport import Hello
+
+WORKERS: Final = ("worker-1", "worker-2")
+WATCH_EVERY_S: Final = 0.05
+STOP_WITHIN_S: Final = 4.0
+RECONNECT_WITHIN_S: Final = 2.0
+READY_WITHIN_S: Final = 20.0
+SECOND: Final = 1_000_000_000
+
+_log = logging.getLogger("supervisor")
+
+
+class Supervisor:
+    """Keeps the processes of one home alive, and its accounts held."""
+
+    def __init__(
+        self,
+        home: Path,
+        settings: Settings,
+        release: str,
+        journal: JournalClient,
+        clock: Timekeeper,
+        alarm: Callable[[str, str, str], None],
+    ) -> None:
+        self.home, self.settings, self.release = home, settings, release
+        self.journal, self.clock, self.alarm = journal, clock, alarm
+        self.promotion = promotion.State(accounts=settings.accounts())
+        self.children: dict[str, process.Child] = {}
+        self.running: dict[str, Running] = {}
+        self.beats: dict[str, tuple[int, Heartbeat]] = {}
+        self.lost = asyncio.Event()
+        self.disabled: dict[str, Any] | None = None
+        self.stopping = asyncio.Event()
+        self._register = Register(home / "run" / "processes.json")
+        self._group: asyncio.TaskGroup | None = None
+        self._complained: dict[tuple[int, str], int] = {}
+
+    def words(self, name: str) -> list[str]:
+        """Return the program and arguments of a child."""
+        common = ["--home", str(self.home), "--release", self.release]
+        if name.startswith("link-"):
+            login = name.removeprefix("link-")
+            return ["risk_daemon.programs.link", *common, "--login", login]
+        if name.startswith("worker-"):
+            return ["risk_daemon.programs.worker", *common, "--name", name]
+        if name == "console":
+            return ["risk_daemon.programs.console", "--home", str(self.home)]
+        return journal_words(self.home, self.settings, self.release)
+
+    def names(self) -> list[str]:
+        """Return all children in the order of starting."""
+        links = [f"link-{login.name}" for login in self.settings.logins]
+        return ["journal", *links, *WORKERS, "console"]
+
+    # --- running -----------------------------------------------------------------
+
+    async def run(self, journal: Running) -> None:
+        """Start or find everything, then watch until told to stop."""
+        found = self._register.found() | {"journal": journal}
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for name in self.names():
+                self.children[name] = process.Child(name=name)
+                if name in found:
+                    self._adopt(name, found[name])
+                else:
+                    self._feed_child(name, process.Want())
+            keepers = [
+                group.create_task(self._watch()),
+                group.create_task(self._keep_journal()),
+            ]
+            await self.stopping.wait()
+            await self._stop_all()
+            for keeper in keepers:
+                keeper.cancel()
+
+    def _adopt(self, name: str, found: Running) -> None:
+        """Take over a process that an earlier supervisor started."""
+        self.children[name] = process.Child(
+            name=name,
+            phase=process.Phase.RUNNING,
+            wanted=True,
+            since=self.clock.steady_ns(),
+        )
+        self.running[name] = found
+        self._wait_for_end(found)
+
+    def _feed_child(self, name: str, given: process.Input) -> None:
+        now = self.clock.steady_ns()
+        self.children[name], outputs = process.step(self.children[name], given, now)
+        for output in outputs:
+            match output:
+                case process.Spawn():
+                    self._spawn(name)
+                case process.Terminate():
+                    self.running[name].terminate()
+                case process.Tell(text=text):
+                    self.alarm("page", "restarts do not help", text)
+
+    def _spawn(self, name: str) -> None:
+        running = spawn(name, self.words(name), self.home / "logs", secrets=name[:5] == "link-")
+        self.running[name] = running
+        self._register.write(self.running)
+        _log.info("started", extra={"child": name, "pid": running.pid})
+        self._wait_for_end(running)
+        self._feed_child(name, process.Started())
+
+    def _wait_for_end(self, running: Running) -> None:
+        assert self._group is not None
+        self._group.create_task(self._ended(running), name=f"wait {running.name}")
+
+    async def _ended(self, running: Running) -> None:
+        await running.wait()
+        name = running.name
+        if self.running.get(name) is not running:
+            return
+        del self.running[name]
+        self.beats.pop(name, None)
+        self._register.write(self.running)
+        _log.warning("ended", extra={"child": name, "exit": running.exit})
+        if not self.stopping.is_set() and self.children[name].wanted:
+            self.alarm("warn", "process ended", f"{name} ended (exit {running.exit})")
+        if name in WORKERS:
+            self._promote(promotion.WorkerGone(name))
+        self._feed_child(name, process.Ended())
+
+    # --- leases ---------------------------------------------------------------------
+
+    def _promote(self, given: promotion.Input) -> None:
+        if self.stopping.is_set():
+            return
+        self.promotion, outputs = promotion.step(self.promotion, given)
+        for output in outputs:
+            match output:
+                case promotion.Kill(name=name):
+                    self.running[name].kill()
+                case promotion.Grant():
+                    self._start(self._grant(output))
+                case promotion.AskLeases():
+                    self._start(self._ask_leases())
+
+    def _start(self, what: Any) -> None:
+        assert self._group is not None
+        self._group.create_task(what)
+
+    async def _grant(self, wanted: promotion.Grant) -> None:
+        grants = [
+            control.Grant(account, epoch, wanted.holder, self.release)
+            for account, epoch in wanted.accounts
+        ]
+        try:
+            answer = await self.journal.grant(grants)
+        except JournalAway:
+            self._promote(promotion.GrantFailed())
+            return
+        if answer.refused:
+            _log.warning("grant refused", extra={"why": answer.refused})
+            self._promote(promotion.GrantFailed())
+            return
+        mine = {lease.account: lease for lease in self.promotion.leases}
+        mine |= {lease.account: _lease(lease) for lease in answer.leases}
+        self._promote(promotion.LeasesSeen(tuple(mine[n] for n in sorted(mine))))
+
+    async def _ask_leases(self) -> None:
+        try:
+            held = await self.journal.leases()
+        except JournalAway:
+            return  # `_keep_journal` asks again when the journal is back
+        self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in held.leases)))
+
+    async def _keep_journal(self) -> None:
+        while True:
+            await self.lost.wait()
+            self.lost.clear()
+            while not self.journal.is_open:
+                try:
+                    await self.journal.reconnect(RECONNECT_WITHIN_S)
+                except DaemonError:
+                    await asyncio.sleep(0.02)
+            self._promote(promotion.GrantFailed())
+
+    # --- heartbeats --------------------------------------------------------------------
+
+    def heard(self, beat: Heartbeat) -> None:
+        """Take a heartbeat; one of a process that is not the present child is not heard."""
+        running = self.running.get(beat.name)
+        if running is None or running.pid != beat.pid:
+            return
+        self.beats[beat.name] = (self.clock.steady_ns(), beat)
+        if beat.is_ready and beat.name not in self.promotion.ready:
+            self._promote(promotion.WorkerReady(beat.name))
+        self._complain(beat)
+
+    def _complain(self, beat: Heartbeat) -> None:
+        """Tell when a worker goes on enforcing what it does not hold; the fence refuses it."""
+        found = {
+            (account, text)
+            for account, text in promotion.disagreements(
+                self.promotion, beat.name, list(beat.enforcing)
+            )
+        }
+        now = self.clock.steady_ns()
+        self._complained = {
+            key: since
+            for key, since in self._complained.items()
+            if key in found or not key[1].startswith(beat.name)
+        }
+        for account, text in sorted(found):
+            since = self._complained.setdefault((account, text), now)
+            if since and now - since > SECOND:
+                self._complained[account, text] = 0
+                self.alarm("page", "two enforcers", f"account {account}: {text}")
+
+    async def _watch(self) -> None:
+        """Notice silence, and let time pass for children that wait to be started again."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            limit = self.settings.workers.heartbeat_ms * self.settings.workers.missed * 1_000_000
+            now = self.clock.steady_ns()
+            for name, (heard_at, _) in list(self.beats.items()):
+                if now - heard_at > limit and name in self.running:
+                    del self.beats[name]
+                    self.alarm("urgent", "worker silent", f"{name} missed its heartbeats; killed")
+                    self._promote(promotion.BeatMissed(name))
+            for name in list(self.children):
+                self._feed_child(name, process.Passed())
+
+    # --- stopping and restarting ---------------------------------------------------------
+
+    async def _stop_all(self) -> None:
+        """Stop in reverse order, the journal last: everybody's last words are kept."""
+        for name in reversed(self.names()):
+            self._feed_child(name, process.Unwant())
+            await self._gone(name)
+        self._register.write(self.running)
+
+    async def _gone(self, name: str) -> None:
+        running = self.running.get(name)
+        if running is None:
+            return
+        try:
+            await asyncio.wait_for(running.ended.wait(), STOP_WITHIN_S)
+        except TimeoutError:
+            running.kill()
+            await running.ended.wait()
+
+    async def restart_all(self) -> list[dict[str, Any]]:
+        """Restart one process at a time, standby first, protected throughout; return the gaps."""
+        gaps = []
+        for name in self._restart_order():
+            gaps.append({"process": name, "gap_ms": await self._restart(name)})
+        return gaps
+
+    def _restart_order(self) -> list[str]:
+        holders = {lease.holder for lease in self.promotion.leases}
+        standby = [name for name in WORKERS if name not in holders]
+        active = [name for name in WORKERS if name in holders]
+        links = [name for name in self.names() if name.startswith("link-")]
+        return [*standby, *active, *links, "console", "journal"]
+
+    async def _restart(self, name: str) -> float:
+        """Restart one process; the gap is how long its work was done by nobody."""
+        if name in WORKERS and not self._others_ready(name):
+            raise OperatorError(f"{name} is not restarted: no other worker is ready to take over")
+        began = self.clock.steady_ns()
+        before = self.running.get(name)
+        if before is not None:
+            before.terminate()
+            try:
+                await asyncio.wait_for(before.ended.wait(), STOP_WITHIN_S)
+            except TimeoutError:
+                before.kill()
+                await before.ended.wait()
+        gap = await self._until(lambda: self._serves(name), began)
+        if name in WORKERS:
+            await self._until(lambda: name in self.promotion.ready, began)
+        return round(gap / 1e6, 1)
+
+    def _others_ready(self, name: str) -> bool:
+        return any(other != name for other in self.promotion.ready)
+
+    def _serves(self, name: str) -> bool:
+        if name in WORKERS:
+            held = {lease.account for lease in self.promotion.leases if lease.holder in self.beats}
+            return held >= set(self.promotion.accounts)
+        if name == "journal":
+            return self.journal.is_open
+        return name in self.running and (self.home / "run" / f"{name}.addr").exists()
+
+    async def _until(self, holds: Callable[[], bool], began: int) -> int:
+        deadline = began + int(READY_WITHIN_S * SECOND)
+        while not holds():
+            if self.clock.steady_ns() > deadline:
+                raise TimedOut(f"not back after {READY_WITHIN_S:g} s; see `risk-daemon-admin status`")
+            await asyncio.sleep(0.002)
+        return self.clock.steady_ns() - began
+
+    # --- telling ---------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """Return what people and the console see: processes and accounts."""
+        now = self.clock.steady_ns()
+        return {
+            "release": self.release,
+            "processes": [self._process_row(name, now) for name in sorted(self.children)],
+            "accounts": [self._account_row(account) for account in self.promotion.accounts],
+            "disabled": self.disabled,
+        }
+
+    def _process_row(self, name: str, now: int) -> dict[str, Any]:
+        running, beat = self.running.get(name), self.beats.get(name)
+        child = self.children[name]
+        holders = {lease.holder for lease in self.promotion.leases}
+        role = name.split("-")[0]
+        if name in WORKERS:
+            role = "active" if name in holders else "standby"
+        return {
+            "name": name,
+            "pid": running.pid if running else None,
+            "role": role,
+            "state": str(child.phase),
+            "since_s": round((now - child.since) / 1e9, 1),
+            "restarts": child.restarts,
+            "release": self.release,
+            "heartbeat_age_ms": (now - beat[0]) // 1_000_000 if beat else None,
+            "memory_mb": memory_mb(running.pid) if running else None,
+        }
+
+    def _account_row(self, account: int) -> dict[str, Any]:
+        lease = next((one for one in self.promotion.leases if one.account == account), None)
+        if lease is None:
+            row: dict[str, Any] = {"account": account, "holder": None, "epoch": 0}
+            return row | {"release": self.release, "enforcing": False, "why": "no lease yet"}
+        beat = self.beats.get(lease.holder)
+        enforcing = beat is not None and (account, lease.epoch) in beat[1].enforcing
+        row = {"account": account, "holder": lease.holder, "epoch": lease.epoch}
+        why = "" if enforcing else f"{lease.holder} does not say that it enforces it"
+        return row | {"release": self.release, "enforcing": enforcing, "why": why}
+
+
+def _lease(lease: control.Lease) -> promotion.Lease:
+    return promotion.Lease(lease.account, lease.holder, lease.epoch)
+
+
+def journal_words(home: Path, settings: Settings | None, release: str) -> list[str]:
+    """Return the journal's program and arguments; before any settings, with the defaults."""
+    words = ["risk_daemon.programs.journal", "--home", str(home), "--release", release]
+    if settings is None:
+        return words
+    if settings.clock_offset_s:
+        words += ["--offset-s", str(settings.clock_offset_s)]
+    return words + ["--prefer", settings.transport or "unix"]
+
+
+__all__ = ["Hello", "Supervisor", "journal_words"]

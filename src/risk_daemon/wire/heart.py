@@ -1,0 +1,22 @@
+"""The heartbeat: a worker telling the supervisor that it lives, and what it enforces.
+
+The supervisor compares this with the leases; it never takes a role for granted.
+"""
+
+from __future__ import annotations
+
+from risk_daemon.wire.control import Answer, Ask, Frame, Int
+
+
+class Heartbeat(Frame, frozen=True, tag="heartbeat"):
+    """`enforcing` are (account, epoch) pairs; `seq` is the last record folded."""
+
+    name: str
+    release: str
+    pid: Int
+    seq: Int
+    is_ready: bool
+    enforcing: list[tuple[Int, Int]] = []
+
+
+type Heard = Heartbeat | Ask | Answer

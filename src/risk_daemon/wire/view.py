@@ -1,0 +1,105 @@
+"""The account view: what people see of an account, as its active worker knows it.
+
+Published through the journal on change, at most four times a second, never
+stored. Console and command line fold nothing themselves. Money and prices are
+decimal text, times are ISO-8601 UTC, so that a view is JSON as it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+VIEW_VERSION: Final = 1
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True):
+    """One open position. `agreed` false: trades and positions differ at the moment."""
+
+    contract: str
+    root: str
+    quantity: int
+    average: str
+    unrealized: str | None
+    agreed: bool
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    """One working order."""
+
+    order: int
+    contract: str
+    side: str
+    size: int
+    filled: int
+    type: str
+    price: str | None
+
+
+class LockView(msgspec.Struct, frozen=True, kw_only=True):
+    """One lock in force; `until` null means until an admin ends it."""
+
+    lock: str
+    rule: str
+    mode: str
+    began_at: str
+    until: str | None
+    reason: str
+
+
+class DistanceView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one rule is from its limit."""
+
+    rule: str
+    mode: str
+    observed: str
+    limit: str
+    state: str
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """One account. `enforcing` is the worker's own claim; `connected` that its feed is trusted."""
+
+    version: int
+    account: int
+    name: str
+    login: str
+    release: str
+    holder: str
+    epoch: int
+    seq: int
+    at: str
+    enforcing: bool
+    connected: bool
+    feed: str
+    last_fact_at: str | None
+    balance: str | None
+    can_trade: bool | None
+    realized: str
+    unrealized: str
+    day_pnl: str
+    trade_date: str
+    pnl_known: bool
+    mode: str
+    positions: tuple[PositionView, ...]
+    orders: tuple[OrderView, ...]
+    locks: tuple[LockView, ...]
+    distances: tuple[DistanceView, ...]
+    reasons: tuple[str, ...]
+    unknown: tuple[str, ...]
+    underway: tuple[str, ...]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(AccountView)
+
+
+def encode_view(view: AccountView) -> bytes:
+    """Write a view for publishing."""
+    return _encoder.encode(view)
+
+
+def decode_view(raw: bytes) -> AccountView:
+    """Read a published view."""
+    return _decoder.decode(raw)

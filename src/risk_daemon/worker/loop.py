@@ -1,0 +1,364 @@
+"""The worker's loop: one record at a time through the engine; what it decides, asked for.
+
+Active or standby is not a mode of this loop but a fact of the stream: outputs
+of an account leave when the last lease record names this worker. A standby
+folds the same records, decides the same, and says nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from risk_daemon.clock import Timekeeper
+from risk_daemon.core.account import Account
+from risk_daemon.core.engine import STATE_SCHEMA, Engine, Parser, state_hash
+from risk_daemon.core.events import (
+    AlarmRaised,
+    BreachFound,
+    Fact,
+    HashTaken,
+    Intended,
+    LeaseGranted,
+    LockPlaced,
+)
+from risk_daemon.errors import DaemonError, JournalAway, NotFound
+from risk_daemon.wire.client import JournalClient, ask
+from risk_daemon.wire.control import UNPROVEN
+from risk_daemon.wire.control import Intended as IntendedAnswer
+from risk_daemon.wire.record import Record, decode, encode, new_record
+from risk_daemon.wire.view import encode_view
+from risk_daemon.worker import recovery
+from risk_daemon.worker.rehearsal import rehearse
+from risk_daemon.worker.view import view_of
+
+JOURNAL_PATIENCE_S: Final = 0.25
+VIEW_EVERY_S: Final = 0.25
+RECONNECT_WITHIN_S: Final = 5.0
+SNAPSHOT_EVERY_S: Final = 60.0
+SNAPSHOT_LEAST: Final = 500
+HASHES_KEPT: Final = 64
+
+_log = logging.getLogger("worker")
+
+
+class StateDiffers(Exception):
+    """Another worker of this release has another state at the same record: trust neither here."""
+
+
+class Worker:
+    """One worker process's state and its dull outside."""
+
+    def __init__(
+        self,
+        name: str,
+        release: str,
+        journal: JournalClient,
+        clock: Timekeeper,
+        catalog: Mapping[str, Parser],
+        run_dir: Path,
+        *,
+        hash_every: int,
+        snapshot_every: int,
+    ) -> None:
+        self.name, self.release = name, release
+        self.journal, self.clock, self.run_dir = journal, clock, run_dir
+        self.engine = Engine(catalog)
+        self.is_ready = False
+        self.caught_up = asyncio.Event()
+        self.lost = asyncio.Event()
+        self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._hash_every, self._snapshot_every = hash_every, snapshot_every
+        self._hashes: dict[int, dict[int, str]] = {}
+        self._hashed_at: dict[int, int] = {}
+        self._dirty: set[int] = set()
+        self._since_snapshot = 0
+        self._asked_wake = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wakers: list[Callable[[], None]] = []
+
+    # --- beginning -------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Restore the newest snapshots and follow the stream from there."""
+        snapshots = await self.journal.get_snapshots(self.release, STATE_SCHEMA)
+        world = recovery.restore(snapshots)
+        crc = UNPROVEN
+        if world is not None:
+            self.engine.world = world
+            for number, account in world.accounts.items():
+                self._hashed_at[number] = account.records
+        self.journal.subscribe(
+            self.engine.world.seq + 1,
+            on_records=self._records,
+            on_truncated=self._truncated,
+            on_caught_up=self._caught_up,
+            crc=crc,
+        )
+
+    def _caught_up(self, last_seq: int) -> None:
+        del last_seq
+        self.is_ready = True
+        self.caught_up.set()
+        self._dirty.update(self.engine.world.accounts)
+        self._ask_wake()
+
+    def _truncated(self, last_seq: int) -> None:
+        self._fail(JournalAway(f"the journal was cut back to seq {last_seq}"))
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.fatal.done():
+            self.fatal.set_result(error)
+
+    # --- the stream --------------------------------------------------------------
+
+    def _records(self, records: list[Record]) -> None:
+        for record in records:
+            entry = decode(record)
+            self._compare(entry.fact)
+            outputs = self.engine.step(entry)
+            if outputs:
+                self._act(outputs)
+            if entry.account:
+                self._dirty.add(entry.account)
+                self._hash_if_due(entry.account)
+            if isinstance(entry.fact, LeaseGranted):
+                self._take_hash(self.engine.world.accounts[entry.account])
+        self._since_snapshot += len(records)
+        self._ask_wake()
+
+    def _ask_wake(self) -> None:
+        wake_at = self.engine.wake_at()
+        if wake_at and wake_at != self._asked_wake and self.is_ready:
+            self._asked_wake = wake_at
+            self.journal.wake_at(wake_at)
+
+    def holds(self, account: Account) -> bool:
+        """Tell whether this worker may act for an account, by the last lease in the stream."""
+        return account.holder == self.name
+
+    # --- acting --------------------------------------------------------------------
+
+    def _act(self, outputs: list[Fact]) -> None:
+        for output in outputs:
+            number = getattr(output, "account", 0)
+            account = self.engine.world.accounts.get(number)
+            if account is None or not self.holds(account):
+                continue
+            if isinstance(output, Intended):
+                self._intend(account, output)
+            else:
+                self.journal.append([new_record(output, once_of(output))])
+
+    def _intend(self, account: Account, intended: Intended) -> None:
+        future = self.journal.intend(
+            account.account, intended.epoch, intended.key, new_record(intended)
+        )
+        if intended.goal.act in ("close", "cancel") and intended.goal.locked:
+            login = account.login
+            task = asyncio.create_task(self._insist(login, intended, future))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _insist(
+        self, login: str, intended: Intended, future: asyncio.Future[IntendedAnswer]
+    ) -> None:
+        """A close under a lock does not wait for a journal that is away: the link takes it."""
+        try:
+            await asyncio.wait_for(asyncio.shield(future), JOURNAL_PATIENCE_S)
+            return
+        except (TimeoutError, JournalAway):
+            pass
+        try:
+            await ask(self.run_dir, f"link-{login}", "goal", {"intended": encode(intended)}, 2.0)
+        except DaemonError as error:
+            _log.error("goal not taken", extra={"key": intended.key, "why": str(error)})
+
+    def say_again(self) -> None:
+        """After the journal was away: decide nothing anew, but ask again for what is open."""
+        for number in sorted(self.engine.world.accounts):
+            account = self.engine.world.accounts[number]
+            if self.holds(account):
+                self._act(self.engine.open_demands(account))
+
+    # --- hashes -----------------------------------------------------------------------
+
+    def _hash_if_due(self, number: int) -> None:
+        account = self.engine.world.accounts.get(number)
+        if account is None:
+            return
+        due = account.records // self._hash_every > self._hashed_at.get(number, 0) // self._hash_every
+        if due and account.records % self._hash_every == 0:
+            self._take_hash(account)
+
+    def _take_hash(self, account: Account) -> None:
+        """Keep the hash for comparison; the holder writes it into the stream."""
+        self._hashed_at[account.account] = account.records
+        digest = state_hash(account)
+        mine = self._hashes.setdefault(account.account, {})
+        mine[account.records] = digest
+        if len(mine) > HASHES_KEPT:
+            del mine[min(mine)]
+        if self.holds(account) and self.is_ready:
+            taken = HashTaken(
+                account=account.account,
+                release=self.release,
+                holder=self.name,
+                seq=self.engine.world.seq,
+                count=account.records,
+                digest=digest,
+            )
+            self.journal.append([new_record(taken)])
+
+    def hash_all(self) -> None:
+        """Take every account's hash now: before stopping, so that a replay ends proven."""
+        for number in sorted(self.engine.world.accounts):
+            self._take_hash(self.engine.world.accounts[number])
+
+    def _compare(self, fact: Fact) -> None:
+        if not isinstance(fact, HashTaken) or fact.release != self.release:
+            return
+        mine = self._hashes.get(fact.account, {}).get(fact.count)
+        if mine is None or mine == fact.digest:
+            return
+        text = (
+            f"account {fact.account}: {self.name} has {mine}, {fact.holder} has {fact.digest}"
+            f" after {fact.count} records"
+        )
+        alarm = AlarmRaised(
+            account=fact.account, level="page", what="state differs", text=text, source=self.name
+        )
+        self.journal.append([new_record(alarm)])
+        if fact.holder != self.name:
+            self._fail(StateDiffers(text))
+
+    # --- keeping -------------------------------------------------------------------------
+
+    async def keep_views(self) -> None:
+        """Publish the views of accounts that changed, at most four times a second."""
+        turn = 0
+        while True:
+            await asyncio.sleep(VIEW_EVERY_S)
+            turn += 1
+            for number in sorted(self.engine.world.accounts):
+                account = self.engine.world.accounts[number]
+                moving = account.has_exposure and turn % 4 == 0
+                if self.holds(account) and (number in self._dirty or moving or turn % 20 == 0):
+                    view = view_of(self.engine, account, self.name)
+                    self.journal.publish_view("view", number, encode_view(view))
+            self._dirty.clear()
+
+    async def keep_snapshots(self) -> None:
+        """Store snapshots every minute, or every so many records, while there is news."""
+        waited = 0.0
+        while True:
+            await asyncio.sleep(1.0)
+            waited += 1.0
+            due = self._since_snapshot >= self._snapshot_every or waited >= SNAPSHOT_EVERY_S
+            if due and self._since_snapshot >= SNAPSHOT_LEAST and self._holds_any():
+                self._since_snapshot, waited = 0, 0.0
+                try:
+                    await self.journal.put_snapshots(recovery.take(self.engine.world, self.release))
+                except JournalAway:
+                    continue  # kept for the next minute; the stream alone suffices meanwhile
+
+    def _holds_any(self) -> bool:
+        return any(self.holds(account) for account in self.engine.world.accounts.values())
+
+    async def keep_journal(self) -> None:
+        """Reconnect whenever the journal was lost; the client resumes the subscription."""
+        while True:
+            await self.lost.wait()
+            self.lost.clear()
+            while not self.journal.is_open:
+                try:
+                    await self.journal.reconnect(RECONNECT_WITHIN_S)
+                except DaemonError:
+                    await asyncio.sleep(0.05)
+            self._asked_wake = 0
+            self._ask_wake()
+            self.say_again()
+
+    # --- people -----------------------------------------------------------------------------
+
+    def account(self, number: int) -> Account:
+        """Return an account this worker folds; NotFound otherwise."""
+        found = self.engine.world.accounts.get(number)
+        if found is None or found.policy is None:
+            known = ", ".join(str(n) for n in sorted(self.engine.world.accounts)) or "none"
+            raise NotFound(f"account {number} is not guarded here; guarded: {known}")
+        return found
+
+    async def op_test_rule(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Rehearse a rule on every account (or one)."""
+        rule = str(args.get("rule", ""))
+        if rule not in self.engine.catalog:
+            raise NotFound(f"there is no rule {rule!r}; rules: {', '.join(self.engine.catalog)}")
+        numbers = sorted(n for n, a in self.engine.world.accounts.items() if a.policy)
+        if args.get("account"):
+            numbers = [self.account(int(args["account"])).account]
+        rows = [rehearse(self.engine, number, rule) for number in numbers]
+        return {"accounts": [msgspec.to_builtins(row) for row in rows], "release": self.release}
+
+    async def op_why(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Tell why an account is as it is, in words."""
+        account = self.account(int(args.get("account", 0)))
+        view = view_of(self.engine, account, self.name)
+        return {"lines": why_lines(view.locks, account), "view": msgspec.to_builtins(view)}
+
+    async def op_hash(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Return each account's state hash and the seq it belongs to."""
+        del args
+        return {
+            "seq": self.engine.world.seq,
+            "accounts": {
+                str(number): {
+                    "digest": state_hash(account),
+                    "count": account.records,
+                    "locks": len(account.locks),
+                    "intents": len(account.slots) + len(account.asked),
+                }
+                for number, account in sorted(self.engine.world.accounts.items())
+            },
+        }
+
+    def enforcing(self) -> list[tuple[int, int]]:
+        """Return (account, epoch) of what this worker enforces."""
+        return [
+            (number, account.epoch)
+            for number, account in sorted(self.engine.world.accounts.items())
+            if self.holds(account)
+        ]
+
+    @property
+    def pid(self) -> int:
+        """This process."""
+        return os.getpid()
+
+
+def once_of(output: Fact) -> str:
+    """Name what may be said by two workers but stored once."""
+    if isinstance(output, LockPlaced):
+        return f"{output.account}:{output.lock}:{output.began_at}"
+    if isinstance(output, BreachFound):
+        return output.incident + (f":{output.mode}" if output.mode != "enforce" else "")
+    return ""
+
+
+def why_lines(locks: tuple[Any, ...], account: Account) -> list[str]:
+    """Say in plain words what stands, and what happened last."""
+    lines = []
+    for lock in locks:
+        until = f"until {lock.until}" if lock.until else "until an admin ends it"
+        lines.append(f"locked ({lock.mode}) by {lock.rule} {until}: {lock.reason}")
+    if not lines:
+        lines.append("no lock: the account may trade within its limits")
+    lines += [f"unknown: {account.doubts[name].why}" for name in sorted(account.doubts)]
+    lines += [f"earlier: {text}" for text in account.reasons[-5:]]
+    return lines

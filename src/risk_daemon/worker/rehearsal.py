@@ -1,0 +1,90 @@
+"""`test-rule`: the rule with its real limits, on a copy of the account, twice.
+
+A generated near miss must not trip it, a generated breach must, and the request
+it would send is shown. Nothing of it reaches the stream or the broker.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from risk_daemon.core.account import Account
+from risk_daemon.core.decision import Breach, Clear
+from risk_daemon.core.engine import Engine, Rule, World, decode_account, encode_account
+from risk_daemon.core.events import Entry, Fact, Intended
+from risk_daemon.rules import CATALOG
+
+
+class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it, for one account: `pass`, `fail` or `not configured`."""
+
+    account: int
+    result: str
+    trips: tuple[str, ...] = ()
+    request: str = ""
+
+
+def rehearse(engine: Engine, number: int, name: str) -> Rehearsed:
+    """Drive one rule of one account by a near miss and by a breach."""
+    account = engine.world.accounts[number]
+    found = [rule for setting, rule in engine.rules_of(account) if setting.rule == name]
+    if not found:
+        return Rehearsed(account=number, result="not configured")
+    rule = found[0]
+    near, breach = CATALOG[name].rehearsal(rule, engine.world, _clean(account))
+    quiet, _ = _play(engine, account, rule, near)
+    loud, goals = _play(engine, account, rule, breach)
+    lines = (f"near miss: {quiet[1]}", f"breach: {loud[1]}")
+    passed = not quiet[0] and loud[0] and bool(goals)
+    request = "; ".join(goals) or "none"
+    return Rehearsed(
+        account=number, result="pass" if passed else "fail", trips=lines, request=request
+    )
+
+
+def _clean(account: Account) -> Account:
+    """Copy an account as if nothing had tripped: the figures stay, the latches go."""
+    copy = decode_account(encode_account(account))
+    copy.locks, copy.incidents, copy.acts, copy.plans = {}, {}, {}, {}
+    copy.slots, copy.asked, copy.unarmed, copy.doubts = {}, {}, [], {}
+    copy.orders, copy.holdings, copy.booked = {}, {}, {}
+    copy.realized_net = copy.realized_gross = 0
+    copy.can_trade, copy.known, copy.feed, copy.platform_since = True, True, "trusted", 0
+    return copy
+
+
+def _play(
+    engine: Engine, account: Account, rule: Rule, facts: tuple[Fact, ...]
+) -> tuple[tuple[bool, str], list[str]]:
+    """Fold facts into a copy; tell whether the rule trips, and which goals follow."""
+    copy = _clean(account)
+    world = World(
+        seq=engine.world.seq,
+        at=engine.world.at,
+        instruments=dict(engine.world.instruments),
+        marks=dict(engine.world.marks),
+        feeds=dict(engine.world.feeds),
+        accounts={copy.account: copy},
+    )
+    stage = Engine(engine.catalog, world)
+    goals: list[str] = []
+    for fact in facts:
+        number = getattr(fact, "account", 0)
+        for output in stage.step(Entry(world.seq + 1, world.at, number, fact)):
+            if isinstance(output, Intended):
+                goals.append(_show(output))
+    finding = rule.check(world, copy)
+    match finding:
+        case Breach():
+            return (True, finding.text), goals
+        case Clear():
+            return (False, f"{finding.observed} against {finding.limit}: clear"), goals
+        case _:
+            return (False, f"undecided: {finding.why}"), goals
+
+
+def _show(intended: Intended) -> str:
+    goal = intended.goal
+    size = f" to {goal.allowed}" if goal.act == "reduce" else ""
+    what = goal.contract if not goal.order else f"order {goal.order}"
+    return f"{goal.act} {what}{size}"

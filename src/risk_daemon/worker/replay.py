@@ -1,0 +1,102 @@
+"""Replay: the same records must give the same decisions and hashes, bit for bit.
+
+Intents and snapshots may be missing from what is replayed; what was recorded
+of decisions is compared with what is decided now. One altered fact fails it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from risk_daemon.core.engine import Engine, Parser, state_hash
+from risk_daemon.core.events import (
+    BreachFound,
+    Fact,
+    HashTaken,
+    Intended,
+    LockEnded,
+    LockPlaced,
+)
+from risk_daemon.wire.record import Record, decode, encode, holds
+
+Decision = Intended | LockPlaced | LockEnded | BreachFound
+
+
+class Replayed(msgspec.Struct, kw_only=True):
+    """What a replay showed. `differences` is empty when all is as it was."""
+
+    records: int = 0
+    hashes: int = 0
+    decisions: int = 0
+    recorded: int = 0
+    last_seq: int = 0
+    differences: list[str] = msgspec.field(default_factory=list)
+
+
+class Replay:
+    """Folds records one by one and compares on the way."""
+
+    def __init__(self, catalog: Mapping[str, Parser]) -> None:
+        self.engine = Engine(catalog)
+        self.found = Replayed()
+        self._decided: set[tuple[str, bytes]] = set()
+        self._recorded: list[tuple[int, str, bytes]] = []
+        self._crc: int | None = None
+
+    def take(self, record: Record) -> None:
+        """Fold one record; its place in the chain is checked if the one before is known."""
+        if self._crc is not None and record.seq == self.found.last_seq + 1:
+            if not holds(self._crc, record):
+                self._differ(record.seq, "the chain is broken: a record was altered")
+        self._crc, self.found.last_seq = record.crc, record.seq
+        entry = decode(record)
+        fact = entry.fact
+        if isinstance(fact, Intended | LockPlaced | LockEnded | BreachFound):
+            self._recorded.append((record.seq, *_name(fact)))
+        elif isinstance(fact, HashTaken):
+            self._compare(record.seq, fact)
+        for output in self.engine.step(entry):
+            self._note(output)
+        self.found.records += 1
+
+    def _note(self, output: Fact) -> None:
+        if isinstance(output, Intended | LockPlaced | LockEnded | BreachFound):
+            self.found.decisions += 1
+            self._decided.add(_name(output))
+
+    def _compare(self, seq: int, fact: HashTaken) -> None:
+        """Compare a recorded hash; it belongs to the state after `fact.seq`."""
+        account = self.engine.world.accounts.get(fact.account)
+        if account is None or account.records != fact.count:
+            return  # taken beside later records of the account: the next one tells
+        self.found.hashes += 1
+        mine = state_hash(account)
+        if mine != fact.digest:
+            self._differ(seq, f"state of account {fact.account} is {mine}, was {fact.digest}")
+
+    def finish(self) -> Replayed:
+        """Compare what was recorded with what was decided; return what came of it all."""
+        self.found.recorded = len(self._recorded)
+        for seq, name, payload in self._recorded:
+            if (name, payload) not in self._decided:
+                self._differ(seq, f"{name} was recorded and is not decided now")
+        return self.found
+
+    def _differ(self, seq: int, text: str) -> None:
+        self.found.differences.append(f"seq {seq}: {text}")
+
+
+def _name(fact: Decision) -> tuple[str, bytes]:
+    if isinstance(fact, Intended):
+        return f"intent {fact.key}", encode(fact)
+    return type(fact).__name__, encode(fact)
+
+
+def replay(records: Iterable[Record], catalog: Mapping[str, Parser]) -> Replayed:
+    """Replay a whole stream."""
+    one = Replay(catalog)
+    for record in records:
+        one.take(record)
+    return one.finish()
