@@ -97,4 +97,6 @@ def running(config: Path, *arguments: str) -> Iterator[Gateway]:
         yield Gateway(**json.loads(ready.read_text()))
     finally:
         child.terminate()
-        child.communicate(timeout=10)
+        _, noise = child.communicate(timeout=10)
+    assert noise == ""
+    assert child.returncode == 0

@@ -634,3 +634,14 @@ def test_a_voided_close_is_somebody_else_s_doing(bench: Bench) -> None:
     bench.happen([voided])
 
     assert bench.verdict.counts.reversed == 0
+
+
+def test_orders_the_trader_leaves_behind_himself_are_no_orphans(bench: Bench) -> None:
+    bench.fill(6)
+    bench.rest(-1, 5, type=4)
+    bench.close(1)
+    bench.wait(3000)
+    bench.fill(-5, gross="0")
+
+    assert bench.verdict.orphan_orders == 0
+    assert bench.verdict.ok

@@ -69,7 +69,7 @@ def test_a_wrong_key_and_an_unknown_user_are_told_apart(gateway: Gateway) -> Non
 
 
 def test_the_token_expires_in_real_time_although_the_exchange_lives_eight_days_ago(
-    gateway: Gateway, token: str
+    token: str,
 ) -> None:
     body = token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))

@@ -113,12 +113,13 @@ def test_a_file_that_is_missing_or_no_yaml_or_no_mapping_is_named(tmp_path: Path
 def test_a_profile_changes_by_name_and_by_value() -> None:
     assert changed(CALM, {"name": "slow"}).fill_ms == (150, 400)
     assert changed(CALM, {"name": "slow", "fill_ms": [1, 2]}).fill_ms == (1, 2)
-    for wish, words in (
+    wishes: list[tuple[dict[str, object], str]] = [
         ({"gap_ms": 5}, "gap_ms is 5"),
         ({"name": "wild"}, "profile is 'wild'"),
         ({"speed": 1}, "speed is not known"),
         ({"duplicates": 2}, "duplicates is 2"),
-    ):
+    ]
+    for wish, words in wishes:
         with pytest.raises(ProfileRefused, match=words):
             changed(CALM, wish)
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from heapq import heappop, heappush
 
 from risk_daemon.sim.breach import Sent
+from risk_daemon.sim.faults import FaultWish
 from risk_daemon.sim.ledger import Book, whole
 from risk_daemon.sim.model import Message
 from risk_daemon.sim.moment import NS_PER_MS, NS_PER_S, Moment
@@ -30,15 +31,15 @@ class Watched:
     book: Book = field(default_factory=Book)
     grown: list[str] = field(default_factory=list)
     flying: dict[str, int] = field(default_factory=dict)
-    filled: set[int] = field(default_factory=set)
-    traded: dict[int, int] = field(default_factory=dict)
+    filled: dict[int, int] = field(default_factory=dict)
+    traded: dict[int, dict[int, int]] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
     is_locked: bool = False
     due: bool = False
 
 
 class ToyGuard:
-    """Guards every account of a world; `gross` is a bad habit a test may give it."""
+    """Guards every account of a world."""
 
     def __init__(self, world: World, *, reaction_ms: float = REACTION_MS) -> None:
         self.world = world
@@ -68,12 +69,14 @@ class ToyGuard:
 
     def _settle(self, mine: Watched, message: Message) -> None:
         if message.kind == "order" and message.row["status"] in (2, 3, 5):
-            mine.filled.add(whole(message.row, "id"))
+            mine.filled[whole(message.row, "id")] = whole(message.row, "fillVolume")
         if message.kind == "trade":
             order = whole(message.row, "orderId")
-            mine.traded[order] = sum(abs(t.signed) for t in mine.book.trades.values() if t.contract)
+            pieces = mine.traded.setdefault(order, {})
+            pieces[whole(message.row, "id")] = whole(message.row, "size")
         for contract, order in list(mine.flying.items()):
-            if order in mine.filled and order in mine.traded:
+            seen = sum(mine.traded.get(order, {}).values())
+            if order in mine.filled and seen >= mine.filled[order]:
                 del mine.flying[contract]
 
     def _plan(self, account: int, now: Moment) -> None:
@@ -145,6 +148,7 @@ def live(
     seconds: float,
     *,
     kills: dict[float, int] | None = None,
+    faults: dict[float, FaultWish] | None = None,
     guarded: bool = True,
 ) -> tuple[World, ToyGuard]:
     """Run a scenario for so many virtual seconds, and let it settle for six more."""
@@ -154,12 +158,18 @@ def live(
     world.switch_traders(on=config.traders, now=START, end_in_s=seconds)
     now, end = START, START.after(seconds + 6)
     acts = sorted((kills or {}).items())
+    strikes = sorted((faults or {}).items(), key=lambda strike: strike[0])
     while now.ns < end.ns:
-        while acts and now.ns >= START.after(acts[0][0]).ns:
+        if (
+            acts
+            and now.ns >= START.after(acts[0][0]).ns
+            and world.announce(acts[0][1], "flatten-lock", "a test", now)
+        ):
             _, account = acts.pop(0)
-            world.referee.announced(account, "flatten-lock", "a test", now)
             if guarded:
                 guard.kill(account, now)
+        while strikes and now.ns >= START.after(strikes[0][0]).ns:
+            world.start_fault(strikes.pop(0)[1], now)
         for _, message in world.step(now).messages:
             if guarded:
                 world.referee.delivered(message, now)

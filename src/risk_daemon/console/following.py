@@ -61,7 +61,8 @@ class Follower:
             )
             self._take_standing(await journal.tail(1, kinds=STANDING, limit=1_000))
             if not self._seen.events:
-                self._take(await journal.tail(-EARLIER_MAX, kinds=STORIES, limit=EARLIER_MAX))
+                for record in await journal.tail(-EARLIER_MAX, kinds=STORIES, limit=EARLIER_MAX):
+                    self._seen.remember(decode(record))
             self._seen.journal_connected = True
             await lost.wait()
         finally:

@@ -49,6 +49,10 @@ class Seen:
         self.last_seq, self.record_at = entry.seq, steady_ns
         self.records += 1
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self.remember(entry)
+
+    def remember(self, entry: Entry) -> None:
+        """Keep a record's story, however old it is."""
         self.take_mark(entry)
         if not isinstance(entry.fact, Pulse):
             self.events.append(entry)

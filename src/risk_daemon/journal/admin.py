@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from risk_daemon.errors import UsageError
+from risk_daemon.errors import Malformed, UsageError
 from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.journal.subscriber import split
 from risk_daemon.wire import control
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from risk_daemon.journal.server import JournalServer
 
 _TAIL_MAX: Final = 1_000
+_KINDS_MAX: Final = 64
+_NUMBER_MAX: Final = 1 << 62
 
 
 class Admin:
@@ -34,9 +36,13 @@ class Admin:
 
     async def answer(self, channel: Channel, ask: control.Ask) -> None:
         """Answer one Ask."""
-        channel.send(await control.answer(ask, self._ops))
+        answer = await control.answer(ask, self._ops)
+        try:
+            channel.send(answer)
+        except (Malformed, RecursionError) as error:
+            channel.send(control.Answer(ask.id, False, error=f"can't be shown: {error}", exit=1))
 
-    async def _status(self, args: dict[str, Any]) -> dict[str, Any]:
+    async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
         journal = self._journal
         return {
             "last_seq": journal.intake.last_seq,
@@ -64,7 +70,7 @@ class Admin:
             "sqlite": sqlite3.sqlite_version,
         }
 
-    async def _verify(self, args: dict[str, Any]) -> dict[str, Any]:
+    async def _verify(self, _: dict[str, Any]) -> dict[str, Any]:
         return await self._journal.looker.verify()
 
     async def _tail(self, args: dict[str, Any]) -> dict[str, Any]:
@@ -74,6 +80,8 @@ class Admin:
         kinds = args.get("kinds", [])
         if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
             raise UsageError(f"kinds must be a list of names, was {kinds!r}")
+        if len(kinds) > _KINDS_MAX:
+            raise UsageError(f"at most {_KINDS_MAX} kinds, were {len(kinds)}")
         from_seq = _integer(args, "from_seq", -limit)
         records = await self._journal.looker.read(from_seq, kinds, limit)
         fitting = next(split(records), [])
@@ -98,14 +106,14 @@ def _payload(raw: bytes) -> Any:
     """The journal takes payloads as they are, so this one may be no msgpack at all."""
     try:
         return msgspec.msgpack.decode(raw)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return raw.hex()
 
 
 def _integer(args: dict[str, Any], name: str, default: int) -> int:
     value = args.get(name, default)
-    if not isinstance(value, int):
-        raise UsageError(f"{name} must be a whole number, was {value!r}")
+    if not isinstance(value, int) or abs(value) > _NUMBER_MAX:
+        raise UsageError(f"{name} must be a whole number below 2**62, was {value!r}")
     return value
 
 

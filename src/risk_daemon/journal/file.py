@@ -26,17 +26,18 @@ from risk_daemon.wire.control import Lease
 from risk_daemon.wire.record import Record
 
 VERIFIED_AT_START: Final = 20_000
-#: Pages in the log from which it is folded into the file when nobody waits …
-_CHECKPOINT_PAGES: Final = 1_000
-#: … and even when somebody does.
-_CHECKPOINT_PAGES_MAX: Final = 16_000
+#: Pages in the log from which it is folded into the file.
+CHECKPOINT_IDLE: Final = 1_000
+CHECKPOINT_BUSY: Final = 4_000
+CHECKPOINT_ALWAYS: Final = 16_000
 
 _ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
 # One statement for many rows: each step gives up the interpreter's lock, and
 # a busy loop thread is in no hurry to give it back.
 _CHUNKS: Final = (128, 32, 8, 1)
 _INSERTS: Final = {
-    size: f"INSERT INTO record VALUES {', '.join([_ROW] * size)}" for size in _CHUNKS
+    size: f"INSERT INTO record VALUES {', '.join([_ROW] * size)}"  # noqa: S608  marks only
+    for size in _CHUNKS
 }
 _SET_LEASE: Final = """
     INSERT INTO lease (account, holder, release, epoch, incarnation, granted_seq)
@@ -76,6 +77,7 @@ class JournalFile:
         """Open or create the file. Raises OperatorError if it can't be trusted."""
         require(sqlite3.sqlite_version_info)
         self.path = path
+        self._is_full = True
         _create_private(path)
         try:
             self._connection = _open(path)
@@ -93,19 +95,20 @@ class JournalFile:
         """Store a batch as one transaction. Raises WriteFailed; never try again after it."""
         run = self._connection.execute
         try:
-            run(f"PRAGMA synchronous = {'FULL' if batch.has_promise else 'NORMAL'}")
+            if batch.has_promise != self._is_full:
+                run(f"PRAGMA synchronous = {'FULL' if batch.has_promise else 'NORMAL'}")
+                self._is_full = batch.has_promise
             run("BEGIN IMMEDIATE")
             self._write(batch)
             run("COMMIT")
         except sqlite3.Error as error:
             raise WriteFailed(_why(error), _is_certain(error)) from error
 
-    def checkpoint(self, somebody_waits: bool) -> None:
-        """Fold the log into the file if it has grown long enough. Raises WriteFailed."""
+    def checkpoint(self, pages: int) -> None:
+        """Fold the log into the file if it has that many pages. Raises WriteFailed."""
         run = self._connection.execute
         _, in_log, done = run("PRAGMA wal_checkpoint(NOOP)").fetchone()
-        due = _CHECKPOINT_PAGES_MAX if somebody_waits else _CHECKPOINT_PAGES
-        if in_log - done < due:
+        if in_log - done < pages:
             return
         try:
             run("PRAGMA wal_checkpoint(PASSIVE)")

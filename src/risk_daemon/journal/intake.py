@@ -81,6 +81,11 @@ class Intake:
         return self._batch.has_promise
 
     @property
+    def waiting(self) -> int:
+        """How many records the batch being filled has."""
+        return len(self._batch.records)
+
+    @property
     def is_empty(self) -> bool:
         """Whether the batch being filled has nothing in it."""
         return self._batch.is_empty

@@ -59,8 +59,7 @@ class Looker:
         if asked.since_at:
             next_seq = await self._look(self._reader.seq_since, asked.since_at)
         elif next_seq < 0:
-            last = await self._look(self._reader.last)
-            next_seq = (last.seq if last else 0) + 1 + next_seq
+            next_seq = await self._look(self._reader.seq_back, min(-next_seq, _END), asked.kinds)
         left = asked.limit
         pending: list[Record] = []
         while left > 0:
@@ -96,8 +95,7 @@ class Looker:
     async def read(self, from_seq: int, kinds: Sequence[str], limit: int) -> list[Record]:
         """Return some records; a negative `from_seq` counts from the end."""
         if from_seq < 0:
-            last = await self._look(self._reader.last)
-            from_seq = (last.seq if last else 0) + 1 + from_seq
+            from_seq = await self._look(self._reader.seq_back, -from_seq, list(kinds))
         found = await self._look(self._reader.records, from_seq, _END, list(kinds), limit)
         return found.records
 

@@ -109,6 +109,15 @@ class Reader:
         records = [Record(*row) for row in rows]
         return Found(records, records[-1].seq + 1 if len(records) == limit else upto + 1)
 
+    def seq_back(self, count: int, kinds: Sequence[str]) -> int:
+        """Return the seq of the record `count` from the end, of these kinds (all if empty)."""
+        where, values = ("", ()) if not kinds else (f" WHERE {_among(kinds)}", tuple(kinds))
+        row = self._connection.execute(
+            f"SELECT min(seq) FROM (SELECT seq FROM record{where} ORDER BY seq DESC LIMIT ?)",
+            (*values, count),
+        ).fetchone()
+        return row[0] or 1
+
     def seq_since(self, at: int) -> int:
         """Return the first seq whose time is not before `at`; beyond the last if none is."""
         last = self.last()
@@ -150,10 +159,14 @@ class Reader:
 
 
 def _some(kinds: Sequence[str]) -> str:
+    return (
+        f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ?"
+        f" AND {_among(kinds)} ORDER BY seq LIMIT ?"
+    )
+
+
+def _among(kinds: Sequence[str]) -> str:
     marks = ", ".join("?" * len(kinds))
     # The index on rare kinds is used only by a query that repeats its condition.
     rare = "" if FREQUENT.intersection(kinds) else f" AND {IS_RARE}"
-    return (
-        f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ?"
-        f" AND kind IN ({marks}){rare} ORDER BY seq LIMIT ?"
-    )
+    return f"kind IN ({marks}){rare}"

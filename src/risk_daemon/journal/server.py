@@ -34,6 +34,8 @@ from risk_daemon.wire.transport import Channel, Hello, Server, pack, serve
 NAME: Final = "journal"
 #: A fact is in the file (not: flushed) this long after it was seen, at the latest.
 FACTS_STORED_WITHIN_S: Final = 0.02
+#: … or at once when there are so many, lest a promise wait behind them.
+FACTS_WAITING_MAX: Final = 500
 PULSE_S: Final = 1.0
 #: A subscriber that leaves this much unread is cut; it resumes from its seq.
 BUFFERED_MAX: Final = 8 << 20
@@ -48,6 +50,10 @@ class Peer:
         self.channel = channel
         self.wake_at: int | None = None
         self.subscription: Subscription | None = None
+
+
+#: What a peer may ask for, by frame.
+Door = Callable[[Peer, Any], None]
 
 
 class JournalServer:
@@ -67,6 +73,7 @@ class JournalServer:
         self._answers: dict[int, list[tuple[Channel, msgspec.Struct]]] = {}
         self._probes: dict[int, int] = {}
         self._admin = Admin(self)
+        self._doors = self._open_doors()
         self._failure: WriteFailed | None = None
         self._looks: set[asyncio.Task[None]] = set()
         self._crashed = False
@@ -136,7 +143,7 @@ class JournalServer:
                 self._handle(peer, frame)
             self._end_turn()
 
-        def on_lost(reason: str) -> None:
+        def on_lost(_: str) -> None:
             self._forget(peer)
 
         channel.listen(on_frames, on_lost)
@@ -147,33 +154,35 @@ class JournalServer:
             peer.subscription.is_over = True
 
     def _handle(self, peer: Peer, frame: msgspec.Struct) -> None:
-        match frame:
-            case control.Append():
-                self._answer(peer.channel, *self.intake.append(frame))
-            case control.Intend():
-                self._answer(peer.channel, *self.intake.intend(frame))
-            case control.WakeAt(at):
-                self._wake(peer, at)
-            case control.Publish():
-                self._pass_on(frame)
-            case control.GrantLeases():
-                self._answer(peer.channel, *self.intake.grant(frame))
-            case control.Leases():
-                self._answer(peer.channel, *self.intake.held(frame))
-            case control.PutSnapshots():
-                self._answer(peer.channel, *self.intake.keep(frame))
-            case control.Probe(id):
-                self._probe(peer.channel, id)
-            case control.Subscribe():
-                self._subscribe(peer, frame)
-            case control.Tail():
-                self._spawn(self.looker.tail(peer.channel, frame))
-            case control.GetSnapshots():
-                self._spawn(self.looker.snapshots(peer.channel, frame))
-            case control.Ask():
-                self._spawn(self._admin.answer(peer.channel, frame))
-            case _:
-                peer.channel.close(f"a {type(frame).__name__} is nothing to ask of a journal")
+        handle = self._doors.get(type(frame))
+        if handle is None:
+            peer.channel.close(f"a {type(frame).__name__} is nothing to ask of a journal")
+        else:
+            handle(peer, frame)
+
+    def _open_doors(self) -> dict[type, Door]:
+        intake, looker = self.intake, self.looker
+
+        def answered(take: Callable[[Any], tuple[msgspec.Struct, int]]) -> Door:
+            return lambda peer, frame: self._answer(peer.channel, *take(frame))
+
+        def looked(look: Callable[[Channel, Any], Coroutine[Any, Any, None]]) -> Door:
+            return lambda peer, frame: self._spawn(look(peer.channel, frame))
+
+        return {
+            control.Append: answered(intake.append),
+            control.Intend: answered(intake.intend),
+            control.GrantLeases: answered(intake.grant),
+            control.Leases: answered(intake.held),
+            control.PutSnapshots: answered(intake.keep),
+            control.Tail: looked(looker.tail),
+            control.GetSnapshots: looked(looker.snapshots),
+            control.Ask: looked(self._admin.answer),
+            control.Publish: lambda _, frame: self._pass_on(frame),
+            control.WakeAt: self._wake,
+            control.Probe: self._probe,
+            control.Subscribe: self._subscribe,
+        }
 
     def _answer(self, channel: Channel, answer: msgspec.Struct, batch: int) -> None:
         if batch <= self.intake.stored_batch:
@@ -181,10 +190,10 @@ class JournalServer:
         else:
             self._answers.setdefault(batch, []).append((channel, answer))
 
-    def _probe(self, channel: Channel, id: int) -> None:
+    def _probe(self, peer: Peer, asked: control.Probe) -> None:
         seq, batch = self.intake.probe()
         self._probes[seq] = self.clock.steady_ns()
-        self._answer(channel, control.Probed(id, seq, 0), batch)
+        self._answer(peer.channel, control.Probed(asked.id, seq, 0), batch)
 
     # --- storing and showing ------------------------------------------------
 
@@ -195,7 +204,7 @@ class JournalServer:
 
     def _end_turn(self) -> None:
         self._show()
-        if self.intake.has_promise:
+        if self.intake.has_promise or self.intake.waiting >= FACTS_WAITING_MAX:
             self._hand_over()
         elif self._facts_due is None and not self.intake.is_empty:
             self._facts_due = self._loop.call_later(FACTS_STORED_WITHIN_S, self._hand_over)
@@ -355,9 +364,9 @@ class JournalServer:
         _log.warning(alarm.what, extra={"ahead_s": round(ahead_s, 3)})
         self.emit(alarm)
 
-    def _wake(self, peer: Peer, at: int) -> None:
-        if peer.wake_at is None or at < peer.wake_at:
-            peer.wake_at = at
+    def _wake(self, peer: Peer, asked: control.WakeAt) -> None:
+        if peer.wake_at is None or asked.at < peer.wake_at:
+            peer.wake_at = asked.at
             self._set_waking()
 
     def _set_waking(self) -> None:

@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import Final
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.journal.batch import Batch
-from risk_daemon.journal.file import JournalFile, WriteFailed
+from risk_daemon.journal.file import (
+    CHECKPOINT_ALWAYS,
+    CHECKPOINT_BUSY,
+    CHECKPOINT_IDLE,
+    JournalFile,
+    WriteFailed,
+)
+
+_IDLE_S: Final = 0.05
 
 #: Called in the writer's thread, with the batch and the nanoseconds its commit took.
 OnStored = Callable[[Batch, int], None]
@@ -55,7 +64,7 @@ class Writer:
             raise
 
     def _store_next(self) -> bool:
-        batch = self._queue.get()
+        batch = self._next()
         if batch is None:
             return False
         going_on = True
@@ -68,5 +77,14 @@ class Writer:
         began = self._clock.steady_ns()
         self._file.store(batch)
         self._on_stored(batch, self._clock.steady_ns() - began)
-        self._file.checkpoint(somebody_waits=not self._queue.empty())
+        # A checkpoint takes milliseconds, and promises come in chains (an intent,
+        # then its request): rather between chains than behind the first link.
+        self._file.checkpoint(CHECKPOINT_BUSY if self._queue.empty() else CHECKPOINT_ALWAYS)
         return going_on
+
+    def _next(self) -> Batch | None:
+        try:
+            return self._queue.get(timeout=_IDLE_S)
+        except Empty:
+            self._file.checkpoint(CHECKPOINT_IDLE)
+            return self._queue.get()

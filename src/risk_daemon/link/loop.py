@@ -8,6 +8,7 @@ fence sees one input at a time, in the order of arrival.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -57,6 +58,8 @@ TAIL_MAX: Final = 10_000
 FIRST_READ_WITHIN_S: Final = 20.0
 KINDS: Final = ("intended", "lease-granted", "policy-adopted")
 GOAL_KINDS: Final = ("intended", "request-sent", "request-settled", "goal-refused")
+
+_log = logging.getLogger("link")
 
 
 class Link:
@@ -313,6 +316,7 @@ class Link:
     # --- the session ------------------------------------------------------------
 
     def _feed(self, state: str, why: str) -> None:
+        _log.info("feed", extra={"state": state, "why": why})
         if state == "blind":
             self.apply(fence.StreamBroken())
         self.outlet.put([FeedChanged(login=self.login, state=state, why=why)])

@@ -69,6 +69,7 @@ class Session:
         self._was_logged_out = False
         self._needs_login = True
         self.state = "blind"
+        self._why = ""
         self.probe_ns: dict[str, int] = {}
         self.opened_at = 0
 
@@ -90,7 +91,7 @@ class Session:
         """Open, watch, throw away, again, for ever."""
         while True:
             why = await self._serve()
-            self._set("blind", why)
+            self._lose(why)
             await self._drop()
             await asyncio.sleep(self._pause())
 
@@ -230,6 +231,13 @@ class Session:
         hubs = [hub for hub in (self._user, self._market) if hub is not None]
         self._user = self._market = None
         await asyncio.gather(*(hub.drop() for hub in hubs), return_exceptions=True)
+
+    def _lose(self, why: str) -> None:
+        """Be blind, and say why; again only when the reason is another one."""
+        if self.state == "blind" and why == self._why:
+            return
+        self.state, self._why = "blind", why
+        self._on_state("blind", why)
 
     def _set(self, state: str, why: str) -> None:
         if state != self.state:

@@ -18,7 +18,7 @@ from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.operations import adoption, credentials, daemon, home, state_file
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
-from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, Outcome
+from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome
 from risk_daemon.operations.problems import InvalidConfiguration
 from risk_daemon.operations.words import count, duration
 from risk_daemon.settings import Settings, decode_settings
@@ -165,7 +165,7 @@ def _died(at: Home, code: int) -> Outcome:
     """The supervisor is gone: show its own last words."""
     said = (at.logs / "supervisor.out").read_text(errors="replace").strip().splitlines()[-3:]
     lines = (f"the supervisor ended with exit {code}; nothing is running", *said)
-    return Outcome(lines, FAILED if code != DEGRADED else code, {"exit": code})
+    return Outcome(lines, code if 0 < code <= UNREACHABLE else FAILED, {"exit": code})
 
 
 def _enable(at: Home, who: Who) -> bool:

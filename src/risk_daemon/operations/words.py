@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from risk_daemon.core.events import Fact, Unknown
+from risk_daemon.core.events import Fact, SettingsAdopted, Unknown
 from risk_daemon.wire.record import NAMES
 
 EXCHANGE: Final = ZoneInfo("America/Chicago")
 #: Fields that tell the story of a fact; the others are for programs.
-_TOLD: Final = ("text", "reason", "why", "act", "how", "outcome", "what", "state", "name", "by")
+_TOLD: Final = ("act", "what", "outcome", "how", "text", "reason", "why", "state", "name", "by")
 
 
 def iso(at: int) -> str:
@@ -38,6 +38,8 @@ def kind_of(fact: Fact) -> str:
 
 def in_words(fact: Fact) -> str:
     """A fact in a line: what a person wants to know of it."""
+    if isinstance(fact, SettingsAdopted):
+        return f"settings {fact.digest}"
     fields: dict[str, Any] = msgspec.to_builtins(fact)
     goal = fields.get("goal")
     if isinstance(goal, dict):

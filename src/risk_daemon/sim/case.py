@@ -161,16 +161,14 @@ class Case:
 
     def orphans(self) -> list[OrderFact]:
         """Orders left behind: of positions the daemon closed, and increasing ones under a lock."""
-        left: dict[int, OrderFact] = {}
-        for order in self.truth.orders.values():
-            q = self.truth.small(order.contract)
-            closed = self._flight.last_end_ns(order.contract)
-            born = self._created_ns.get(order.id, 0)
-            if (q == 0 and closed is not None and born <= closed) or (
-                order.rests and self._any_lock() and is_increasing(order, q)
-            ):
-                left[order.id] = order
-        return list(left.values())
+        return [order for order in self.truth.orders.values() if self._is_orphan(order)]
+
+    def _is_orphan(self, order: OrderFact) -> bool:
+        q = self.truth.small(order.contract)
+        flattened = self._flight.flattened_ns(order.contract)
+        if q == 0 and flattened is not None and self._created_ns.get(order.id, 0) <= flattened:
+            return True
+        return order.rests and self._any_lock() and is_increasing(order, q)
 
     def _any_lock(self) -> bool:
         return self.locked_until is not None or self.act is not None

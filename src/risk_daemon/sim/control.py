@@ -114,7 +114,9 @@ class Control:
             raise WishRefused(f"act is {act!r}; allowed are {', '.join(ACTS)}")
         by, grace = str(wish.get("by", "somebody")), number_of(wish, "grace_ms", 0)
         now = self._gate.now()
-        self._gate.world.referee.announced(account, str(act), by, now, grace)
+        while not self._gate.world.announce(account, str(act), by, now, grace):
+            await asyncio.sleep(_LOOK_AGAIN_S)
+            now = self._gate.now()
         return _answer({"at": iso(now.at), "mono_ms": now.ns / 1e6})
 
     async def _fault(self, request: web.Request) -> web.Response:

@@ -52,6 +52,7 @@ class Flight:
         self._closes: dict[int, Close] = {}
         self._opened_by_close: set[str] = set()
         self._other_fill_ns: dict[str, int] = {}
+        self._flattened_ns: dict[str, int] = {}
 
     def accept(self, request: int, order: int, contract: str, now_ns: int) -> None:
         """A close was accepted as this order."""
@@ -69,6 +70,10 @@ class Flight:
             if close.contract == contract and close.ended_ns is not None
         ]
         return max(ends, default=None)
+
+    def flattened_ns(self, contract: str) -> int | None:
+        """When a close of ours made a contract flat that nobody opened since, or None."""
+        return self._flattened_ns.get(contract)
 
     def last_ns(self) -> int:
         """When a close was last heard of."""
@@ -104,9 +109,12 @@ class Flight:
         if close is None or row["voided"]:
             self._other_fill_ns[contract] = now_ns
             self._opened_by_close.discard(contract)
+            self._flattened_ns.pop(contract, None)
             return None
         close.filled += size
         signed = size if row["side"] == 0 else -size
+        if q + signed == 0:
+            self._flattened_ns[contract] = now_ns
         if q * signed < 0:
             return None
         if q == 0 or contract in self._opened_by_close:

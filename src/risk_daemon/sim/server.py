@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +79,8 @@ async def serve(config: SimConfig, doors: Doors) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+        with suppress(NotImplementedError):  # Windows has none; there it is simply ended
+            loop.add_signal_handler(name, stop.set)
     api, port = await _listen(_api(gate), doors.port)
     runners = [api]
     try:

@@ -13,7 +13,7 @@ from random import Random
 
 from risk_daemon.sim.booking import Costs
 from risk_daemon.sim.breach import Sent
-from risk_daemon.sim.codes import OK
+from risk_daemon.sim.codes import OK, OrderType
 from risk_daemon.sim.faults import BLOCKS_REQUESTS, Fault, FaultBoard, FaultWish
 from risk_daemon.sim.market import Market, Tick
 from risk_daemon.sim.model import Account, Answer, Message, Quote, Ticket
@@ -76,6 +76,7 @@ class World:
         self.whole: dict[str, bool] = {login.user: False for login in config.logins}
         self._fault_rng = Random(f"faults {config.seed}")
         self._undo: dict[int, tuple[int, bool]] = {}
+        self._waiting: set[int] = set()
         self._traders_due_ns = self._tick_due_ns = now.ns
         self._ticks: list[Tick] = []
         for tick in self.market.open():
@@ -225,12 +226,32 @@ class World:
         self.traders_on = on
         self.traders_end_ns = None if end_in_s is None else now.ns + int(end_in_s * NS_PER_S)
 
+    def announce(
+        self, account: int | None, act: str, by: str, now: Moment, grace_ms: float = 0
+    ) -> bool:
+        """Register an operator act, once no trader's order is on its way; False while one is.
+
+        An act that meets a trader's own closing order in flight would end in a race that no daemon
+        can win. People are asked to announce first, so the wait costs them nothing; the traders
+        concerned send nothing meanwhile.
+        """
+        concerned = set(self.logins) if account is None else {account}
+        if any(
+            order.account in concerned and order.by == "trader" and order.type is OrderType.MARKET
+            for order in self.venue.working.values()
+        ):
+            self._waiting |= concerned
+            return False
+        self._waiting -= concerned
+        self.referee.announced(account, act, by, now, grace_ms)
+        return True
+
     def _let_traders_act(self, now: Moment) -> None:
         if not self.traders_on:
             return
         for account, person in self.traders.items():
             case = self.referee.cases[account]
-            if case.open_breaches():
+            if case.open_breaches() or account in self._waiting:
                 continue
             for act in person.act(self._view(account, now)):
                 if isinstance(act, Ticket):

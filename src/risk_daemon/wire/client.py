@@ -94,17 +94,17 @@ class JournalClient:
 
     def append(self, records: Sequence[NewRecord]) -> asyncio.Future[control.Appended]:
         """Append, all or none. Facts are answered at once, promises when durable."""
-        return self._ask(lambda id: control.Append(id, list(records)))
+        return self._ask(lambda number: control.Append(number, list(records)))
 
     def intend(
         self, account: int, epoch: int, key: str, record: NewRecord
     ) -> asyncio.Future[control.Intended]:
         """Store an intent, once per key, if `epoch` is the account's present one."""
-        return self._ask(lambda id: control.Intend(id, account, epoch, key, record))
+        return self._ask(lambda number: control.Intend(number, account, epoch, key, record))
 
     def grant(self, grants: Sequence[Grant]) -> asyncio.Future[control.LeasesGranted]:
         """Compare and set leases, all or none."""
-        return self._ask(lambda id: control.GrantLeases(id, list(grants)))
+        return self._ask(lambda number: control.GrantLeases(number, list(grants)))
 
     def probe(self) -> asyncio.Future[control.Probed]:
         """Write a promise that means nothing, to see how long it takes."""
@@ -129,7 +129,7 @@ class JournalClient:
 
     # --- reading --------------------------------------------------------------
 
-    def subscribe(
+    def subscribe(  # noqa: PLR0913  one call, its callbacks by name
         self,
         from_seq: int,
         kinds: Sequence[str] = (),
@@ -160,7 +160,7 @@ class JournalClient:
 
     def get_snapshots(self, release: str, schema: int) -> asyncio.Future[list[Snapshot]]:
         """The newest snapshot per account, by account; `release` empty: of any."""
-        return self._ask(lambda id: control.GetSnapshots(id, release, schema))
+        return self._ask(lambda number: control.GetSnapshots(number, release, schema))
 
     def tail(
         self,
@@ -171,11 +171,13 @@ class JournalClient:
         limit: int = 100,
     ) -> asyncio.Future[list[Record]]:
         """Records of the file; a negative `from_seq` counts from the end."""
-        return self._ask(lambda id: control.Tail(id, from_seq, since_at, list(kinds), limit))
+        return self._ask(
+            lambda number: control.Tail(number, from_seq, since_at, list(kinds), limit)
+        )
 
     def ask(self, op: str, args: dict[str, Any] | None = None) -> asyncio.Future[control.Answer]:
         """Ask the journal's admin side."""
-        return self._ask(lambda id: control.Ask(id, op, args or {}))
+        return self._ask(lambda number: control.Ask(number, op, args or {}))
 
     # --- inside ---------------------------------------------------------------
 
@@ -222,32 +224,28 @@ class JournalClient:
             match frame:
                 case control.Records(records):
                     self.seen = records[-1].seq, records[-1].crc
-                    if self._on_records is not None:
-                        self._on_records(records)
+                    _tell(self._on_records, records)
                 case control.View():
-                    if self._on_view is not None:
-                        self._on_view(frame)
+                    _tell(self._on_view, frame)
                 case control.CaughtUp(last_seq):
                     if not self.seen[0]:
                         self.seen = last_seq, control.UNPROVEN
-                    if self._on_caught_up is not None:
-                        self._on_caught_up(last_seq)
+                    _tell(self._on_caught_up, last_seq)
                 case control.Truncated(last_seq):
-                    if self._on_truncated is not None:
-                        self._on_truncated(last_seq)
-                case control.Snapshots(id, part, last) | control.Tailed(id, part, last):
-                    self._gather(id, part, last)
+                    _tell(self._on_truncated, last_seq)
+                case control.Snapshots(number, part, last) | control.Tailed(number, part, last):
+                    self._gather(number, part, last)
                 case _:
                     self._settle(frame.id, frame)
 
-    def _gather(self, id: int, part: Sequence[Any], last: bool) -> None:
-        parts = self._parts.setdefault(id, [])
+    def _gather(self, number: int, part: Sequence[Any], last: bool) -> None:
+        parts = self._parts.setdefault(number, [])
         parts += part
         if last:
-            self._settle(id, self._parts.pop(id))
+            self._settle(number, self._parts.pop(number))
 
-    def _settle(self, id: int, answer: object) -> None:
-        future = self._open.pop(id, None)
+    def _settle(self, number: int, answer: object) -> None:
+        future = self._open.pop(number, None)
         if future is not None and not future.done():
             future.set_result(answer)
 
@@ -269,6 +267,11 @@ async def ask(
     finally:
         channel.close()
     raise TimedOut(f"{name} closed without answering {op!r}: {channel.reason}")
+
+
+def _tell[T](callback: Callable[[T], None] | None, what: T) -> None:
+    if callback is not None:
+        callback(what)
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

@@ -21,7 +21,6 @@ import inspect
 import os
 import socket
 import struct
-import tempfile
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -30,6 +29,16 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.errors import Denied, Malformed, NotReachable
+from risk_daemon.wire.address import (
+    Address,
+    address_file,
+    bind_private,
+    make_room,
+    read_address,
+    socket_path,
+    withdraw,
+    write_private,
+)
 from risk_daemon.wire.control import AnyFrame
 
 PROTOCOL: Final = 1
@@ -37,17 +46,13 @@ FRAME_MAX: Final = 1 << 20
 HELLO_WITHIN_S: Final = 5.0
 #: Frames that wait in a channel nobody reads before its socket is left alone.
 WAITING_MAX: Final = 1_000
-#: Longest socket path that every system takes (macOS: 104 with its zero byte).
-SOCKET_PATH_MAX: Final = 100
 
 _LENGTH: Final = struct.Struct(">I")
 _READ_SIZE: Final = 1 << 16
 _WRITE_HIGH: Final = 1 << 20
-_HAS_UNIX: Final = hasattr(socket, "AF_UNIX") and os.name == "posix"
 _RETRY_FIRST_S: Final = 0.002
 _RETRY_LONGEST_S: Final = 0.05
 _FAREWELL_S: Final = 1.0
-_RUNTIME_PREFIX: Final = "rd-"
 
 OnFrames = Callable[[list[Any]], None]
 OnLost = Callable[[str], None]
@@ -69,14 +74,6 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="goodbye"):
     """Why the sender closes."""
 
     reason: str
-
-
-class Address(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a server listens: a socket path, or a loopback port and its token."""
-
-    unix: str = ""
-    tcp: int = 0
-    token: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -251,7 +248,7 @@ class Channel(asyncio.BufferedProtocol):
             self.send(self._hello)
             self.flush()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  asyncio names it
         """Where the next bytes go."""
         return memoryview(self._buffer)[self._filled :]
 
@@ -262,7 +259,8 @@ class Channel(asyncio.BufferedProtocol):
         wrong = ""
         try:
             self._take(frames)
-        except (Malformed, msgspec.MsgspecError) as error:
+        except (Malformed, msgspec.MsgspecError, ValueError, RecursionError) as error:
+            # msgspec lets two of Python's own through: text that is no UTF-8, and depth.
             wrong = str(error)
         if frames:
             self._deliver(frames)
@@ -400,7 +398,7 @@ class Server:
         """Listen at a socket path, or on loopback if there is none; write the address."""
         loop = asyncio.get_running_loop()
         if path is not None:
-            sock = _bind_private(path)
+            sock = bind_private(path)
             self.address = Address(unix=str(path))
             self._listener = await loop.create_unix_server(self._accept, sock=sock)
         else:
@@ -415,7 +413,7 @@ class Server:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            _withdraw(self._file, self.address)
+            withdraw(self._file, self.address)
 
     async def close(self, reason: str = "") -> None:
         """Stop listening, say goodbye to all, and wait a second at most for them to read it."""
@@ -476,10 +474,9 @@ async def serve(
     `prefer` "tcp" listens on loopback even where Unix sockets exist. `reads` is
     the union of frames that this server understands.
     """
-    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _sweep(address_file(run_dir, name))
+    make_room(address_file(run_dir, name))
     server = Server(address_file(run_dir, name), hello, reads, on_connection)
-    await server.listen(_socket_path(run_dir, name) if prefer != "tcp" and _HAS_UNIX else None)
+    await server.listen(socket_path(run_dir, name) if prefer != "tcp" else None)
     return server
 
 
@@ -549,32 +546,6 @@ async def _connect_once(
     raise ConnectionResetError(None, f"closed before its hello: {channel.reason}")
 
 
-def address_file(run_dir: Path, name: str) -> Path:
-    """Where a server writes how to reach it."""
-    return run_dir / f"{name}.addr"
-
-
-def read_address(run_dir: Path, name: str) -> Address:
-    """Read a server's address. Raises FileNotFoundError, and Malformed if it is no address."""
-    raw = address_file(run_dir, name).read_bytes()
-    try:
-        return msgspec.json.decode(raw, type=Address)
-    except msgspec.MsgspecError as error:
-        raise Malformed(f"{address_file(run_dir, name)} is no address: {error}") from error
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file as a whole, readable by its owner only."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def _pauses() -> Iterator[float]:
     pause = _RETRY_FIRST_S
     while True:
@@ -586,71 +557,3 @@ def _hurry(sock: Any) -> None:
     """Small frames must not wait for an acknowledgement of earlier ones."""
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _socket_path(run_dir: Path, name: str) -> Path | None:
-    """A path short enough to bind, in the run directory if possible; None if there is none."""
-    own = f"{name}-{os.getpid()}.sock"
-    direct = run_dir.absolute() / own
-    if len(os.fsencode(direct)) <= SOCKET_PATH_MAX:
-        return direct
-    for parent in (tempfile.gettempdir(), "/tmp"):
-        # The prefix, eight random characters and two separators.
-        if len(os.fsencode(parent)) + len(os.fsencode(own)) + 13 <= SOCKET_PATH_MAX:
-            return Path(tempfile.mkdtemp(prefix=_RUNTIME_PREFIX, dir=parent)) / own
-    return None
-
-
-def _bind_private(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The mask, not a later chmod: in between, anyone could have connected.
-    before = os.umask(0o177)
-    try:
-        sock.bind(str(path))
-    except BaseException:
-        sock.close()
-        raise
-    finally:
-        os.umask(before)
-    return sock
-
-
-def _sweep(file: Path) -> None:
-    """Remove the socket that a killed predecessor of this name left."""
-    try:
-        left = read_address(file.parent, file.stem)
-    except (FileNotFoundError, Malformed):
-        return
-    if left.unix and not _is_served(left.unix):
-        _remove_socket(Path(left.unix), file.parent)
-
-
-def _is_served(path: str) -> bool:
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    probe.settimeout(0.2)
-    with probe:
-        try:
-            probe.connect(path)
-        except TimeoutError:
-            return True
-        except OSError:
-            return False
-    return True
-
-
-def _withdraw(file: Path, address: Address) -> None:
-    """Take our socket away, and our address unless a successor has written its own."""
-    with contextlib.suppress(FileNotFoundError, Malformed):
-        if read_address(file.parent, file.stem) == address:
-            file.unlink(missing_ok=True)
-    if address.unix:
-        _remove_socket(Path(address.unix), file.parent)
-
-
-def _remove_socket(path: Path, run_dir: Path) -> None:
-    """Remove a socket, and its folder if that was made for it."""
-    path.unlink(missing_ok=True)
-    if path.parent != run_dir.absolute() and path.parent.name.startswith(_RUNTIME_PREFIX):
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()

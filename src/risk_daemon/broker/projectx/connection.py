@@ -26,6 +26,7 @@ from project_x_py import ProjectX, ProjectXConfig
 from project_x_py.exceptions import (
     OrderSubmissionUncertainError,
     ProjectXAuthenticationError,
+    ProjectXDataError,
     ProjectXError,
     ProjectXRateLimitError,
 )
@@ -113,7 +114,12 @@ class Rest:
 
     async def ping(self) -> None:
         """Ask for a sign of life; raises BrokerUnavailable."""
-        await self._call("GET", "/Status/ping", None)
+        try:
+            await self._call("GET", "/Status/ping", None)
+        except BrokerUnavailable as error:
+            # The gateway answers the text "pong"; the SDK wants JSON, and has read all of it.
+            if not isinstance(error.__cause__, ProjectXDataError):
+                raise
 
     async def post(self, path: str, body: Mapping[str, object]) -> Any:
         """Send a read, once; BrokerUnavailable when nothing can be said."""
