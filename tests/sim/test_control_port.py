@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
+
 import pytest
 
 from tests.sim.gateway_process import Gateway, until
@@ -48,9 +51,6 @@ def test_a_wrong_wish_is_refused_in_one_sentence(
 
 
 def test_a_text_that_is_no_json_is_refused_too(gateway: Gateway) -> None:
-    import urllib.error
-    import urllib.request
-
     url = f"http://127.0.0.1:{gateway.control_port}/announce"
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(urllib.request.Request(url, b"{"), timeout=10)

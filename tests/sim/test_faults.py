@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from risk_daemon.sim.codes import Action
+from risk_daemon.programs.simgate import DEMO
+from risk_daemon.sim.codes import Action, Side
 from risk_daemon.sim.config import read
+from risk_daemon.sim.contracts import BY_ROOT
 from risk_daemon.sim.faults import FaultBoard, FaultRefused, FaultWish
-from risk_daemon.sim.model import Message
+from risk_daemon.sim.model import Message, Ticket
 from risk_daemon.sim.moment import NS_PER_MS, NS_PER_S
 from risk_daemon.sim.outbox import Outbox
-from risk_daemon.sim.profile import CALM, DEMO
+from risk_daemon.sim.profile import CALM
+from risk_daemon.sim.profile import DEMO as UNTIDY
 from risk_daemon.sim.windows import Windows
 from risk_daemon.sim.world import World
-from tests.sim.toy_guard import START
+from tests.sim.toy_guard import START, live
 
 ONE = 9000000101
 S = NS_PER_S
@@ -123,7 +127,7 @@ def test_a_declared_window_lasts_as_said_but_excuses_for_five_seconds_at_most() 
 
 
 def box(board: FaultBoard) -> Outbox:
-    return Outbox(Random(1), DEMO, board)
+    return Outbox(Random(1), UNTIDY, board)
 
 
 def test_the_outbox_keeps_the_order_of_a_login_and_tears_it_apart(board: FaultBoard) -> None:
@@ -134,7 +138,7 @@ def test_the_outbox_keeps_the_order_of_a_login_and_tears_it_apart(board: FaultBo
     assert outbox.next_due_ns() == 0
     assert [m.kind for _, m in outbox.take_due(0)] == kinds
 
-    outbox.profile = DEMO
+    outbox.profile = UNTIDY
     outbox.post("north", [message(kind) for kind in kinds], 0)
 
     assert len(outbox.take_due(0)) < len(kinds)
@@ -210,3 +214,33 @@ def test_a_fault_for_nobody_s_account_does_nothing(world: World) -> None:
     world.step(START.after(2))
 
     assert world.venue.trades == []
+
+
+def test_a_minute_of_doubled_shuffled_and_withheld_messages_ends_well_for_an_honest_daemon() -> (
+    None
+):
+    faults = {
+        5.0: FaultWish("duplicates", seconds=5),
+        12.0: FaultWish("reorder", seconds=6),
+        25.0: FaultWish("withhold_trades", seconds=2),
+        30.0: FaultWish("withhold_positions", seconds=2),
+        38.0: FaultWish("reject_closes", account=ONE, times=1),
+        50.0: FaultWish("void_trade", account=9000000102),
+    }
+    world, _ = live(read(DEMO), 60, kills={20.0: 9000000104, 35.0: 9000000103}, faults=faults)
+    verdict = world.referee.verdict()
+
+    assert verdict.problems == []
+    assert verdict.breaches_in_faults > 5
+
+
+def test_an_act_waits_until_no_trader_s_order_is_on_its_way(scenario: Path) -> None:
+    world = World(replace(read(scenario), profile="slow"), START)
+    world.trade(ONE, Ticket(BY_ROOT["MNQ"].id, Side.BUY, 2), START)
+
+    assert not world.announce(None, "flatten-lock", "ann", START)
+    assert world.announce(9000000201, "flatten-lock", "ann", START)
+    world.step(START.after(1))
+
+    assert world.announce(None, "flatten-lock", "ann", START.after(1))
+    assert [b.rule for b in world.referee.cases[ONE].open_breaches()] == ["kill-switch"]

@@ -1,20 +1,18 @@
-"""The REST doors of the real process: codes, numbers, times, tokens, limits, and faults."""
+"""The REST doors of the real process: codes, numbers, times, tokens, limits."""
 
 from __future__ import annotations
 
 import base64
 import json
-import threading
 import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http.client import HTTPConnection, RemoteDisconnected
-from pathlib import Path
+from http.client import HTTPConnection
 
 import pytest
 
-from tests.sim.gateway_process import Gateway, call, running, until
+from tests.sim.gateway_process import Gateway, call, until
 
 ACCOUNT, OTHERS = 9000000101, 9000000201
 MNQ, MES = "CON.F.US.MNQ.Z26", "CON.F.US.MES.Z26"
@@ -250,194 +248,6 @@ def test_the_201st_request_in_a_minute_is_refused_with_429(gateway: Gateway, tok
     assert statuses == [200] * 200 + [429]
     assert gateway.control("/budget")["north"]["used"] == 200
     assert gateway.control("/budget")["south"]["used"] == 0
-
-
-def test_a_rate_limit_fault_may_say_when_to_come_back(gateway: Gateway, token: str) -> None:
-    wish = {"kind": "rate_limit", "login": "north", "seconds": 30, "retry_after": True}
-    gateway.control("/fault", wish)
-    request = urllib.request.Request(
-        f"{gateway.api_url}/Account/search", b"{}", {"Authorization": f"Bearer {token}"}
-    )
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=10)
-    caught.value.close()
-
-    assert caught.value.code == 429
-    assert 25 <= int(caught.value.headers["Retry-After"]) <= 30
-    south = gateway.token("south", "south-key-0002")
-    assert gateway.api("/Account/search", {}, south)[0] == 200
-
-
-def test_a_lost_answer_means_accepted_but_never_told(gateway: Gateway, token: str) -> None:
-    buy(gateway)
-    gateway.control("/fault", {"kind": "lost_answer", "login": "north"})
-
-    with pytest.raises((ConnectionError, urllib.error.URLError, RemoteDisconnected)):
-        close(gateway, token)
-    until(lambda: gateway.position(ACCOUNT) == 0)
-    (request,) = [row for row in gateway.control("/requests")["requests"] if row["contract"]]
-    assert (request["outcome"], request["code"]) == ("cut", 0)
-
-
-def test_a_lost_request_was_never_accepted(gateway: Gateway, token: str) -> None:
-    buy(gateway)
-    gateway.control("/fault", {"kind": "lost_request", "login": "north"})
-
-    with pytest.raises((ConnectionError, urllib.error.URLError, RemoteDisconnected)):
-        close(gateway, token)
-    assert gateway.position(ACCOUNT) == 2
-    assert close(gateway, token)[0] == 200
-
-
-@pytest.mark.parametrize(("kind", "left"), [("error_after_accept", 0), ("error_before_accept", 2)])
-def test_a_503_may_come_before_or_after_the_acceptance(
-    gateway: Gateway, token: str, kind: str, left: int
-) -> None:
-    buy(gateway)
-    gateway.control("/fault", {"kind": kind, "account": ACCOUNT})
-
-    assert close(gateway, token)[0] == 503
-    until(lambda: gateway.position(ACCOUNT) == left)
-
-
-def test_a_broken_rest_side_answers_503_to_everything(gateway: Gateway, token: str) -> None:
-    gateway.control("/fault", {"kind": "rest_error", "login": "north", "seconds": 30})
-
-    assert gateway.api("/Account/search", {}, token)[0] == 503
-
-
-def test_a_frozen_rest_side_answers_when_it_thaws(gateway: Gateway, token: str) -> None:
-    gateway.control("/fault", {"kind": "rest_freeze", "login": "north", "seconds": 0.4})
-    began = time.monotonic()
-
-    assert gateway.api("/Account/search", {}, token)[0] == 200
-    assert time.monotonic() - began > 0.3
-
-
-def test_a_request_whose_client_left_during_a_freeze_is_dropped(
-    gateway: Gateway, token: str
-) -> None:
-    buy(gateway)
-    gateway.control("/fault", {"kind": "rest_freeze", "login": "north", "seconds": 0.5})
-    origin = HTTPConnection("127.0.0.1", gateway.port)
-    body = json.dumps({"accountId": ACCOUNT, "contractId": MNQ})
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    origin.request("POST", "/api/Position/closeContract", body, headers)
-    until(lambda: gateway.control("/unsettled")["n"] == 1)
-    origin.close()
-    until(lambda: gateway.control("/unsettled")["n"] == 0)
-
-    assert gateway.position(ACCOUNT) == 2
-
-
-def test_slow_answers_are_slow_but_the_change_is_made_at_once(gateway: Gateway, token: str) -> None:
-    buy(gateway)
-    gateway.control("/fault", {"kind": "slow_answers", "login": "north", "seconds": 30, "ms": 700})
-    caller = threading.Thread(target=close, args=(gateway, token))
-    caller.start()
-    until(lambda: gateway.position(ACCOUNT) == 0, 0.6)
-    assert caller.is_alive()
-    caller.join()
-
-
-def test_a_revoked_token_is_401_until_a_new_login(gateway: Gateway, token: str) -> None:
-    gateway.control("/fault", {"kind": "token_revoked", "login": "north"})
-
-    assert gateway.api("/Account/search", {}, token)[0] == 401
-    assert gateway.api("/Account/search", {}, gateway.token())[0] == 200
-
-
-def test_a_vanished_account_is_missing_from_the_search(gateway: Gateway, token: str) -> None:
-    gateway.control("/fault", {"kind": "account_vanish", "account": ACCOUNT, "seconds": 0.3})
-
-    def ids() -> list[int]:
-        accounts = gateway.api("/Account/search", {}, token)[1]["accounts"]
-        return [row["id"] for row in accounts]
-
-    assert ACCOUNT not in ids()
-    until(lambda: ACCOUNT in ids())
-
-
-def test_an_account_that_may_not_trade_refuses_orders_but_not_closes(
-    gateway: Gateway, token: str
-) -> None:
-    buy(gateway)
-    gateway.control("/fault", {"kind": "can_trade", "account": ACCOUNT, "flip_back": False})
-    body = {"accountId": ACCOUNT, "contractId": MNQ, "type": 2, "side": 0, "size": 1}
-    active = gateway.api("/Account/search", {"onlyActiveAccounts": True}, token)[1]["accounts"]
-
-    assert gateway.api("/Order/place", body, token)[1]["errorCode"] == 4
-    assert ACCOUNT not in [row["id"] for row in active]
-    assert close(gateway, token)[1]["success"]
-
-
-def test_a_rejected_close_ends_without_a_fill(gateway: Gateway, token: str) -> None:
-    buy(gateway)
-    gateway.control("/fault", {"kind": "reject_closes", "account": ACCOUNT, "times": 1})
-
-    assert close(gateway, token)[1]["success"]
-    orders = "/Order/search"
-    until(
-        lambda: [
-            row["status"]
-            for row in gateway.api(orders, {"accountId": ACCOUNT}, token)[1]["orders"]
-            if row["status"] == 5
-        ]
-    )
-    assert gateway.position(ACCOUNT) == 2
-
-
-def test_a_voided_trade_takes_back_its_cash_and_its_quantity(gateway: Gateway, token: str) -> None:
-    buy(gateway)
-    gateway.control("/fault", {"kind": "void_trade", "account": ACCOUNT})
-    (trade,) = gateway.api("/Trade/search", {"accountId": ACCOUNT}, token)[1]["trades"]
-
-    assert trade["voided"] is True
-    assert gateway.position(ACCOUNT) == 0
-    assert gateway.truth(ACCOUNT)["balance"] == 50000
-
-
-def test_a_bad_configuration_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    path = tmp_path / "bad.yaml"
-    path.write_text("logins: [{user: a, api_key: short, accounts: [{id: 1}]}]")
-    done = subprocess.run(
-        [sys.executable, "-m", "risk_daemon.programs.simgate", "run", "--config", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "bad.yaml: logins[0].api_key is 'short'; allowed is" in done.stderr
-
-
-def test_a_port_in_use_is_one_sentence_and_exit_code_1(gateway: Gateway, scenario: Path) -> None:
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "risk_daemon.programs.simgate", "run"]
-    command += ["--config", str(scenario), "--port", str(gateway.port)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-
-    assert done.returncode == 1
-    assert f"port {gateway.port} on 127.0.0.1 can't be used" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_seed_and_offset_of_the_command_line_win_and_the_log_tells_what_happened(
-    scenario: Path, tmp_path: Path
-) -> None:
-    log = tmp_path / "simgate.log"
-    with running(scenario, "--seed", "99", "--offset-s", "0", "--log", str(log)) as gateway:
-        assert gateway.control("/verdict")["seed"] == 99
-        assert gateway.control("/truth")["at"][:10] == datetime.now(UTC).date().isoformat()
-        wish = {"account": ACCOUNT, "contract": "MNQ", "side": "buy", "size": 9}
-        gateway.control("/order", wish)
-        until(lambda: "9 contracts held, limit 5" in log.read_text())
 
 
 def test_call_reads_answers_that_are_no_json(gateway: Gateway) -> None:

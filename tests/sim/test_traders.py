@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 
 import pytest
 
-from risk_daemon.sim.codes import OrderType, Side
+from risk_daemon.programs.simgate import DEMO
+from risk_daemon.sim.codes import OrderType, Side, Status
 from risk_daemon.sim.config import read
 from risk_daemon.sim.contracts import BY_ROOT
 from risk_daemon.sim.model import Order, Quote, Ticket
@@ -18,7 +18,6 @@ from risk_daemon.sim.standing import RULES
 from risk_daemon.sim.traders import Act, Bracketer, Calm, Loser, Oversizer, Trader, View, trader
 from tests.sim.toy_guard import START, live
 
-DEMO = Path(__file__).parents[2] / "src" / "risk_daemon" / "sim" / "scenarios" / "demo.yaml"
 MNQ = BY_ROOT["MNQ"]
 QUOTES = {
     contract.id: Quote(
@@ -62,8 +61,6 @@ def holding(q: int, **more: object) -> View:
 
 
 def resting(number: int, side: Side, size: int, parent: int | None = None) -> Order:
-    from risk_daemon.sim.codes import Status
-
     order = Order(number, 1, MNQ, OrderType.LIMIT, side, size, START.at, START.ns)
     order.status, order.parent = Status.OPEN, parent
     return order

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from risk_daemon.console import view as views
 from risk_daemon.console.seen import Seen
-from risk_daemon.operations.words import both_times, in_words, iso, kind_of
+from risk_daemon.operations.words import both_times, duration, in_words, iso, kind_of
 from risk_daemon.wire.view import AccountView, DistanceView, LockView, PositionView
 
 REFRESH_S: Final = 2
@@ -59,7 +59,7 @@ def page(seen: Seen, now: int, utc_ns: int, local: tzinfo | None) -> str:
         f'<span class="dim">{when}</span></header>'
         f"{_verdict(health)}"
         f"<h2>Accounts</h2>{_accounts(seen, health, local)}"
-        f"<h2>Processes</h2>{_processes(seen, local)}"
+        f"<h2>Processes</h2>{_processes(seen)}"
         f"<h2>Latest events</h2>{_events(seen, local)}"
         "</body></html>"
     )
@@ -192,32 +192,32 @@ def _limits(distances: tuple[DistanceView, ...]) -> str:
 # --- processes and events ------------------------------------------------------
 
 
-def _processes(seen: Seen, local: tzinfo | None) -> str:
+def _processes(seen: Seen) -> str:
     rows = [
         [
             (escape(str(row.get("name", ""))), ""),
             (escape(str(row.get("role", ""))), ""),
             (escape(str(row.get("state", ""))), _process_tone(row)),
             (escape(str(row.get("release", ""))), ""),
-            (_since(row.get("since"), local), "dim"),
-            (_megabytes(row.get("memory")), "num"),
+            (_for(row.get("since_s")), "num"),
+            (_megabytes(row.get("memory_mb")), "num"),
         ]
         for row in seen.status.get("processes", [])
     ]
-    heads = ["Process", "Role", "State", "Release", "Since", "Memory"]
+    heads = ["Process", "Role", "State", "Release", "For", "Memory"]
     return _table(heads, rows, "The supervisor has not answered yet.")
 
 
 def _process_tone(row: dict[str, Any]) -> str:
-    return "state good" if row.get("state") in ("running", "active", "standby") else "state warn"
+    return "state good" if row.get("state") == "running" else "state warn"
 
 
-def _since(since: object, local: tzinfo | None) -> str:
-    return escape(both_times(since, local)) if isinstance(since, str) and since else ""
+def _for(seconds: object) -> str:
+    return duration(seconds * 1_000) if isinstance(seconds, int | float) else ""
 
 
 def _megabytes(memory: object) -> str:
-    return f"{memory / 1e6:.0f} MB" if isinstance(memory, int | float) else ""
+    return f"{memory:.0f} MB" if isinstance(memory, int | float) else ""
 
 
 def _events(seen: Seen, local: tzinfo | None) -> str:

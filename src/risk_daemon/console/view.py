@@ -230,12 +230,13 @@ def _money_metrics(seen: Seen) -> Iterator[Metric]:
 
 def _process_metrics(seen: Seen) -> Iterator[Metric]:
     rows = seen.status.get("processes", [])
-    for key, name, text in (
-        ("memory", "risk_daemon_process_memory_bytes", "Proportional set size"),
-        ("heartbeat_age_ms", "risk_daemon_process_heartbeat_age_ms", "Since its last sign of life"),
+    for key, name, text, unit in (
+        ("memory_mb", "risk_daemon_process_memory_bytes", "Proportional set size", 1e6),
+        ("heartbeat_age_ms", "risk_daemon_process_heartbeat_age_ms", "Since its last beat", 1.0),
+        ("restarts", "risk_daemon_process_restarts", "Restarts in a row", 1.0),
     ):
         samples = tuple(
-            ("", {"process": str(row["name"])}, float(row[key]))
+            ("", {"process": str(row["name"])}, float(row[key]) * unit)
             for row in rows
             if row.get(key) is not None
         )

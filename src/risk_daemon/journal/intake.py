@@ -44,6 +44,8 @@ OWN_DOOR: Final = {
 _LARGEST: Final = (1 << 63) - 1
 _VERSION_MAX: Final = (1 << 16) - 1
 _NAME_MAX: Final = 200
+#: Records that may wait for a file that does not keep up, before appends are refused.
+UNSTORED_MAX: Final = 100_000
 #: So that a frame of records holds at least one of any size.
 PAYLOAD_MAX: Final = 1 << 19
 
@@ -57,6 +59,7 @@ class Intake:
         self.leases = dict(head.leases)
         self.incarnation = head.incarnation
         self.stored_batch = 0
+        self._stored_seq = head.seq
         self._policies = set(head.policies)
         self._sequencer = Sequencer(head.seq, head.at, head.crc)
         self._clock = clock
@@ -99,7 +102,8 @@ class Intake:
         """This batch is in the file, as durable as it asked to be."""
         self.stored_batch = batch.number
         if batch.records:
-            self._sequencer.stored(batch.records[-1].seq)
+            self._stored_seq = batch.records[-1].seq
+            self._sequencer.stored(self._stored_seq)
         for name, _ in batch.once:
             del self._waiting_once[name]
 
@@ -111,7 +115,7 @@ class Intake:
 
     def append(self, asked: control.Append) -> tuple[control.Appended, int]:
         """Take in records, all or none."""
-        refused = _refusal(asked.records)
+        refused = self._overload() or _refusal(asked.records)
         if refused:
             return control.Appended(asked.id, 0, refused), 0
         accounts = self._without_policy(asked.records)
@@ -217,6 +221,10 @@ class Intake:
         if waiting is not None:
             return waiting
         return self._stored_once(name) or 0, 0
+
+    def _overload(self) -> str:
+        behind = self.last_seq - self._stored_seq
+        return f"the file is {behind} records behind" if behind > UNSTORED_MAX else ""
 
     def _without_policy(self, records: Iterable[NewRecord]) -> list[int]:
         adopted: set[int] = set()

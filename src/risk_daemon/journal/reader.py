@@ -20,7 +20,10 @@ from risk_daemon.wire.control import Snapshot
 from risk_daemon.wire.record import Record, holds
 
 _COLUMNS: Final = "seq, at, version, kind, account, payload, crc"
-_ALL: Final = f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ? ORDER BY seq LIMIT ?"
+# Everything put together below is a name of ours or a mark; values are always bound.
+_BETWEEN: Final = f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ?"  # noqa: S608
+_LAST: Final = f"SELECT {_COLUMNS} FROM record ORDER BY seq DESC LIMIT 1"  # noqa: S608
+_ALL: Final = f"{_BETWEEN} ORDER BY seq LIMIT ?"
 _CRC: Final = "SELECT crc FROM record WHERE seq = ?"
 
 
@@ -66,9 +69,7 @@ class Reader:
 
     def last(self) -> Record | None:
         """Return the newest record."""
-        row = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM record ORDER BY seq DESC LIMIT 1"
-        ).fetchone()
+        row = self._connection.execute(_LAST).fetchone()
         return Record(*row) if row else None
 
     def first_seq(self) -> int:
@@ -113,7 +114,8 @@ class Reader:
         """Return the seq of the record `count` from the end, of these kinds (all if empty)."""
         where, values = ("", ()) if not kinds else (f" WHERE {_among(kinds)}", tuple(kinds))
         row = self._connection.execute(
-            f"SELECT min(seq) FROM (SELECT seq FROM record{where} ORDER BY seq DESC LIMIT ?)",
+            f"SELECT min(seq) FROM ("  # noqa: S608
+            f"SELECT seq FROM record{where} ORDER BY seq DESC LIMIT ?)",
             (*values, count),
         ).fetchone()
         return row[0] or 1
@@ -159,10 +161,7 @@ class Reader:
 
 
 def _some(kinds: Sequence[str]) -> str:
-    return (
-        f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ?"
-        f" AND {_among(kinds)} ORDER BY seq LIMIT ?"
-    )
+    return f"{_BETWEEN} AND {_among(kinds)} ORDER BY seq LIMIT ?"
 
 
 def _among(kinds: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from risk_daemon.clock import TRUSTED_NS, Timekeeper
+from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import AlarmRaised, Fact, Pulse
 from risk_daemon.journal.admin import Admin
 from risk_daemon.journal.batch import Batch
@@ -24,6 +24,7 @@ from risk_daemon.journal.figures import Figures
 from risk_daemon.journal.file import JournalFile, WriteFailed
 from risk_daemon.journal.intake import Intake
 from risk_daemon.journal.looker import Looker
+from risk_daemon.journal.pulses import Pulses
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.subscriber import Packer, Recent, Subscription
 from risk_daemon.journal.writer import Writer
@@ -36,7 +37,6 @@ NAME: Final = "journal"
 FACTS_STORED_WITHIN_S: Final = 0.02
 #: … or at once when there are so many, lest a promise wait behind them.
 FACTS_WAITING_MAX: Final = 500
-PULSE_S: Final = 1.0
 #: A subscriber that leaves this much unread is cut; it resumes from its seq.
 BUFFERED_MAX: Final = 8 << 20
 
@@ -44,11 +44,10 @@ _log = logging.getLogger("journal")
 
 
 class Peer:
-    """One connection, and what it has asked for beyond single answers."""
+    """One connection, and what it subscribes to."""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.wake_at: int | None = None
         self.subscription: Subscription | None = None
 
 
@@ -73,12 +72,12 @@ class JournalServer:
         self._answers: dict[int, list[tuple[Channel, msgspec.Struct]]] = {}
         self._probes: dict[int, int] = {}
         self._admin = Admin(self)
+        self._pulses = Pulses(clock, self._pulse, self.emit)
         self._doors = self._open_doors()
         self._failure: WriteFailed | None = None
         self._looks: set[asyncio.Task[None]] = set()
         self._crashed = False
         self._is_ending = False
-        self._diverged = False
 
     @property
     def path(self) -> Path:
@@ -93,13 +92,12 @@ class JournalServer:
         self._loop.set_exception_handler(self._crash)
         self._stop = stop
         self._facts_due: asyncio.TimerHandle | None = None
-        self._waking: asyncio.TimerHandle | None = None
         self._writer = Writer(self._file, self.clock, self._on_stored, self._on_failed)
         hello = Hello("journal", NAME, self._release)
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 server = await serve(run_dir, NAME, self._welcome, hello=hello, prefer=prefer)
-                self._spawn(self._pulse_on())
+                self._spawn(self._pulses.run())
                 on_ready()
                 await stop.wait()
                 await self._finish(server)
@@ -150,6 +148,7 @@ class JournalServer:
 
     def _forget(self, peer: Peer) -> None:
         self.peers.discard(peer)
+        self._pulses.forget(peer)
         if peer.subscription is not None:
             peer.subscription.is_over = True
 
@@ -179,7 +178,7 @@ class JournalServer:
             control.GetSnapshots: looked(looker.snapshots),
             control.Ask: looked(self._admin.answer),
             control.Publish: lambda _, frame: self._pass_on(frame),
-            control.WakeAt: self._wake,
+            control.WakeAt: lambda peer, frame: self._pulses.wish(peer, frame.at),
             control.Probe: self._probe,
             control.Subscribe: self._subscribe,
         }
@@ -201,6 +200,10 @@ class JournalServer:
         """Write a fact of the journal's own."""
         self.intake.emit(fact)
         self._end_turn()
+
+    def _pulse(self) -> None:
+        self.emit(Pulse())
+        self.figures.mark(self.clock.steady_ns(), self.intake.last_seq)
 
     def _end_turn(self) -> None:
         self._show()
@@ -336,57 +339,6 @@ class JournalServer:
             channel.send_packed(frame)
         channel.send(control.CaughtUp(self.recent.last_seq, self.intake.last_at))
         subscription.is_live = True
-
-    # --- time -------------------------------------------------------------------
-
-    async def _pulse_on(self) -> None:
-        due = self._loop.time()
-        while True:
-            due = max(due + PULSE_S, self._loop.time())
-            await asyncio.sleep(due - self._loop.time())
-            self._watch_clock()
-            self.emit(Pulse())
-            self.figures.mark(self.clock.steady_ns(), self.intake.last_seq)
-
-    def _watch_clock(self) -> None:
-        divergence = self.clock.divergence_ns()
-        diverged = abs(divergence) > TRUSTED_NS
-        if diverged == self._diverged:
-            return
-        self._diverged = diverged
-        ahead_s = divergence / 1e9
-        if diverged:
-            text = f"the wall clock is {ahead_s:.1f} s ahead of the time in force"
-            alarm = AlarmRaised(account=0, level="urgent", what="clock-diverged", text=text)
-        else:
-            text = "the wall clock agrees with the time in force again"
-            alarm = AlarmRaised(account=0, level="info", what="clock-agrees", text=text)
-        _log.warning(alarm.what, extra={"ahead_s": round(ahead_s, 3)})
-        self.emit(alarm)
-
-    def _wake(self, peer: Peer, asked: control.WakeAt) -> None:
-        if peer.wake_at is None or asked.at < peer.wake_at:
-            peer.wake_at = asked.at
-            self._set_waking()
-
-    def _set_waking(self) -> None:
-        if self._waking is not None:
-            self._waking.cancel()
-            self._waking = None
-        wishes = [peer.wake_at for peer in self.peers if peer.wake_at is not None]
-        if wishes:
-            delay_s = max(min(wishes) - self.clock.now_ns(), 0) / 1e9
-            self._waking = self._loop.call_later(delay_s, self._wake_due)
-
-    def _wake_due(self) -> None:
-        """Emit one pulse for every wish that is due; a timer may fire a hair early."""
-        now = self.clock.now_ns()
-        due = [peer for peer in self.peers if peer.wake_at is not None and peer.wake_at <= now]
-        for peer in due:
-            peer.wake_at = None
-        if due:
-            self.emit(Pulse())
-        self._set_waking()
 
 
 def refuse(answer: msgspec.Struct, why: str) -> msgspec.Struct:

@@ -18,7 +18,6 @@ from risk_daemon.operations import pending, state_file
 from risk_daemon.operations.configuration import Configuration, load
 from risk_daemon.operations.gateway import assert_gateway
 from risk_daemon.operations.home import About, Home
-from risk_daemon.operations.problems import InvalidConfiguration
 from risk_daemon.operations.state_file import Standing
 from risk_daemon.settings import Settings, decode_settings
 from risk_daemon.wire.client import JournalClient
@@ -137,24 +136,27 @@ async def _keep_last(
     )
 
 
+def _last(home: Home) -> Settings | None:
+    """The settings adopted last, from the state file."""
+    try:
+        adopted = state_file.standing(home).settings
+    except NotFound:
+        return None
+    return decode_settings(adopted.text) if adopted is not None else None
+
+
 def in_force(home: Home) -> Settings:
     """The settings a command goes by: those last adopted, else those of the files."""
-    try:
-        last = state_file.standing(home).settings
-    except NotFound:
-        last = None
-    return decode_settings(last.text) if last is not None else load(home.config).settings
+    return _last(home) or load(home.config).settings
 
 
-def for_start(home: Home) -> Settings:
-    """The settings a start goes by: those of the files if they are valid, else the last adopted."""
+def for_start(home: Home) -> tuple[Settings, str]:
+    """The settings a start would run by; where they are not the files', also why."""
+    about = homes.open_home(home)
     try:
-        return read(home, homes.open_home(home)).settings
-    except InvalidConfiguration:
-        try:
-            last = state_file.standing(home).settings
-        except NotFound:
-            last = None
+        return read(home, about).settings, ""
+    except OperatorError as error:
+        last = _last(home)
         if last is None:
             raise
-        return decode_settings(last.text)
+        return last, f"the last settings stay in force: {error.sentence}"

@@ -7,6 +7,7 @@ for the next start, before it is promised to anyone.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from risk_daemon.core.events import AlarmRaised, ProtectionDisabled
-from risk_daemon.errors import NotFound, OperatorError
+from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.operations import daemon, orders, own_session, state_file
 from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.home import Home
@@ -23,9 +24,11 @@ from risk_daemon.operations.outcome import DONE, FAILED, Outcome
 from risk_daemon.operations.words import both_times, iso
 from risk_daemon.settings import Login, Settings
 
-#: Twenty accounts within 10 s, our own session included.
-LINK_WITHIN_S: Final = 6.0
-STOP_WITHIN_S: Final = 8.0
+ALIVE_WITHIN_S: Final = 1.5
+#: A link closes for 9 s at most, then says what is left.
+LINK_WITHIN_S: Final = 9.5
+STOP_WITHIN_S: Final = 9.0
+LOOK_EVERY_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,14 @@ class Result:
         return f"{self.account}: NOT FLAT: {left} ({self.way})"
 
 
+@dataclass(frozen=True, slots=True)
+class Flattening:
+    """What became of one login: who keeps its locks, and each account."""
+
+    kept: Kept
+    results: list[Result]
+
+
 def flatten_all(home: Home, who: Who, *, dry_run: bool = False) -> Outcome:
     """Flatten and fully lock every account."""
     settings = in_force(home)
@@ -55,20 +66,17 @@ def flatten_all(home: Home, who: Who, *, dry_run: bool = False) -> Outcome:
         lines = tuple(f"{n}: would be flattened and locked" for n in settings.accounts())
         data = {"accounts": list(settings.accounts())}
         return Outcome(lines, data=data, notes=("nothing was done",))
-    act = orders.make(settings, 0, "flatten-lock", who)
-    # All at once: a frozen journal or link must not delay the closes of another login.
+    # All logins at once: a frozen link must not delay the closes of another login.
     with ThreadPoolExecutor() as pool:
-        keeping = pool.submit(orders.give, home, settings, act)
-        by_login = pool.map(partial(_flatten, home, settings, who), settings.logins)
-        results = [one for rows in by_login for one in rows]
-        kept = keeping.result()
-    return _told(home, who, kept, results)
+        done = list(pool.map(partial(_flatten, home, settings, who), settings.logins))
+    return _told(home, who, done)
 
 
-def _told(home: Home, who: Who, kept: Kept, results: list[Result]) -> Outcome:
+def _told(home: Home, who: Who, done: Sequence[Flattening]) -> Outcome:
     """Say what became of every account, and who stands behind the lock."""
+    results = [one for each in done for one in each.results]
     enforced = _is_enforced(home)
-    notes = [kept.sentence] if kept.sentence else []
+    notes = list(dict.fromkeys(each.kept.sentence for each in done if each.kept.sentence))
     if not enforced:
         notes.append("nobody enforces the lock until `risk-daemon-admin start`")
     return Outcome(
@@ -76,7 +84,7 @@ def _told(home: Home, who: Who, kept: Kept, results: list[Result]) -> Outcome:
         DONE if all(one.flat and one.proven for one in results) else FAILED,
         {
             "accounts": [_as_data(one) for one in results],
-            "lock": kept.where,
+            "locks_kept_by": sorted({each.kept.where for each in done}),
             "enforced": enforced,
             "reason": who.reason,
             "by": who.by,
@@ -106,14 +114,45 @@ def _is_enforced(home: Home) -> bool:
     return not status.get("disabled") and bool(rows) and all(row.get("enforcing") for row in rows)
 
 
-def _flatten(home: Home, settings: Settings, who: Who, login: Login) -> list[Result]:
-    """One login: through its link, else by a session of our own."""
+def _flatten(home: Home, settings: Settings, who: Who, login: Login) -> Flattening:
+    """One login: through its link, which keeps the lock; else by a session of our own."""
     asked = {"account": 0, "by": who.by, "reason": who.reason}
+    link = daemon.link_name(login.name)
+    if _lives(home, link):
+        try:
+            answer = daemon.ask(home, link, "flatten", asked, LINK_WITHIN_S)
+        except OperatorError as error:
+            # A second session would throw out the one that is closing right now.
+            if _lives(home, link):
+                return Flattening(Kept("link"), _still_closing(login, error))
+        else:
+            return Flattening(Kept("link"), _by_link(login, answer))
+    kept = _lock(home, settings, who, login)
+    return Flattening(kept, _by_own_session(home, settings, login))
+
+
+def _lives(home: Home, link: str) -> bool:
+    """Whether a link answers at all; a frozen one must be known as such soon."""
     try:
-        answer = daemon.ask(home, daemon.link_name(login.name), "flatten", asked, LINK_WITHIN_S)
+        daemon.ask(home, link, "status", within_s=ALIVE_WITHIN_S)
     except OperatorError:
-        return _by_own_session(home, settings, login)
-    return _by_link(login, answer)
+        return False
+    return True
+
+
+def _still_closing(login: Login, error: OperatorError) -> list[Result]:
+    left = (f"the link is still at it: {error.sentence}",)
+    return [Result(account, False, False, left, "through the link") for account in login.accounts]
+
+
+def _lock(home: Home, settings: Settings, who: Who, login: Login) -> Kept:
+    """Order the locks of a login whose link is dead, before anything is closed."""
+    kept = Kept("journal")
+    for account in login.accounts:
+        act = orders.make(settings, account, "flatten-lock", who)
+        # Once the journal has failed it is not asked again for every account.
+        kept = orders.give(home, act) if kept.where == "journal" else orders.write_down(home, act)
+    return kept
 
 
 def _by_link(login: Login, answer: dict[str, Any]) -> list[Result]:
@@ -190,7 +229,21 @@ def _stop(home: Home, who: Who) -> bool:
         daemon.ask(home, daemon.SUPERVISOR, "stop", asked, STOP_WITHIN_S)
     except OperatorError:
         return False
-    return True
+    return _ended(home)
+
+
+def _ended(home: Home) -> bool:
+    """Whether the supervisor, and with it everything it started, is gone in time."""
+    never = threading.Event()
+    for _ in range(int(STOP_WITHIN_S / LOOK_EVERY_S)):
+        try:
+            daemon.ask(home, daemon.SUPERVISOR, "status", within_s=1.0)
+        except NotReachable:
+            return True
+        except OperatorError:
+            pass
+        never.wait(LOOK_EVERY_S)
+    return False
 
 
 def _was_off(home: Home) -> Outcome:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import ProtectionEnabled
-from risk_daemon.errors import NotFound, NotReachable, OperatorError
-from risk_daemon.operations import adoption, credentials, daemon, home, state_file
+from risk_daemon.errors import NotReachable, OperatorError
+from risk_daemon.operations import adoption, credentials, daemon, guard, home
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome
-from risk_daemon.operations.problems import InvalidConfiguration
 from risk_daemon.operations.words import count, duration
-from risk_daemon.settings import Settings, decode_settings
+from risk_daemon.settings import Settings
 
 #: While waiting; short, as a person waits too.
 _LOOK_EVERY_S: Final = 0.1
@@ -66,27 +65,12 @@ def start(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
 
 def _checked(at: Home) -> tuple[Settings, list[str]]:
     """Refuse what can't start before anything does; a later start may go by the last good file."""
-    about = home.open_home(at)
-    try:
-        settings, notes = adoption.read(at, about).settings, []
-    except InvalidConfiguration as invalid:
-        last = _last_settings(at)
-        if last is None:
-            raise
-        settings = last
-        notes = [f"{invalid.sentence}\n  going on with the configuration adopted last"]
+    settings, note = adoption.for_start(at)
+    notes = [note] if note else []
     for login in settings.logins:
-        note = credentials.resolve(at, login).note
-        notes += [note] if note else []
+        said = credentials.resolve(at, login).note
+        notes += [said] if said else []
     return settings, notes
-
-
-def _last_settings(at: Home) -> Settings | None:
-    try:
-        adopted = state_file.standing(at).settings
-    except NotFound:
-        return None
-    return decode_settings(adopted.text) if adopted else None
 
 
 def _commit_edits(at: Home, who: Who) -> None:
@@ -136,7 +120,7 @@ def _wait(
         missing = _missing(at, wanted)
         if enabled and not missing:
             return Outcome(
-                (f"every account is enforced: {count(len(wanted), 'account')}",),
+                (f"every account is guarded: {count(len(wanted), 'account')}",),
                 data={"accounts": sorted(wanted), "missing": {}},
                 next_command="risk-daemon-admin test-connection",
             )
@@ -146,7 +130,7 @@ def _wait(
             told = text
     missing = _missing(at, wanted)
     return Outcome(
-        tuple(f"{account}: NOT ENFORCED: {why}" for account, why in sorted(missing.items())),
+        tuple(f"{account}: NOT GUARDED: {why}" for account, why in sorted(missing.items())),
         FAILED,
         {"accounts": sorted(wanted), "missing": {str(n): why for n, why in missing.items()}},
         next_command="risk-daemon-admin status --show-events",
@@ -180,18 +164,17 @@ def _enable(at: Home, who: Who) -> bool:
 
 
 def _missing(at: Home, wanted: set[int]) -> dict[int, str]:
-    """Accounts that nobody enforces yet, each with what is known of why."""
+    """Accounts that are not guarded yet, each with why: by the supervisor and by its worker."""
     try:
-        status = daemon.status(at)
+        rows = {row["account"]: row for row in daemon.status(at).get("accounts", [])}
+        views = daemon.views(at, sorted(wanted))
     except OperatorError as silent:
         return dict.fromkeys(sorted(wanted), silent.sentence.rstrip("."))
-    rows: Mapping[int, Mapping[str, Any]] = {row["account"]: row for row in status["accounts"]}
-    held = {n: rows[n] for n in wanted & rows.keys()}
-    missing = dict.fromkeys(sorted(wanted - rows.keys()), "no worker holds it")
-    for number, row in sorted(held.items()):
-        if not row.get("enforcing"):
-            missing[number] = str(row.get("why") or "no worker enforces it")
-    return missing
+    found = {
+        number: guard.objection(rows.get(number, {}), views.get(number))
+        for number in sorted(wanted)
+    }
+    return {number: why for number, why in found.items() if why}
 
 
 def restart(at: Home, who: Who, *, dry_run: bool) -> Outcome:

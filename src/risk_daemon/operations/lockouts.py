@@ -10,6 +10,7 @@ from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import MODES, Who, end_of, now_ns
 from risk_daemon.operations.outcome import DONE, UNREACHABLE, Outcome
 from risk_daemon.operations.words import both_times, iso
+from risk_daemon.settings import Settings
 
 
 def place(
@@ -32,13 +33,19 @@ def place(
     data = {"account": number, "mode": mode, "until": iso(until) if until else None}
     if dry_run:
         return Outcome((line,), data=data, notes=("nothing was done",))
-    kept = orders.give(at, settings, act)
+    kept = orders.give(at, act, _link(settings, number))
     code = UNREACHABLE if kept.where == "file" else DONE
     notes = [kept.sentence] if kept.sentence else []
     if not _is_guarded(at, number):
         notes.append("no worker holds the account: nobody enforces this lock until `start`")
     data["kept"] = kept.where
     return Outcome((line,), code, data, tuple(notes), f"risk-daemon-admin why {number}")
+
+
+def _link(settings: Settings, account: int) -> str:
+    """The process that could keep an order for this account."""
+    owners = [login.name for login in settings.logins if account in login.accounts]
+    return daemon.link_name(owners[0]) if owners else ""
 
 
 def _is_guarded(at: Home, account: int) -> bool:

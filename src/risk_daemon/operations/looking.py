@@ -176,11 +176,17 @@ def _account_line(row: Mapping[str, Any], view: AccountView | None, why: str) ->
 
 
 def _process_line(row: Mapping[str, Any]) -> str:
-    memory = row.get("memory")
-    size = f", {memory / 1e6:.0f} MB" if isinstance(memory, int | float) else ""
-    return (
-        f"{row.get('name')}: {row.get('state')} ({row.get('release')}, pid {row.get('pid')}{size})"
-    )
+    memory, since = row.get("memory_mb"), row.get("since_s")
+    told = [
+        str(row.get("release")),
+        f"process {row['pid']}" if row.get("pid") else "no process",
+        f"for {duration(since * 1_000)}" if isinstance(since, int | float) else "",
+        f"{memory:.0f} MB" if isinstance(memory, int | float) else "",
+        count(row["restarts"], "restart") if row.get("restarts") else "",
+    ]
+    role = row.get("role")
+    state = f"{row.get('state')}" + (f", {role}" if role in ("active", "standby") else "")
+    return f"{row.get('name')}: {state} ({', '.join(part for part in told if part)})"
 
 
 def _stream_line(at: Home, journal: Mapping[str, Any], *, advances: bool) -> str:
@@ -215,7 +221,7 @@ def _as_data(view: AccountView) -> Any:
 
 def _disabled_line(disabled: Mapping[str, Any]) -> str:
     since = disabled.get("since")
-    when = f" since {both_times(since)}" if isinstance(since, str) and since else ""
+    when = f" since {both_times(iso(since))}" if isinstance(since, int) and since else ""
     return f"PROTECTION IS OFF{when}: {disabled.get('reason')} ({disabled.get('by')})"
 
 
@@ -231,7 +237,7 @@ def _down(at: Home, *, events: bool = False) -> Outcome:
     above, below = [line], []
     if last.disabled is not None:
         told = {"by": last.disabled.by, "reason": last.disabled.reason}
-        above.append(_disabled_line({**told, "since": iso(last.disabled_at)}))
+        above.append(_disabled_line({**told, "since": last.disabled_at}))
     if last.last is not None:
         age = duration(max(_age_ms(at, last.last.at), 0))
         above.append(f"last record: seq {last.last.seq}, {age} ago")

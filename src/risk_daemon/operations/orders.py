@@ -60,32 +60,31 @@ def make(
     if account and account not in settings.accounts():
         known = ", ".join(map(str, settings.accounts()[:10]))
         raise NotFound(f"account {account} is not guarded by this home; it guards: {known}.")
-    act_id = f"{who.by}:{now_ns(settings)}:{os.getpid()}"
+    act_id = f"{who.by}:{now_ns(settings)}:{os.getpid()}:{account}"
     return OperatorActed(
         account=account, act=act, by=who.by, reason=who.reason, act_id=act_id, until=until
     )
 
 
-def give(home: Home, settings: Settings, act: OperatorActed) -> Kept:
-    """Give an order to the journal, else to a link, else keep it for the next start."""
+def give(home: Home, act: OperatorActed, link: str = "") -> Kept:
+    """Give an order to the journal, else to its account's link, else keep it for the next start."""
     try:
         daemon.append(home, act, f"act:{act.act_id}")
     except OperatorError as error:
-        return _give_link(home, settings, act, error)
+        return _give_link(home, act, link, error) if link else write_down(home, act)
     return Kept("journal")
 
 
-def _give_link(home: Home, settings: Settings, act: OperatorActed, why: OperatorError) -> Kept:
-    """Every link whose accounts it concerns must have it, or it waits for the next start."""
-    concerned = [
-        daemon.link_name(login.name)
-        for login in settings.logins
-        if act.account == 0 or act.account in login.accounts
-    ]
-    fields = msgspec.structs.asdict(act)
-    answers = daemon.ask_each(home, concerned, "act", fields, 2.0)
-    if all(not isinstance(answer, OperatorError) for answer in answers.values()):
-        return Kept("link", f"the journal is away ({why.sentence}); the link keeps the order")
+def _give_link(home: Home, act: OperatorActed, link: str, why: OperatorError) -> Kept:
+    try:
+        daemon.ask(home, link, "act", msgspec.structs.asdict(act))
+    except OperatorError:
+        return write_down(home, act)
+    return Kept("link", f"the journal is away ({why.sentence}); {link} keeps the order")
+
+
+def write_down(home: Home, act: OperatorActed) -> Kept:
+    """Keep an order in a file of the home, for the next start."""
     pending.keep(home, act)
     return Kept("file", "the order is written down; `risk-daemon-admin start` will adopt it")
 

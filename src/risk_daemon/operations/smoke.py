@@ -19,7 +19,7 @@ from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome
 from risk_daemon.operations.problems import nearest
-from risk_daemon.operations.words import duration
+from risk_daemon.operations.words import both_times, duration, iso
 from risk_daemon.rules import CATALOG
 
 CONNECTION_WITHIN_S: Final = 9.0
@@ -61,7 +61,9 @@ def _connection_line(answer: Mapping[str, Any]) -> str:
         _hub("market hub", answer.get("market_hub") or {}),
     ]
     if answer.get("token_expires_at"):
-        parts.append(f"login valid until {answer['token_expires_at']}")
+        parts.append(f"login valid until {both_times(iso(answer['token_expires_at']))}")
+    if answer.get("error"):
+        parts.append(str(answer["error"]))
     return ("connected: " if answer.get("ok") else "BLIND: ") + ", ".join(parts)
 
 
@@ -70,8 +72,8 @@ def _hub(name: str, hub: Mapping[str, Any]) -> str:
         return f"{name} not connected"
     probe, age = hub.get("probe_ms"), hub.get("age_ms")
     probed = f"probed in {duration(probe)}" if probe is not None else "does not answer a probe"
-    heard = f", heard {duration(age)} ago" if age is not None else ""
-    return f"{name} {probed}{heard}"
+    up = f", up for {duration(age)}" if age is not None else ""
+    return f"{name} {probed}{up}"
 
 
 # --- test-rule -------------------------------------------------------------------

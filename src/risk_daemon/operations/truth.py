@@ -59,32 +59,28 @@ def verify(at: Home) -> Outcome:
     home.read(at)
     if not (at.state / FILE).is_file():
         raise NotFound(f"there is no state file in {at.state}: this home has never run.")
-    rows = _verify_process(at)
+    found = _verify_process(at)
+    rows = found["accounts"]
     lines = [
         f"{row['account']}: {'equal' if row.get('equal') else 'DIFFERS'}, "
         f"{count(row.get('locks', 0), 'lock')}, {count(row.get('intents', 0), 'intent')}"
         for row in rows
     ]
-    notes = () if _is_up(at) else ("the daemon is not running: the file was checked by itself",)
-    equal = bool(rows) and all(row.get("equal") for row in rows)
+    live = bool(found.get("live"))
+    notes = () if live else ("no worker answers: the file was checked by itself",)
+    equal = bool(rows) and bool(found.get("ok"))
+    below = tuple(str(text) for text in found.get("differences", ()))
     return Outcome(
         tuple(lines) or ("no account is in the journal",),
         DONE if equal else FAILED,
-        {"accounts": rows},
+        found,
         notes,
         "" if equal else "risk-daemon-admin status --show-events",
+        below=below,
     )
 
 
-def _is_up(at: Home) -> bool:
-    try:
-        daemon.status(at)
-    except OperatorError:
-        return False
-    return True
-
-
-def _verify_process(at: Home) -> list[dict[str, Any]]:
+def _verify_process(at: Home) -> dict[str, Any]:
     words = [
         sys.executable,
         "-m",
@@ -102,8 +98,9 @@ def _verify_process(at: Home) -> list[dict[str, Any]]:
             f"rebuilding the state took longer than {VERIFY_WITHIN_S:g} s; it is safe to repeat."
         ) from None
     try:
-        rows: list[dict[str, Any]] = json.loads(done.stdout)["accounts"]
+        found: dict[str, Any] = json.loads(done.stdout)
+        assert isinstance(found["accounts"], list)
     except (ValueError, KeyError, TypeError):
         said = done.stderr.strip().splitlines()[-1:] or ["no answer"]
         raise OperatorError(f"the state could not be rebuilt: {said[0]}") from None
-    return rows
+    return found

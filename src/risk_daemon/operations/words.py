@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from risk_daemon.core.events import Fact, SettingsAdopted, Unknown
+from risk_daemon.core.events import Fact, LeaseGranted, SettingsAdopted, Unknown
 from risk_daemon.wire.record import NAMES
 
 EXCHANGE: Final = ZoneInfo("America/Chicago")
@@ -40,6 +40,8 @@ def in_words(fact: Fact) -> str:
     """A fact in a line: what a person wants to know of it."""
     if isinstance(fact, SettingsAdopted):
         return f"settings {fact.digest}"
+    if isinstance(fact, LeaseGranted):
+        return f"{fact.holder}, epoch {fact.epoch}, {fact.release}"
     fields: dict[str, Any] = msgspec.to_builtins(fact)
     goal = fields.get("goal")
     if isinstance(goal, dict):

@@ -47,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     home = choose(args.home)
     try:
         if args.show:
-            print(encode_settings(for_start(home)))
+            settings, note = for_start(home)
+            if note:
+                print(f"adopt: {note}", file=sys.stderr)
+            print(encode_settings(settings))
             return 0
         adopted = asyncio.run(_run(home))
     except OperatorError as error:

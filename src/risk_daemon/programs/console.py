@@ -16,11 +16,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 
 from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.console import view
 from risk_daemon.console.app import make_app
 from risk_daemon.console.following import Follower
 from risk_daemon.console.seen import Seen
@@ -28,9 +29,12 @@ from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.operations.home import Home, choose
 from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import standing
+from risk_daemon.programs.service import attend
 from risk_daemon.settings import Settings, decode_settings
-from risk_daemon.wire.transport import write_private
+from risk_daemon.wire.control import Op
+from risk_daemon.wire.transport import Hello, serve, write_private
 
+NAME: Final = "console"
 HOST: Final = "127.0.0.1"
 READY: Final = "console.json"
 #: Without settings (nothing was ever adopted) the console still shows that.
@@ -104,6 +108,8 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings) -> Non
         timeout_graceful_shutdown=1,
     )
     server = _Server(config, home.run / READY, listener.getsockname()[1])
+    hello = Hello("console", NAME, seen.release, pid=os.getpid())
+    admin = await serve(home.run, NAME, attend({"status": _status_of(seen, clock)}), hello=hello)
     async with asyncio.TaskGroup() as group:
         following = [
             group.create_task(follower.follow_journal()),
@@ -112,6 +118,17 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings) -> Non
         await server.serve(sockets=[listener])
         for task in following:
             task.cancel()
+        await admin.close()
+
+
+def _status_of(seen: Seen, clock: Clock) -> Op:
+    """The admin protocol's `status`, the same answer as `/health`."""
+
+    async def status(args: dict[str, Any]) -> dict[str, Any]:
+        del args
+        return view.health(seen, clock.steady_ns())[1]
+
+    return status
 
 
 def main(argv: Sequence[str] | None = None) -> int:

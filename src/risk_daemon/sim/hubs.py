@@ -328,17 +328,21 @@ class Hubs:
 
     async def strike(self, kind: str, login: str | None, options: dict[str, object]) -> None:
         """Cut or close the connections of a login in the way the fault says."""
-        for me in list(self.connections):
-            if login not in (None, me.login) or not _meant(options, me.hub):
-                continue
-            if kind == "hub_reset":
-                me.abort()
-            elif kind == "hub_close":
-                await self._goodbye(me)
-            elif kind == "hub_close_error":
-                await self._close(me, _ERROR)
-            else:
-                await self._log_out(me)
+        # Side by side: a client that stopped reading takes its full second to say goodbye to.
+        async with asyncio.TaskGroup() as group:
+            for me in list(self.connections):
+                if login in (None, me.login) and _meant(options, me.hub):
+                    group.create_task(self._strike_one(kind, me))
+
+    async def _strike_one(self, kind: str, me: Connection) -> None:
+        if kind == "hub_reset":
+            me.abort()
+        elif kind == "hub_close":
+            await self._goodbye(me)
+        elif kind == "hub_close_error":
+            await self._close(me, _ERROR)
+        else:
+            await self._log_out(me)
 
     async def _log_out(self, me: Connection) -> None:
         await self._say_last(me, rows.invocation("GatewayLogout"))

@@ -1,0 +1,220 @@
+"""The demo: a minute of trading with something breaking every ten seconds, judged at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.errors import OperatorError
+from risk_daemon.stage import figures
+from risk_daemon.stage.daemon import Daemon
+from risk_daemon.stage.gateway import SCENARIO, Gateway, wednesday_offset_s
+from risk_daemon.stage.waiting import pause
+
+SETTLE_S: Final = 6.0
+LINES_EVERY_S: Final = 0.1
+MEMORY_EVERY_S: Final = 5.0
+#: When an order of an operator may take this long to come through the command line.
+GRACE_MS: Final = 900
+LATENCY_P95_MS: Final = 20.0
+MEMORY_MB: Final = 400.0
+BREACHES_LEAST: Final = 40
+OUTSIDE_FAULTS_LEAST: Final = 0.6
+#: The demo's own counts are only promised for a whole minute.
+WHOLE_S: Final = 60
+
+Say = Callable[[str, str], None]
+
+
+class Play:
+    """One run of the demo in a scratch folder."""
+
+    def __init__(
+        self, seconds: float, seed: int, say: Say, source: Path | None = None, *, quiet: bool = False
+    ) -> None:
+        self.seconds, self.seed, self._say = seconds, seed, say
+        self._source, self._quiet = source, quiet
+        self._clock = Clock()
+        self._seen = 0
+        self._memory: dict[str, float] = {"total": 0.0}
+        self._began = 0
+        self._commands: list[subprocess.Popen[str]] = []
+
+    def run(self) -> dict[str, Any]:
+        """Play, and return the verdict with figures."""
+        with tempfile.TemporaryDirectory(prefix="risk-daemon-demo-") as name:
+            folder = Path(name)
+            gateway = self._gateway(folder)
+            daemon = Daemon(folder / "home", self._source)
+            try:
+                return self._play(folder, gateway, daemon)
+            finally:
+                daemon.stop()
+                gateway.stop()
+
+    def _gateway(self, folder: Path) -> Gateway:
+        quiet = SCENARIO.read_text().replace("traders: true", "traders: false")
+        config = folder / "referee.yaml"
+        config.write_text(quiet)
+        self._offset_s = wednesday_offset_s(self._clock)
+        return Gateway(folder, config=config, seed=self.seed, offset_s=self._offset_s)
+
+    def _play(self, folder: Path, gateway: Gateway, daemon: Daemon) -> dict[str, Any]:
+        host = figures.host(folder)
+        self._say("stage", "a simulated broker with three logins and ten accounts is open")
+        daemon.found(gateway, self._offset_s)
+        daemon.start()
+        self._say("stage", "the daemon guards all ten accounts; the traders come in")
+        gateway.post("/traders", on=True, end_in_s=self.seconds)
+        self._began = self._clock.steady_ns()
+        self._act_out(gateway, daemon)
+        verdict: dict[str, Any] = gateway.post("/finish", settle_s=SETTLE_S)
+        self._tell(gateway)
+        self._measure(daemon)
+        verdict["memory_mb"] = self._memory
+        verdict["host"] = host
+        return judge(verdict, self.seconds)
+
+    # --- the plot ------------------------------------------------------------
+
+    def _act_out(self, gateway: Gateway, daemon: Daemon) -> None:
+        plot = self._plot()
+        next_memory = MEMORY_EVERY_S
+        while (now_s := self._now_s()) < self.seconds:
+            while plot and now_s >= plot[0][0]:
+                plot.pop(0)[1](gateway, daemon)
+            if now_s >= next_memory:
+                next_memory += MEMORY_EVERY_S
+                self._measure(daemon)
+            self._tell(gateway)
+            pause(LINES_EVERY_S)
+
+    def _now_s(self) -> float:
+        return (self._clock.steady_ns() - self._began) / SECOND_NS
+
+    def _plot(self) -> list[tuple[float, Callable[[Gateway, Daemon], None]]]:
+        """Something breaks every ten seconds; between, an operator presses the button."""
+        scenes = [self._drop, self._freeze, self._kill, self._throttle, self._close_with_error]
+        plot: list[tuple[float, Callable[[Gateway, Daemon], None]]] = []
+        at, turn = 10.0, 0
+        while at <= self.seconds - 8.0:
+            plot.append((at, scenes[turn % len(scenes)]))
+            at, turn = at + 10.0, turn + 1
+        plot += [(at, self._button) for at in (7.0, 17.0, 36.0) if at <= self.seconds - 8.0]
+        return sorted(plot, key=lambda item: item[0])
+
+    def _drop(self, gateway: Gateway, daemon: Daemon) -> None:
+        del daemon
+        self._say("fault", "the connection of login demo_north is reset")
+        gateway.fault("hub_reset", login="demo_north")
+
+    def _freeze(self, gateway: Gateway, daemon: Daemon) -> None:
+        del daemon
+        self._say("fault", "login demo_south freezes for 3 s: connected, and nothing comes")
+        gateway.fault("freeze", login="demo_south", seconds=3)
+
+    def _kill(self, gateway: Gateway, daemon: Daemon) -> None:
+        name = daemon.active_worker()
+        gateway.post("/window", login=None, seconds=1.0, why=f"kill -9 of {name}")
+        self._say("fault", f"{name}, which enforces all accounts, is killed with -9")
+        daemon.kill(name)
+
+    def _throttle(self, gateway: Gateway, daemon: Daemon) -> None:
+        del daemon
+        self._say("fault", "the broker answers login demo_west with 429 for 3 s")
+        gateway.fault("rate_limit", login="demo_west", seconds=3)
+
+    def _close_with_error(self, gateway: Gateway, daemon: Daemon) -> None:
+        del daemon
+        self._say("fault", "the broker closes all hubs with an error")
+        gateway.fault("hub_close_error")
+
+    def _button(self, gateway: Gateway, daemon: Daemon) -> None:
+        """A person locks an account that holds something."""
+        for row in gateway.get("/truth")["accounts"]:
+            account = row["account"]
+            if row["positions"] and not row.get("act") and not row.get("locked_until"):
+                self._say("act", f"an operator locks account {account}: flatten, nothing new")
+                gateway.post(
+                    "/announce", account=account, act="flatten-lock", by="demo", grace_ms=GRACE_MS
+                )
+                words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "demo")
+                self._commands.append(daemon.begin("lockout", "set", *words))
+                return
+
+    # --- what people see ----------------------------------------------------------
+
+    def _tell(self, gateway: Gateway) -> None:
+        for row in gateway.get(f"/happenings?after={self._seen}")["happenings"]:
+            self._seen = max(self._seen, int(row["n"]))
+            if not self._quiet:
+                account = f"account {row['account']}: " if row.get("account") else ""
+                self._say(str(row["kind"]), f"{account}{row['text']}")
+
+    def _measure(self, daemon: Daemon) -> None:
+        found = daemon.memory_mb()
+        if found["total"] > self._memory["total"]:
+            self._memory = found
+
+
+def judge(verdict: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """Add what the demo promises beyond the referee's word; each broken promise is a problem."""
+    problems = list(verdict.get("problems", []))
+    breaches, in_faults = verdict["breaches"], verdict["breaches_in_faults"]
+    if seconds >= WHOLE_S:
+        if breaches < BREACHES_LEAST:
+            problems.append(f"only {breaches} breaches, {BREACHES_LEAST} make a demo")
+        if breaches and (breaches - in_faults) / breaches < OUTSIDE_FAULTS_LEAST:
+            problems.append(f"{in_faults} of {breaches} breaches fell into fault windows")
+        problems += [
+            f"{rule} was broken {row['breaches']} times, at least twice makes a demo"
+            for rule, row in verdict["by_rule"].items()
+            if row["breaches"] < 2
+        ]
+        problems += [
+            f"account {account} had no breach"
+            for account, row in verdict["by_account"].items()
+            if not row["breaches"]
+        ]
+    if verdict["memory_mb"]["total"] >= MEMORY_MB:
+        problems.append(f"memory is {verdict['memory_mb']['total']} MB, the limit is {MEMORY_MB:g}")
+    noisy = verdict["host"]["fsync_p95_ms"] > figures.NOISY_FSYNC_MS
+    p95 = verdict["latency_ms"]["p95"]
+    if noisy:
+        verdict["timing"] = "not judged: host noisy"
+    elif p95 is not None and p95 >= LATENCY_P95_MS:
+        verdict["timing"] = f"p95 {p95} ms, the limit is {LATENCY_P95_MS:g} ms"
+        problems.append(verdict["timing"])
+    else:
+        verdict["timing"] = "within its limits"
+    verdict["problems"] = problems
+    verdict["ok"] = bool(verdict["ok"]) and not problems
+    return verdict
+
+
+def in_words(verdict: dict[str, Any]) -> list[str]:
+    """Say the verdict as a person would."""
+    latency = verdict["latency_ms"]
+    lines = [
+        f"{verdict['breaches']} breaches, {verdict['answered']} answered,"
+        f" {verdict['late']} late, {verdict['breaches_in_faults']} while something was broken",
+        f"breach to close request: median {latency['p50']} ms, 95 % within {latency['p95']} ms,"
+        f" worst {latency['max']} ms ({latency['n']} measured; {verdict['timing']})",
+        f"positions reversed {verdict['reversed']}, raised {verdict['increased']}, closed twice"
+        f" {verdict['duplicate']}, closed without reason {verdict['false']}, orders left behind"
+        f" {verdict['orphan_orders']}",
+        f"memory of the daemon: {verdict['memory_mb']['total']} MB",
+    ]
+    lines += [f"problem: {text}" for text in verdict["problems"][:20]]
+    lines.append("verdict: every breach was answered" if verdict["ok"] else "verdict: NOT ok")
+    return lines
+
+
+def refuse_short(seconds: float) -> None:
+    """Refuse a demo too short to show anything."""
+    if seconds < 5:
+        raise OperatorError(f"--seconds {seconds:g} is too short; at least 5", 2)
