@@ -124,7 +124,7 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest_right_one(
             "  daily-realized-loss: {mode: enforce, limit: -1}",
             "rules.daily-realized-loss.limit is -1; allowed: ",
         ),
-        ("  max-contracts: five", 'rules.max-contracts is "five"; allowed: a rule\'s keys.'),
+        ("  max-contracts: five", 'rules.max-contracts is "five"; allowed: each rule'),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(tmp_path: Path, line: str, expected: str) -> None:
@@ -231,7 +231,7 @@ def test_an_account_of_another_login_is_told_whose_it_is(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("environment: [", "config/daemon.yaml:2: "),
+        ("environment: [", "config/daemon.yaml:1: "),
         ("a: 1\na: 2\n", "config/daemon.yaml:2: "),
         ("- 1\n- 2\n", "allowed: keys with values"),
         ("just words\n", "allowed: keys with values"),

@@ -414,9 +414,7 @@ def _hold(
         return []
     if len(account.held) >= HELD_MAX:
         return [_refuse(intended, "too many goals are waiting")]
-    account.held.append(
-        Held(intended=intended, not_before=not_before, deadline=deadline, why=why)
-    )
+    account.held.append(Held(intended=intended, not_before=not_before, deadline=deadline, why=why))
     return []
 
 
@@ -561,9 +559,7 @@ def _sign(view: View) -> int:
 # --- answers -----------------------------------------------------------------
 
 
-def _answered(
-    account: AccountGate, request: Request, outcome: Outcome, now: int
-) -> list[Output]:
+def _answered(account: AccountGate, request: Request, outcome: Outcome, now: int) -> list[Output]:
     fact = RequestAnswered(
         account=request.account,
         key=request.key,
@@ -607,9 +603,7 @@ def _order_answered(
     return [_settled(request, "rejected", 0)]
 
 
-def _close_refused(
-    account: AccountGate, slot: Slot, outcome: Outcome, now: int
-) -> list[Output]:
+def _close_refused(account: AccountGate, slot: Slot, outcome: Outcome, now: int) -> list[Output]:
     request = slot.request
     del account.slots[request.contract]
     if outcome.meaning in NOT_LOOKED_AT:
@@ -720,9 +714,7 @@ def _free(account: AccountGate, contract: str, how: str) -> list[Output]:
 # --- reads -------------------------------------------------------------------
 
 
-def _read_done(
-    gate: Gate, account: AccountGate, reading: Reading, now: int
-) -> list[Output]:
+def _read_done(gate: Gate, account: AccountGate, reading: Reading, now: int) -> list[Output]:
     rows = reading.rows
     for order in (*(reading.recent or ()), *rows.orders):
         _see_order(account, order, counts=False)

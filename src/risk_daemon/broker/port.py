@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from risk_daemon.core.events import (
     AccountSeen,
     ContractSeen,
+    Fact,
     OrderChanged,
     PositionChanged,
     Reconciled,
@@ -73,6 +75,84 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     recent: tuple[OrderChanged, ...] | None = None
 
 
+class HubLike(Protocol):
+    """One streaming connection: opened, subscribed, probed, thrown away."""
+
+    @property
+    def is_dead(self) -> bool:
+        """The connection has ended, whatever its flags say."""
+        ...
+
+    def on(self, event: str, handler: Callable[..., None]) -> None:
+        """Bind a handler; it must not block."""
+        ...
+
+    async def open(self) -> None:
+        """Connect; BrokerUnavailable when it is not open in time."""
+        ...
+
+    async def wait_dead(self) -> None:
+        """Return when it is dead."""
+        ...
+
+    async def invoke(self, method: str, arguments: list[object], timeout_s: float) -> None:
+        """Invoke and wait for the completion; BrokerUnavailable, or BrokerRefused for a no."""
+        ...
+
+    async def drop(self) -> None:
+        """Throw it away, whatever state it is in."""
+        ...
+
+
+class Intake(Protocol):
+    """Payloads of the streams to facts; what cannot be believed is quarantined, aloud."""
+
+    @property
+    def standing(self) -> Mapping[int, AccountSeen]:
+        """The last account row of each guarded account."""
+        ...
+
+    def handlers(self) -> dict[str, Callable[..., None]]:
+        """Return the user stream's events and who takes them."""
+        ...
+
+    def market_handlers(self) -> dict[str, Callable[..., None]]:
+        """Return the market stream's events and who takes them."""
+        ...
+
+    def account(self, row: AccountSeen) -> None:
+        """Take an account row that came by a read."""
+        ...
+
+    def quarantine(self, source: str, payload: object, error: Exception) -> None:
+        """Set something aside that cannot be believed."""
+        ...
+
+    def forget_contract(self, contract: str) -> None:
+        """Have a contract announced again at its next sight."""
+        ...
+
+    def note_contracts(self, facts: tuple[Fact, ...]) -> None:
+        """Announce the contracts of rows that came by a read."""
+        ...
+
+
+class IntakeMaker(Protocol):
+    """Makes the intake of a login."""
+
+    def __call__(
+        self,
+        login: str,
+        accounts: tuple[int, ...],
+        *,
+        on_fact: Callable[[Fact], None],
+        on_contract: Callable[[str], None],
+        on_quarantine: Callable[[int], None],
+    ) -> Intake:
+        """Return an intake that hands facts, new contracts and quarantines on."""
+        ...
+
+
 class Broker(Protocol):
     """One login at one broker.
 
@@ -99,4 +179,29 @@ class Broker(Protocol):
 
     async def contract(self, contract: str) -> ContractSeen:
         """Read one contract's tick size and tick value."""
+        ...
+
+    @property
+    def token_expires_at(self) -> int:
+        """When the session's token ends, ns UTC; 0 when it does not say."""
+        ...
+
+    async def login(self) -> None:
+        """Log in anew."""
+        ...
+
+    async def warm(self) -> None:
+        """Open the enforcement connection before it is needed."""
+        ...
+
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+        ...
+
+    def hubs(self) -> tuple[HubLike, HubLike]:
+        """Make a fresh user stream and market stream, unopened."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
         ...

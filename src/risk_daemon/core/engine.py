@@ -341,8 +341,8 @@ class Engine:
 
     def _reconciled(self, account: Account, fact: Reconciled, seq: int, at: int) -> list[Fact]:
         outputs: list[Fact] = []
-        for text in fold.fold_reconciled(account, fact, self.world.instruments, seq, at):
-            outputs.append(_alarm(account, "warn", "view repaired", text))
+        differences = fold.fold_reconciled(account, fact, self.world.instruments, seq, at)
+        outputs += [_alarm(account, "warn", "view repaired", text) for text in differences]
         account.last_fact_at = at
         if fact.stable:
             account.doubts.pop("quarantine", None)
@@ -570,8 +570,7 @@ class Engine:
     def _next_wake(self, account: Account, at: int) -> int:
         found = executor.wakes(account, at)
         found.append(account.next_reset)
-        for lock in account.locks.values():
-            found.append(lock.placed.until or 0)
+        found += [lock.placed.until or 0 for lock in account.locks.values()]
         for doubt in account.doubts.values():
             found += [doubt.since + ALARM_AFTER, doubt.since + REDUCE_ONLY_AFTER]
         if "platform" in account.locks and account.can_trade:

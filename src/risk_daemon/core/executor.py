@@ -180,9 +180,8 @@ def _cancels(account: Account, scene: Scene) -> list[Fact]:
         if order.order in account.asked or _is_on_its_way(order):
             continue
         named = order.order in target.cancel_orders
-        if named or (target.cancel_increasing and _could_increase(account, order, held)):
-            wanted.append(order)
-        elif target.cancel_all and held.is_flat:
+        grows = target.cancel_increasing and _could_increase(account, order, held)
+        if named or grows or (target.cancel_all and held.is_flat):
             wanted.append(order)
     return [_cancel(account, scene, order) for order in _nearest_first(wanted, scene)]
 
@@ -302,8 +301,7 @@ def _clear_the_way(account: Account, holding: Holding, scene: Scene, allowed: in
             outputs.append(_resize(account, scene, order, allowed))
     closing = allowed == 0
     outputs[:0] = [
-        _cancel(account, scene, order, closing=closing)
-        for order in _nearest_first(wanted, scene)
+        _cancel(account, scene, order, closing=closing) for order in _nearest_first(wanted, scene)
     ]
     return outputs
 

@@ -139,9 +139,7 @@ async def flatten_of(link: Link, args: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(f"account {account} is not of login {link.login}")
     for number in numbers:
         name = f"{args.get('act_id') or link.clock.now_ns()}-{number}"
-        act = OperatorActed(
-            account=number, act="flatten-lock", by=by, reason=reason, act_id=name
-        )
+        act = OperatorActed(account=number, act="flatten-lock", by=by, reason=reason, act_id=name)
         link.act(act)
     left = await asyncio.gather(
         *(link.flatten(number, by, reason, FLATTEN_WITHIN_S) for number in numbers)

@@ -17,8 +17,7 @@ import msgspec
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
-from risk_daemon.broker.port import Reading
-from risk_daemon.broker.projectx.adapter import ProjectXBroker
+from risk_daemon.broker.port import Broker, IntakeMaker, Reading
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
@@ -41,7 +40,6 @@ from risk_daemon.core.events import (
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed
 from risk_daemon.link.desk import Desk
 from risk_daemon.link.emergency import EmergencyFile, once
-from risk_daemon.link.intake import Intake, with_version
 from risk_daemon.link.outlet import Outlet
 from risk_daemon.link.reader import Reader, forever
 from risk_daemon.link.session import Session
@@ -69,7 +67,8 @@ class Link:
         self,
         login: str,
         accounts: tuple[int, ...],
-        broker: ProjectXBroker,
+        broker: Broker,
+        intake: IntakeMaker,
         journal: JournalClient,
         clock: Timekeeper,
         emergency: Path,
@@ -89,7 +88,7 @@ class Link:
             apply=self.apply,
             on_unauthorized=self._unauthorized,
         )
-        self.intake = Intake(
+        self.intake = intake(
             login,
             accounts,
             on_fact=self.fact,
@@ -166,9 +165,7 @@ class Link:
         """Read all records of some kinds, page by page."""
         found: list[Record] = []
         while True:
-            page = await self.journal.tail(
-                from_seq, since_at=since, kinds=kinds, limit=TAIL_MAX
-            )
+            page = await self.journal.tail(from_seq, since_at=since, kinds=kinds, limit=TAIL_MAX)
             found += page
             if len(page) < TAIL_MAX:
                 return found
@@ -205,7 +202,7 @@ class Link:
             while not self.journal.is_open:
                 try:
                     await self.journal.reconnect(RECONNECT_WITHIN_S)
-                except Exception as error:  # noqa: BLE001 - away for whatever reason: try again
+                except Exception as error:  # away for whatever reason: try again
                     if self.fatal.done():
                         raise
                     self.reconnect_error = str(error)
@@ -268,7 +265,7 @@ class Link:
         outputs = fence.step(self.gate, fence.Arrived(fact), self.clock.now_ns())
         if isinstance(fact, OrderChanged | PositionChanged | TradeSeen):
             version = fence.version_of(self.gate, fact.account, fact.contract)
-            fact = with_version(fact, version)
+            fact = msgspec.structs.replace(fact, version=version)
         self.outlet.put([fact])
         if outputs:
             self.perform(outputs)
@@ -344,8 +341,7 @@ class Link:
         for account in self.accounts:
             self.reader.want(account, recent=True, why="after subscribing")
         async with asyncio.timeout(FIRST_READ_WITHIN_S):
-            while any(self.reader.last_read_at.get(n, 0) < began for n in self.accounts):
-                await asyncio.sleep(0.005)
+            await self.reader.read_since(self.accounts, began)
 
     async def _refresh_token(self) -> None:
         expires = self.broker.token_expires_at
@@ -445,7 +441,7 @@ class Link:
         return "emergency file"
 
     async def flatten(self, account: int, by: str, reason: str, within_s: float) -> list[str]:
-        """Close everything of an account on a person's order; return what is left, proven by a read."""
+        """Close an account on a person's order; return what is left, proven by a read."""
         began = self.clock.now_ns()
         deadline = asyncio.get_running_loop().time() + within_s
         turn = 0
@@ -478,14 +474,13 @@ class Link:
                 reason=reason,
             )
             for number, seen in sorted(gate.orders.items())
-            if fence.is_working(seen.order) and number not in gate.cancels
+            if fence.is_working(seen.order)
+            and number not in gate.cancels
             and (shut or not fence.protects(seen.order, gate.view(seen.order.contract).quantity))
         ]
         for goal in goals:
             key = f"{account}:by-hand:{turn}:{goal.act}-{goal.contract}-{goal.order}"
-            intended = Intended(
-                account=account, epoch=gate.epoch, cause_seq=0, key=key, goal=goal
-            )
+            intended = Intended(account=account, epoch=gate.epoch, cause_seq=0, key=key, goal=goal)
             self.desk.take(intended, by_person=True)
 
     async def read_now(self, account: int, within_s: float) -> Reading | None:
@@ -494,8 +489,7 @@ class Link:
         self.reader.want(account, why="asked")
         try:
             async with asyncio.timeout(within_s):
-                while self.reader.last_read_at.get(account, 0) < began:
-                    await asyncio.sleep(0.005)
+                await self.reader.read_since((account,), began)
         except TimeoutError:
             return None
         return self.reader.last[account]

@@ -7,14 +7,14 @@ an unstable one is repeated, for only a stable one may re-base quantities.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from risk_daemon.clock import Timekeeper
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.port import Broker, Reading, Rows
+from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import Reconciled
 from risk_daemon.errors import BrokerUnavailable, Malformed
 
@@ -53,7 +53,7 @@ class Reader:
         self._wishes: dict[int, Wish] = {}
         self._busy: set[int] = set()
         self._wanted = asyncio.Event()
-        self._group: asyncio.TaskGroup | None = None
+        self._news = asyncio.Condition()
         #: The last stable reading of each account, and when it began.
         self.last: dict[int, Reading] = {}
         self.last_read_at: dict[int, int] = {}
@@ -64,6 +64,13 @@ class Reader:
         wish.recent = wish.recent or recent
         wish.urgent = wish.urgent or urgent
         self._wanted.set()
+
+    async def read_since(self, accounts: Sequence[int], at: int) -> None:
+        """Return when every one of these accounts has a stable read that began after `at`."""
+        async with self._news:
+            await self._news.wait_for(
+                lambda: all(self.last_read_at.get(number, 0) >= at for number in accounts)
+            )
 
     async def run(self) -> None:
         """Serve wishes for ever."""
@@ -113,11 +120,11 @@ class Reader:
         self._on_reading(reading)
         if stable:
             self.last[account], self.last_read_at[account] = reading, began_at
+            async with self._news:
+                self._news.notify_all()
         return stable
 
-    def _reading(
-        self, account: int, rows: Rows, began_at: int, stable: bool, why: str
-    ) -> Reading:
+    def _reading(self, account: int, rows: Rows, began_at: int, stable: bool, why: str) -> Reading:
         balance, can_trade = self._standing(account)
         return Reading(
             account=account,

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from risk_daemon.broker.port import Broker, HubLike
 from risk_daemon.clock import Timekeeper
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable
 
@@ -25,32 +26,12 @@ LOGOUT_BACK_OFF_S: Final = 5.0
 GOOD_AFTER_NS: Final = 10_000_000_000
 
 
-class HubLike(Protocol):
-    """What supervision needs of a hub connection."""
-
-    @property
-    def is_dead(self) -> bool: ...
-    def on(self, event: str, handler: Callable[..., None]) -> None: ...
-    async def open(self) -> None: ...
-    async def wait_dead(self) -> None: ...
-    async def invoke(self, method: str, arguments: list[object], timeout_s: float) -> None: ...
-    async def drop(self) -> None: ...
-
-
-class Source(Protocol):
-    """What supervision needs of the broker."""
-
-    async def login(self) -> None: ...
-    async def warm(self) -> None: ...
-    def hubs(self) -> tuple[HubLike, HubLike]: ...
-
-
 class Session:
     """Keeps one login's hubs alive; tells what state the feed is in."""
 
     def __init__(
         self,
-        source: Source,
+        broker: Broker,
         clock: Timekeeper,
         *,
         accounts: tuple[int, ...],
@@ -59,7 +40,7 @@ class Session:
         on_state: Callable[[str, str], None],
         on_open: Callable[[], Awaitable[None]],
     ) -> None:
-        self._source, self._clock, self._accounts = source, clock, accounts
+        self._broker, self._clock, self._accounts = broker, clock, accounts
         self._handlers, self._market_handlers = handlers, market_handlers
         self._on_state, self._on_open = on_state, on_open
         self._user: HubLike | None = None
@@ -84,7 +65,7 @@ class Session:
 
     async def refresh_login(self) -> None:
         """Log in again now; the hubs keep the old token until they are rebuilt."""
-        await self._source.login()
+        await self._broker.login()
         self._needs_login = False
 
     async def run(self) -> None:
@@ -120,10 +101,10 @@ class Session:
 
     async def _open(self) -> None:
         if self._needs_login:
-            await self._source.login()
+            await self._broker.login()
             self._needs_login = False
-        await self._source.warm()
-        user, market = self._source.hubs()
+        await self._broker.warm()
+        user, market = self._broker.hubs()
         self._user, self._market = user, market
         for event, handler in self._handlers.items():
             user.on(event, handler)
@@ -181,7 +162,8 @@ class Session:
     async def _watch(self) -> str:
         """Return why the hubs are to be thrown away, once they are."""
         user, market = self._user, self._market
-        assert user is not None and market is not None
+        assert user is not None
+        assert market is not None
         while True:
             for name, hub, method, arguments in self._probes(user, market):
                 lost = await self._probe(name, hub, method, arguments)
@@ -221,9 +203,7 @@ class Session:
     @staticmethod
     async def _wait_for_death(user: HubLike, market: HubLike) -> None:
         deaths = [asyncio.ensure_future(hub.wait_dead()) for hub in (user, market)]
-        await asyncio.wait(
-            deaths, timeout=PROBE_EVERY_S, return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait(deaths, timeout=PROBE_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
         for death in deaths:
             death.cancel()
 

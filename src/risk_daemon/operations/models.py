@@ -104,7 +104,7 @@ class DaemonFile(Section):
     snapshot_every: Annotated[int, Field(ge=1, description="a number of records from 1")] = 20_000
 
 
-type RuleSections = dict[str, Annotated[dict[str, Any], Field(description="a rule's keys")]]
+type RuleSections = dict[str, dict[str, Any]]
 
 
 class PolicyFile(Section):
@@ -114,7 +114,7 @@ class PolicyFile(Section):
     day_roll: Annotated[
         Literal["cme_trade_date", "clock"], Field(description="cme_trade_date or clock")
     ] = "cme_trade_date"
-    rules: Annotated[RuleSections, Field(description="rules by name")]
+    rules: Annotated[RuleSections, Field(description="each rule's keys, by its name")]
 
 
 class AccountFile(Section):
@@ -126,4 +126,4 @@ class AccountFile(Section):
     day_roll: Annotated[
         Literal["cme_trade_date", "clock"] | None, Field(description="cme_trade_date or clock")
     ] = None
-    rules: Annotated[RuleSections, Field(description="rules by name")] = {}
+    rules: Annotated[RuleSections, Field(description="each rule's keys, by its name")] = {}

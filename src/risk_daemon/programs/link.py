@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from risk_daemon.broker.projectx.adapter import ProjectXBroker
+from risk_daemon.broker.projectx.intake import Intake
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import NotFound
 from risk_daemon.link.admin import ops
@@ -69,6 +70,7 @@ def make(
         login.name,
         login.accounts,
         broker,
+        Intake,
         journal,
         Clock(int(settings.clock_offset_s * SECOND_NS)),
         home.state / f"emergency-{login.name}.jsonl",

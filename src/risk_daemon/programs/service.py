@@ -85,7 +85,7 @@ def run(name: str, home: Path, serve: Callable[[], int]) -> int:
     try:
         return serve()
     except OperatorError as error:
-        log.error("refused", extra={"why": error.sentence})
+        log.warning("refused", extra={"why": error.sentence})
         print(f"{name}: {error.sentence}", file=sys.stderr)
         return error.exit_code
     except Exception:

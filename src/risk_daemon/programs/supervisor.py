@@ -79,7 +79,11 @@ async def _main(home: Home, version: str) -> int:
     await _note_disabled(daemon)
     operations = _operations(daemon, stop)
     server = await serve(
-        home.run, NAME, lambda channel: _attend(daemon, operations, channel), hello=hello, reads=Heard
+        home.run,
+        NAME,
+        lambda channel: _attend(daemon, operations, channel),
+        hello=hello,
+        reads=Heard,
     )
     serving = asyncio.create_task(daemon.run(running))
     try:

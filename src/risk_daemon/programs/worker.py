@@ -80,9 +80,7 @@ async def _main(home: Path, name: str, release: str) -> int:
     return 0
 
 
-def make(
-    home: Path, settings: Settings, journal: JournalClient, name: str, release: str
-) -> Worker:
+def make(home: Path, settings: Settings, journal: JournalClient, name: str, release: str) -> Worker:
     """Put a worker together."""
     return Worker(
         name,

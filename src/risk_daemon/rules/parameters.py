@@ -117,7 +117,7 @@ class Reader:
             return None
         if not isinstance(value, Mapping):
             raise self.fail(key)
-        kind = RuleKind(name=self._kind.name, summary="", parameters=inner, build=self._kind.build)
+        kind = msgspec.structs.replace(self._kind, parameters=inner)
         reader = Reader(kind, value, f"{self._under}{key}.")
         reader.refuse_unknown()
         return reader

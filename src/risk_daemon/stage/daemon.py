@@ -36,7 +36,9 @@ class Done:
     def ok(self) -> Done:
         """Return itself; OperatorError if the command did not end with 0."""
         if self.code != 0:
-            raise OperatorError(f"{' '.join(self.words)} ended with {self.code}: {self.err}{self.out}")
+            raise OperatorError(
+                f"{' '.join(self.words)} ended with {self.code}: {self.err}{self.out}"
+            )
         return self
 
 
@@ -77,7 +79,9 @@ class Daemon:
     def found(self, gateway: Gateway, offset_s: float = 0.0) -> None:
         """Make the home for a simulated gateway, from the same file as the gateway itself."""
         referee = str(gateway.config)
-        self.run("init", "--environment", "demo", "--from-referee", referee, "--gateway", gateway.url).ok()
+        self.run(
+            "init", "--environment", "demo", "--from-referee", referee, "--gateway", gateway.url
+        ).ok()
         settings = self.home / "config" / "daemon.yaml"
         text = settings.read_text().replace("port: 8080", "port: 0")
         text += f"\nclock:\n  offset_s: {offset_s}\n" if "clock:" not in text else ""
@@ -116,7 +120,7 @@ class Daemon:
         return found
 
     def kill(self, name: str) -> int:
-        """Kill −9 one process, as a crash would; return its pid."""
+        """Kill one process with -9, as a crash would; return its pid."""
         process = self.processes()[name]
         os.kill(process.pid, signal.SIGKILL)
         return process.pid

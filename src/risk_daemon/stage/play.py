@@ -34,7 +34,13 @@ class Play:
     """One run of the demo in a scratch folder."""
 
     def __init__(
-        self, seconds: float, seed: int, say: Say, source: Path | None = None, *, quiet: bool = False
+        self,
+        seconds: float,
+        seed: int,
+        say: Say,
+        source: Path | None = None,
+        *,
+        quiet: bool = False,
     ) -> None:
         self.seconds, self.seed, self._say = seconds, seed, say
         self._source, self._quiet = source, quiet

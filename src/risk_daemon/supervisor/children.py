@@ -105,9 +105,7 @@ def is_same(pid: int, started: float) -> bool:
 
 def spawn(name: str, words: list[str], logs: Path, *, secrets: bool) -> Running:
     """Start a process in a session of its own; only a link gets credentials to see."""
-    environment = {
-        key: value for key, value in os.environ.items() if secrets or key not in SECRETS
-    }
+    environment = {key: value for key, value in os.environ.items() if secrets or key not in SECRETS}
     with (logs / f"{name}.out").open("ab") as out:
         popen = subprocess.Popen(
             [sys.executable, "-m", *words],
@@ -158,5 +156,3 @@ def memory_mb(pid: int) -> float | None:
         return None
     size = getattr(info, "pss", 0) or getattr(info, "uss", 0) or info.rss
     return float(round(size / 1e6, 1))
-
-

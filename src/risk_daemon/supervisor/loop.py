@@ -21,7 +21,6 @@ from risk_daemon.supervisor.children import Register, Running, memory_mb, spawn
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.heart import Heartbeat
-from risk_daemon.wire.transport import Hello
 
 WORKERS: Final = ("worker-1", "worker-2")
 WATCH_EVERY_S: Final = 0.05
@@ -269,10 +268,9 @@ class Supervisor:
 
     async def restart_all(self) -> list[dict[str, Any]]:
         """Restart one process at a time, standby first, protected throughout; return the gaps."""
-        gaps = []
-        for name in self._restart_order():
-            gaps.append({"process": name, "gap_ms": await self._restart(name)})
-        return gaps
+        return [
+            {"process": name, "gap_ms": await self._restart(name)} for name in self._restart_order()
+        ]
 
     def _restart_order(self) -> list[str]:
         holders = {lease.holder for lease in self.promotion.leases}
@@ -314,7 +312,9 @@ class Supervisor:
         deadline = began + int(READY_WITHIN_S * SECOND)
         while not holds():
             if self.clock.steady_ns() > deadline:
-                raise TimedOut(f"not back after {READY_WITHIN_S:g} s; see `risk-daemon-admin status`")
+                raise TimedOut(
+                    f"not back after {READY_WITHIN_S:g} s; see `risk-daemon-admin status`"
+                )
             await asyncio.sleep(0.002)
         return self.clock.steady_ns() - began
 
@@ -372,7 +372,4 @@ def journal_words(home: Path, settings: Settings | None, release: str) -> list[s
         return words
     if settings.clock_offset_s:
         words += ["--offset-s", str(settings.clock_offset_s)]
-    return words + ["--prefer", settings.transport or "unix"]
-
-
-__all__ = ["Hello", "Supervisor", "journal_words"]
+    return [*words, "--prefer", settings.transport or "unix"]

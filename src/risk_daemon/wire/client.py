@@ -129,7 +129,7 @@ class JournalClient:
 
     # --- reading --------------------------------------------------------------
 
-    def subscribe(  # noqa: PLR0913  one call, its callbacks by name
+    def subscribe(
         self,
         from_seq: int,
         kinds: Sequence[str] = (),

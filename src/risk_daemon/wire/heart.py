@@ -16,7 +16,7 @@ class Heartbeat(Frame, frozen=True, tag="heartbeat"):
     pid: Int
     seq: Int
     is_ready: bool
-    enforcing: list[tuple[Int, Int]] = []
+    enforcing: tuple[tuple[Int, Int], ...] = ()
 
 
 type Heard = Heartbeat | Ask | Answer

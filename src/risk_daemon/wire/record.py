@@ -121,11 +121,9 @@ def new_record(fact: Fact, once: str = "") -> NewRecord:
 def decode(record: Record) -> Entry:
     """Read a record as the deciders see it; an unknown kind is kept as `Unknown`."""
     decoder = _decoders.get(record.kind)
-    fact: Fact
-    if decoder is None:
-        fact = events.Unknown(kind=record.kind)
-    else:
-        fact = decoder.decode(record.payload)
+    fact: Fact = (
+        events.Unknown(kind=record.kind) if decoder is None else decoder.decode(record.payload)
+    )
     return Entry(record.seq, record.at, record.account, fact)
 
 

@@ -172,13 +172,14 @@ class Worker:
         """A close under a lock does not wait for a journal that is away: the link takes it."""
         try:
             await asyncio.wait_for(asyncio.shield(future), JOURNAL_PATIENCE_S)
-            return
         except (TimeoutError, JournalAway):
-            pass
+            await self._hand_over(login, intended)
+
+    async def _hand_over(self, login: str, intended: Intended) -> None:
         try:
             await ask(self.run_dir, f"link-{login}", "goal", {"intended": encode(intended)}, 2.0)
         except DaemonError as error:
-            _log.error("goal not taken", extra={"key": intended.key, "why": str(error)})
+            _log.warning("goal not taken", extra={"key": intended.key, "why": str(error)})
 
     def say_again(self) -> None:
         """After the journal was away: decide nothing anew, but ask again for what is open."""
@@ -193,7 +194,9 @@ class Worker:
         account = self.engine.world.accounts.get(number)
         if account is None:
             return
-        due = account.records // self._hash_every > self._hashed_at.get(number, 0) // self._hash_every
+        due = (
+            account.records // self._hash_every > self._hashed_at.get(number, 0) // self._hash_every
+        )
         if due and account.records % self._hash_every == 0:
             self._take_hash(account)
 
@@ -328,13 +331,13 @@ class Worker:
             },
         }
 
-    def enforcing(self) -> list[tuple[int, int]]:
+    def enforcing(self) -> tuple[tuple[int, int], ...]:
         """Return (account, epoch) of what this worker enforces."""
-        return [
+        return tuple(
             (number, account.epoch)
             for number, account in sorted(self.engine.world.accounts.items())
             if self.holds(account)
-        ]
+        )
 
     @property
     def pid(self) -> int:

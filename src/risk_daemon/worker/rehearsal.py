@@ -70,9 +70,8 @@ def _play(
     goals: list[str] = []
     for fact in facts:
         number = getattr(fact, "account", 0)
-        for output in stage.step(Entry(world.seq + 1, world.at, number, fact)):
-            if isinstance(output, Intended):
-                goals.append(_show(output))
+        outputs = stage.step(Entry(world.seq + 1, world.at, number, fact))
+        goals += [_show(output) for output in outputs if isinstance(output, Intended)]
     finding = rule.check(world, copy)
     match finding:
         case Breach():

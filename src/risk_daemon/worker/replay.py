@@ -47,9 +47,9 @@ class Replay:
 
     def take(self, record: Record) -> None:
         """Fold one record; its place in the chain is checked if the one before is known."""
-        if self._crc is not None and record.seq == self.found.last_seq + 1:
-            if not holds(self._crc, record):
-                self._differ(record.seq, "the chain is broken: a record was altered")
+        follows = self._crc is not None and record.seq == self.found.last_seq + 1
+        if follows and not holds(self._crc or 0, record):
+            self._differ(record.seq, "the chain is broken: a record was altered")
         self._crc, self.found.last_seq = record.crc, record.seq
         entry = decode(record)
         fact = entry.fact

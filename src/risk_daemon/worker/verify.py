@@ -86,7 +86,7 @@ def _same(replay: Replay, data: Mapping[str, Any]) -> dict[int, bool]:
 
 
 def _rows(replay: Replay, equal: dict[int, bool] | None) -> list[dict[str, Any]]:
-    bad = {text for text in replay.found.differences}
+    bad = bool(replay.found.differences)
     return [
         {
             "account": number,

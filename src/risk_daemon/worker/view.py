@@ -139,14 +139,12 @@ def _finding(finding: Finding) -> tuple[str, str, str]:
 
 
 def _underway(account: Account) -> tuple[str, ...]:
-    lines = [
-        f"{slot.goal.act} {slot.goal.contract}: {slot.outcome or ('sent' if slot.request else 'decided')}"
-        for _, slot in sorted(account.slots.items())
-    ]
+    lines = []
+    for _, slot in sorted(account.slots.items()):
+        state = slot.outcome or ("sent" if slot.request else "decided")
+        lines.append(f"{slot.goal.act} {slot.goal.contract}: {state}")
     lines += [
         f"{asked.goal.act} order {number}: {'done' if asked.done else 'asked'}"
         for number, asked in sorted(account.asked.items())
     ]
     return tuple(lines)
-
-

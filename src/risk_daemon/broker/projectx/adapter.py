@@ -80,9 +80,7 @@ class ProjectXBroker:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {
-                    name: group.create_task(
-                        self._reads.post(path, {"accountId": account, **extra})
-                    )
+                    name: group.create_task(self._reads.post(path, {"accountId": account, **extra}))
                     for name, (path, extra) in asked.items()
                 }
         except* (BrokerUnavailable, Malformed) as errors:

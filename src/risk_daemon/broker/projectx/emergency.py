@@ -102,9 +102,7 @@ def _left(rows: Rows) -> tuple[str, ...]:
     return tuple(open_ + orders)
 
 
-async def _close(
-    broker: ProjectXBroker, account: int, rows: Rows, asked: dict[str, float]
-) -> None:
+async def _close(broker: ProjectXBroker, account: int, rows: Rows, asked: dict[str, float]) -> None:
     """Ask for what is open now; a contract asked for is left alone until its close has settled."""
     now = asyncio.get_running_loop().time()
     held = {row.contract: row.quantity for row in rows.positions if row.quantity}

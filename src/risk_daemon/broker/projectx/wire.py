@@ -217,9 +217,7 @@ def rows_of(answer: object, key: str) -> list[Payload]:
 # --- single fields -----------------------------------------------------------
 
 
-def _whole(
-    data: Payload, key: str, least: int, most: int, default: int | None = None
-) -> int:
+def _whole(data: Payload, key: str, least: int, most: int, default: int | None = None) -> int:
     value = data.get(key)
     if value is None and default is not None:
         return default

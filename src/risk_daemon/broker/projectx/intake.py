@@ -6,14 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from risk_daemon.broker.projectx import wire
 from risk_daemon.core.account import ENDED_STATES
 from risk_daemon.core.events import (
     AccountSeen,
     AlarmRaised,
-    ContractSeen,
     Fact,
     MarkChanged,
     OrderChanged,
@@ -176,13 +173,3 @@ class Intake:
             is_old = isinstance(fact, OrderChanged) and fact.status in ENDED_STATES
             if contract and not is_old:
                 self._know(contract)
-
-
-def with_version(fact: Fact, version: int) -> Fact:
-    """Stamp a fact with the link's count of arrivals for its contract."""
-    return msgspec.structs.replace(fact, version=version)
-
-
-def is_contract(fact: Fact) -> bool:
-    """Tell whether a fact is contract metadata."""
-    return isinstance(fact, ContractSeen)
