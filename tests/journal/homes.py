@@ -22,6 +22,9 @@ from risk_daemon.wire.transport import Hello
 
 DEADLINE_S = 30.0
 
+#: Clients of the running test; its loop closes them.
+_clients: list[JournalClient] = []
+
 
 def on_loop[**P](test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     """Run an asynchronous test on a loop of its own, with a deadline."""
@@ -29,12 +32,22 @@ def on_loop[**P](test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         async def story() -> None:
-            async with asyncio.timeout(DEADLINE_S):
-                await test(*args, **kwargs)
+            try:
+                async with asyncio.timeout(DEADLINE_S):
+                    await test(*args, **kwargs)
+            finally:
+                await _part()
 
         asyncio.run(story())
 
     return run
+
+
+async def _part() -> None:
+    while _clients:
+        _clients.pop().close()
+    for _ in range(3):  # turns of the loop, in which the sockets are closed
+        await asyncio.sleep(0)
 
 
 class Home:
@@ -93,7 +106,12 @@ class Home:
         return code
 
     async def client(self, name: str = "tester", role: str = "test") -> JournalClient:
-        return await JournalClient.connect(self.run_dir, Hello(role, name), DEADLINE_S)
+        client = await JournalClient.connect(self.run_dir, Hello(role, name), DEADLINE_S)
+        _clients.append(client)
+        return client
+
+    async def clients(self, count: int) -> list[JournalClient]:
+        return [await self.client(f"tester-{number}") for number in range(count)]
 
 
 class Seen:

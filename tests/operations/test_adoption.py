@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -119,6 +118,6 @@ def test_without_a_journal_adoption_says_that_it_is_not_reachable(home: Home) ->
     assert "journal is not reachable" in done.stderr
 
 
-def test_settings_go_by_the_files_until_something_was_adopted(home: Home, tmp_path: Path) -> None:
+def test_settings_go_by_the_files_until_something_was_adopted(home: Home) -> None:
     assert adoption.in_force(home).accounts() == (1, 2)
     assert adoption.for_start(home) == (adoption.in_force(home), "")

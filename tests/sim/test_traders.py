@@ -107,12 +107,29 @@ def test_losers_open_in_several_markets_close_what_loses_and_keep_what_wins() ->
     assert {BY_ROOT[root].id for root in ("ES", "CL", "GC")} == {t.contract for t in opened}
 
     losing = holding(2, averages={MNQ.id: MNQ.start_price + 50})
-    assert {(t.side, t.size) for t in tickets(many(Loser, losing))} == {(Side.SELL, 2)}
+    assert {(t.side, t.size) for t in tickets(many(Loser, replace(losing, limit=3)))} == {
+        (Side.SELL, 2)
+    }
     short = holding(-2, averages={MNQ.id: MNQ.start_price - 50})
-    assert {(t.side, t.size) for t in tickets(many(Loser, short))} == {(Side.BUY, 2)}
+    assert {(t.side, t.size) for t in tickets(many(Loser, replace(short, limit=3)))} == {
+        (Side.BUY, 2)
+    }
 
     winning = holding(4, averages={MNQ.id: MNQ.start_price - 50})
     assert tickets(many(Loser, winning)) == []
+
+
+def test_a_loser_opens_another_market_before_he_closes_his_last() -> None:
+    losing = holding(2, averages={MNQ.id: MNQ.start_price + 50})
+    opened = tickets(many(Loser, losing))
+    both = replace(
+        losing,
+        quantities=losing.quantities | {BY_ROOT["CL"].id: 2},
+        averages=losing.averages | {BY_ROOT["CL"].id: Decimal(1)},
+    )
+
+    assert MNQ.id not in {ticket.contract for ticket in opened}
+    assert {ticket.contract for ticket in tickets(many(Loser, both))} == {MNQ.id}
 
 
 def test_a_loser_with_every_market_open_and_winning_waits() -> None:

@@ -23,7 +23,7 @@ class Lock(msgspec.Struct, kw_only=True, omit_defaults=True):
 def strictness(mode: str) -> int:
     """Rank a mode, strictest highest; a mode this release does not know is the strictest."""
     if mode not in LOCK_MODES:
-        return len(LOCK_MODES)
+        return len(LOCK_MODES) + 1
     return len(LOCK_MODES) - LOCK_MODES.index(mode)
 
 

@@ -230,11 +230,11 @@ class Intake:
         adopted: set[int] = set()
         missing: set[int] = set()
         for new in records:
+            account = new.account
             if new.kind == "policy-adopted":
-                adopted.add(new.account)
-            elif new.kind in NEEDS_POLICY and new.account not in self._policies:
-                missing.add(new.account)
-                missing -= adopted
+                adopted.add(account)
+            elif new.kind in NEEDS_POLICY and not (account in self._policies or account in adopted):
+                missing.add(account)
         return sorted(missing)
 
 

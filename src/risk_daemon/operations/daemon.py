@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from risk_daemon.core.events import Fact
-from risk_daemon.errors import JournalAway, NotReachable, OperatorError
+from risk_daemon.errors import JournalAway, Malformed, NotReachable, OperatorError
 from risk_daemon.operations.home import Home
 from risk_daemon.wire import client, control
 from risk_daemon.wire.client import JournalClient
@@ -45,7 +45,10 @@ def link_name(login: str) -> str:
 async def _ask(
     home: Home, process: str, op: str, args: Mapping[str, Any], within_s: float
 ) -> dict[str, Any]:
-    answer = await client.ask(home.run, process, op, dict(args), within_s)
+    try:
+        answer = await client.ask(home.run, process, op, dict(args), within_s)
+    except Malformed as error:
+        raise NotReachable(f"{process} does not speak this release's protocol: {error}") from None
     if not answer.ok:
         raise OperatorError(answer.error, answer.exit or 1)
     return answer.data
@@ -93,7 +96,10 @@ def with_journal[T](
     async def run() -> T:
         if not address_file(home.run, JOURNAL).exists():
             raise NotReachable(f"the journal of {home.path} is not running.")
-        journal = await JournalClient.connect(home.run, Hello("admin", operator()), within_s)
+        try:
+            journal = await JournalClient.connect(home.run, Hello("admin", operator()), within_s)
+        except Malformed as error:
+            raise NotReachable(f"the journal speaks another protocol: {error}") from None
         try:
             async with asyncio.timeout(within_s):
                 return await act(journal)

@@ -52,7 +52,7 @@ def start(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
     if dry_run:
         lines = tuple(f"{n}: would be guarded" for n in settings.accounts())
         return Outcome(lines, data={"accounts": list(settings.accounts())})
-    _commit_edits(at, who)
+    _commit_edits(at, who, waiting.say)
     running = _is_running(at)
     if not running:
         process = _spawn(at)
@@ -73,12 +73,18 @@ def _checked(at: Home) -> tuple[Settings, list[str]]:
     return settings, notes
 
 
-def _commit_edits(at: Home, who: Who) -> None:
+def _commit_edits(at: Home, who: Who, say: Say) -> None:
     """Commit what was edited by hand, as the person's who starts it."""
     # Imported here: dulwich is slow to load.
+    from dulwich.errors import FileFormatException, NotGitRepository
+
     from risk_daemon.operations import history
 
-    history.ensure(at.config, who.by, f"Edited by hand, adopted by start: {who.reason}")
+    try:
+        history.ensure(at.config, who.by, f"Edited by hand, adopted by start: {who.reason}")
+    except (OSError, KeyError, ValueError, FileFormatException, NotGitRepository) as error:
+        # A damaged history is no reason to leave accounts unprotected.
+        say(f"the history of {at.config} could not be written: {error}")
 
 
 def _is_running(at: Home) -> bool:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from risk_daemon.core.events import Entry
+from risk_daemon.core.events import Entry, PolicyAdopted
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.journal.schema import FREQUENT
 from risk_daemon.operations import daemon, guard, home, state_file
 from risk_daemon.operations.adoption import in_force
+from risk_daemon.operations.configuration import load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, UNREACHABLE, Outcome
 from risk_daemon.operations.words import both_times, count, duration, in_words, iso, kind_of
-from risk_daemon.wire.record import KINDS, decode
+from risk_daemon.wire.record import KINDS, Record, decode
 from risk_daemon.wire.view import AccountView
 
 EVENTS_SHOWN: Final = 15
@@ -102,7 +104,8 @@ def status(at: Home, *, show_events: bool) -> Outcome:
     except OperatorError:
         return _down(at, events=show_events)
     rows = known.get("accounts", [])
-    views, journal, notes = _live(at, [row["account"] for row in rows])
+    live = _live(at, [row["account"] for row in rows], EVENTS_SHOWN if show_events else 0)
+    views, journal = live.views, live.journal
     wrong = {row["account"]: guard.objection(row, views.get(row["account"])) for row in rows}
     guarded = sum(not why for why in wrong.values())
     disabled = known.get("disabled")
@@ -115,14 +118,14 @@ def status(at: Home, *, show_events: bool) -> Outcome:
         above.append(_disabled_line(disabled))
     below = [
         *(_process_line(row) for row in known.get("processes", [])),
-        _stream_line(at, journal, advances=advances),
-        *(_event_lines(at) if show_events else []),
+        _stream_line(at, live, advances=advances),
+        *(_event_line(decode(record)) for record in live.events),
     ]
     data = {
         "state": state,
         "environment": about.environment,
         "advancing": advances,
-        "journal": journal,
+        "journal": dict(journal),
         **known,
         "views": [_as_data(view) for _, view in sorted(views.items())],
     }
@@ -131,20 +134,35 @@ def status(at: Home, *, show_events: bool) -> Outcome:
         tuple(_account_line(row, views.get(row["account"]), wrong[row["account"]]) for row in rows),
         EXITS[state],
         data,
-        tuple(notes),
+        live.notes,
         hint,
         tuple(above),
         tuple(below),
     )
 
 
-def _live(
-    at: Home, accounts: Sequence[int]
-) -> tuple[dict[int, AccountView], dict[str, Any], list[str]]:
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """What the journal tells of a running daemon; empty where it is silent, with the reason."""
+
+    views: Mapping[int, AccountView] = field(default_factory=dict)
+    journal: Mapping[str, Any] = field(default_factory=dict)
+    fact: Record | None = None
+    events: Sequence[Record] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _live(at: Home, accounts: Sequence[int], events: int) -> _Live:
     try:
-        return daemon.views(at, accounts), daemon.journal_status(at), []
+        facts = daemon.tail(at, 1, BROKER_KINDS)
+        return _Live(
+            daemon.views(at, accounts),
+            daemon.journal_status(at),
+            facts[-1] if facts else None,
+            daemon.tail(at, events, TOLD) if events else (),
+        )
     except OperatorError as error:
-        return {}, {}, [error.sentence]
+        return _Live(notes=(error.sentence,))
 
 
 def _advances(at: Home, journal: Mapping[str, Any]) -> bool:
@@ -189,21 +207,15 @@ def _process_line(row: Mapping[str, Any]) -> str:
     return f"{row.get('name')}: {state} ({', '.join(part for part in told if part)})"
 
 
-def _stream_line(at: Home, journal: Mapping[str, Any], *, advances: bool) -> str:
-    if not journal:
+def _stream_line(at: Home, live: _Live, *, advances: bool) -> str:
+    if not live.journal:
         return "stream: the journal does not answer"
-    pace = f"{journal['records_per_s']:.0f} records/s" if advances else "NOT ADVANCING"
-    fact = daemon.tail(at, 1, BROKER_KINDS)
-    broker = (
-        f"last broker fact {duration(max(_age_ms(at, fact[-1].at), 0))} ago ({fact[-1].kind})"
-        if fact
-        else "no broker fact yet"
-    )
-    return f"stream: seq {journal['last_seq']}, {pace}, {broker}"
-
-
-def _event_lines(at: Home) -> list[str]:
-    return [_event_line(decode(record)) for record in daemon.tail(at, EVENTS_SHOWN, TOLD)]
+    pace = f"{live.journal['records_per_s']:.0f} records/s" if advances else "NOT ADVANCING"
+    broker = "no broker fact yet"
+    if live.fact is not None:
+        age = duration(max(_age_ms(at, live.fact.at), 0))
+        broker = f"last broker fact {age} ago ({live.fact.kind})"
+    return f"stream: seq {live.journal['last_seq']}, {pace}, {broker}"
 
 
 def _event_line(entry: Entry) -> str:
@@ -283,24 +295,25 @@ def _holder(status: Mapping[str, Any], account: int) -> str:
 
 
 def _why_from_file(at: Home, number: int, name: str, silent: OperatorError) -> Outcome:
-    last = state_file.standing(at)
-    locks = [one for one in last.locks.values() if one.account in (0, number)]
-    entries = state_file.story(at, number, EVENTS_SHOWN)
-    lines = [f"{name}: from the state file, as no worker answers"]
-    lines += [
+    try:
+        locks = [one for one in state_file.standing(at).locks.values() if one.account == number]
+        entries = state_file.story(at, number, EVENTS_SHOWN)
+    except NotFound:
+        locks, entries = [], []
+    above = f"{name}: from the state file, as no worker answers"
+    lines = [
         f"{one.mode}: {one.reason or one.rule}, "
         + (f"until {both_times(iso(one.until))}" if one.until else "until an admin ends it")
         for one in locks
     ]
     lines += [f"{both_times(iso(entry.at))}: {_told(entry)}" for entry in entries]
-    if len(lines) == 1:
-        lines.append("nothing restricts it, and no rule has found anything")
     return Outcome(
-        tuple(lines),
+        tuple(lines) or ("nothing restricts it, and no rule has found anything",),
         UNREACHABLE,
         {"account": number, "lines": lines},
         (silent.sentence,),
         "risk-daemon-admin start",
+        (above,),
     )
 
 
@@ -310,14 +323,18 @@ def _told(entry: Entry) -> str:
 
 def find_account(at: Home, text: str) -> tuple[int, str]:
     """An account by its number or its name."""
-    try:
-        names = {n: one.name for n, one in state_file.standing(at).policies.items()}
-    except NotFound:
-        names = {}
-    for number in in_force(at).accounts():
-        names.setdefault(number, str(number))
-    for number, name in names.items():
+    names = {number: str(number) for number in in_force(at).accounts()} | _names(at)
+    for number, name in sorted(names.items()):
         if text in (str(number), name):
             return number, f"{number} {name}" if name != str(number) else name
     known = ", ".join(name for _, name in sorted(names.items())[:10])
     raise NotFound(f"there is no account {text!r} here; there are: {known}.")
+
+
+def _names(at: Home) -> dict[int, str]:
+    """Names as adopted last; as the files say where nothing was adopted yet."""
+    try:
+        policies: Iterable[PolicyAdopted] = state_file.standing(at).policies.values()
+    except NotFound:
+        policies = load(at.config).policies
+    return {one.account: one.name for one in policies}

@@ -6,7 +6,6 @@ protects: when it dies, people are blind and nothing else happens.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -26,10 +25,10 @@ from risk_daemon.console.app import make_app
 from risk_daemon.console.following import Follower
 from risk_daemon.console.seen import Seen
 from risk_daemon.errors import NotFound, OperatorError
-from risk_daemon.operations.home import Home, choose
+from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import standing
-from risk_daemon.programs.service import attend
+from risk_daemon.programs import service
 from risk_daemon.settings import Settings, decode_settings
 from risk_daemon.wire.control import Op
 from risk_daemon.wire.transport import Hello, serve, write_private
@@ -93,14 +92,14 @@ class _Server(uvicorn.Server):
         write_private(self._ready, json.dumps({"port": self._port, "pid": os.getpid()}).encode())
 
 
-async def _serve(home: Home, listener: socket.socket, settings: Settings) -> None:
+async def _serve(home: Home, listener: socket.socket, settings: Settings, version: str) -> None:
     clock = Clock(int(settings.clock_offset_s * SECOND_NS))
-    seen = Seen(release=release())
+    seen = Seen(release=version)
     follower = Follower(seen, home.run, clock)
     config = uvicorn.Config(
         make_app(seen, clock),
         access_log=False,
-        log_level="warning",
+        log_config=None,
         loop="asyncio",
         http="h11",
         ws="none",
@@ -109,7 +108,9 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings) -> Non
     )
     server = _Server(config, home.run / READY, listener.getsockname()[1])
     hello = Hello("console", NAME, seen.release, pid=os.getpid())
-    admin = await serve(home.run, NAME, attend({"status": _status_of(seen, clock)}), hello=hello)
+    admin = await serve(
+        home.run, NAME, service.attend({"status": _status_of(seen, clock)}), hello=hello
+    )
     async with asyncio.TaskGroup() as group:
         following = [
             group.create_task(follower.follow_journal()),
@@ -133,22 +134,19 @@ def _status_of(seen: Seen, clock: Clock) -> Op:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="risk-daemon console", description=__doc__)
-    parser.add_argument("--home", type=Path, help="the daemon's home directory")
+    parser = service.arguments(NAME, "Health, metrics, API and status page on 127.0.0.1.")
     parser.add_argument("--port", type=int, help="instead of console.port; 0 is any free one")
     args = parser.parse_args(argv)
-    home = choose(args.home)
+    home = Home(args.home.absolute())
+    return service.run(NAME, home.path, lambda: _run(home, args.port, args.release or release()))
+
+
+def _run(home: Home, port: int | None, version: str) -> int:
+    home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings = _settings(home)
+    listener = _bind(settings.console_port if port is None else port)
     try:
-        home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        settings = _settings(home)
-        listener = _bind(settings.console_port if args.port is None else args.port)
-    except OperatorError as error:
-        print(f"console: {error.sentence}", file=sys.stderr)
-        return error.exit_code
-    try:
-        asyncio.run(_serve(home, listener, settings))
-    except KeyboardInterrupt:
-        return 130
+        asyncio.run(_serve(home, listener, settings, version))
     finally:
         (home.run / READY).unlink(missing_ok=True)
     return 0

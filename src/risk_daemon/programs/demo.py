@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long traders trade")
     parser.add_argument("--seed", type=int, help="of market and traders; default: from the commit")
     parser.add_argument("--runs", type=int, default=1, help="so many seeds, figures pooled")
+    parser.add_argument("--keep", type=Path, help="leave home and journal in this new folder")
     parser.add_argument("--json", action="store_true", help="the verdict as JSON on the last line")
     return parser
 
@@ -50,7 +51,8 @@ def _play(args: argparse.Namespace) -> int:
     say = _sayer(sys.stderr if args.json else sys.stdout)
     verdicts = []
     for run in range(args.runs):
-        verdicts.append(_once(args.seconds, first + run, say))
+        keep = args.keep / str(first + run) if args.keep else None
+        verdicts.append(_once(args.seconds, first + run, say, keep))
         if args.runs > 1:
             say("stage", f"seed {first + run}: {'ok' if verdicts[-1]['ok'] else 'NOT ok'}")
     verdict = verdicts[0] if args.runs == 1 else pooled(verdicts)
@@ -61,9 +63,9 @@ def _play(args: argparse.Namespace) -> int:
     return 0 if verdict["ok"] else 1
 
 
-def _once(seconds: float, seed: int, say: Say) -> dict[str, Any]:
+def _once(seconds: float, seed: int, say: Say, keep: Path | None) -> dict[str, Any]:
     """Play a seed; on a noisy host again, for its timing cannot be judged."""
-    verdict = Play(seconds, seed, say).run()
+    verdict = Play(seconds, seed, say, keep=keep).run()
     for _ in range(REPEATS_ON_NOISE - 1):
         if not verdict["timing"].startswith("not judged"):
             break

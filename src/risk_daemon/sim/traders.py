@@ -126,17 +126,19 @@ class Oversizer(Trader):
 class Loser(Trader):
     """Takes every loss and sits on every winner, so his day's result only ever falls.
 
-    He holds several markets at once: when the limit is reached there is nearly always something
-    left to flatten. Locked out, he comes back three times.
+    He never closes his last market before he opened another: when the limit is reached there is
+    something left to flatten. Locked out, he comes back three times.
     """
 
     def _decide(self, view: View) -> list[Act]:
         worst = min(view.quantities, key=lambda contract: _open_result(view, contract), default="")
-        if worst and _open_result(view, worst) < 0:
+        free = [root for root in LOSER_ROOTS if BY_ROOT[root].id not in view.quantities]
+        has_room = bool(free) and view.gross + LOSER_SIZE <= view.limit
+        is_last = len(view.quantities) == 1 and has_room
+        if worst and not is_last and _open_result(view, worst) < 0:
             q = view.quantities[worst]
             return [Ticket(worst, Side.SELL if q > 0 else Side.BUY, abs(q))]
-        free = [root for root in LOSER_ROOTS if BY_ROOT[root].id not in view.quantities]
-        if not free or view.gross + LOSER_SIZE > view.limit:
+        if not has_room:
             return []
         side = self.rng.choice((Side.BUY, Side.SELL))
         return [Ticket(BY_ROOT[self.rng.choice(free)].id, side, LOSER_SIZE)]

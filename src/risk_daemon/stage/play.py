@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -41,9 +42,10 @@ class Play:
         source: Path | None = None,
         *,
         quiet: bool = False,
+        keep: Path | None = None,
     ) -> None:
         self.seconds, self.seed, self._say = seconds, seed, say
-        self._source, self._quiet = source, quiet
+        self._source, self._quiet, self._keep = source, quiet, keep
         self._clock = Clock()
         self._seen = 0
         self._memory: dict[str, float] = {"total": 0.0}
@@ -52,8 +54,11 @@ class Play:
 
     def run(self) -> dict[str, Any]:
         """Play, and return the verdict with figures."""
-        with tempfile.TemporaryDirectory(prefix="risk-daemon-demo-") as name:
-            folder = Path(name)
+        with contextlib.ExitStack() as stack:
+            folder = self._keep or Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="risk-daemon-demo-"))
+            )
+            folder.mkdir(parents=True, exist_ok=True)
             gateway = self._gateway(folder)
             daemon = Daemon(folder / "home", self._source)
             try:

@@ -24,6 +24,7 @@ from risk_daemon.wire.transport import Channel, Hello, connect
 
 JOURNAL: Final = "journal"
 _SNAPSHOTS_FULL: Final = 1 << 19
+_NOTHING: Final = (-1, control.UNPROVEN)
 
 OnRecords = Callable[[list[Record]], None]
 OnView = Callable[[control.View], None]
@@ -37,7 +38,7 @@ class JournalClient:
     def __init__(self, run_dir: Path, hello: Hello, on_lost: OnLost | None = None) -> None:
         self.on_lost = on_lost
         #: Seq and crc of the last record that was delivered; what `reconnect` resumes from.
-        self.seen: tuple[int, int] = (0, control.UNPROVEN)
+        self.seen: tuple[int, int] = _NOTHING
         self._run_dir = run_dir
         self._hello = hello
         self._channel: Channel | None = None
@@ -69,7 +70,7 @@ class JournalClient:
         asked = self._subscribed
         if asked is not None:
             seq, crc = self.seen
-            if seq:
+            if seq >= 0:
                 asked = msgspec.structs.replace(asked, from_seq=seq + 1, crc=crc)
             self._send(asked)
 
@@ -151,7 +152,7 @@ class JournalClient:
         self._on_records, self._on_view = on_records, on_view
         self._on_truncated, self._on_caught_up = on_truncated, on_caught_up
         self._subscribed = control.Subscribe(from_seq, list(kinds), views, crc)
-        self.seen = (from_seq - 1, crc) if from_seq > 1 else (0, control.UNPROVEN)
+        self.seen = (max(from_seq - 1, 0), crc) if from_seq >= 0 else _NOTHING
         self._send(self._subscribed)
 
     def leases(self) -> asyncio.Future[control.LeasesHeld]:
@@ -228,7 +229,7 @@ class JournalClient:
                 case control.View():
                     _tell(self._on_view, frame)
                 case control.CaughtUp(last_seq):
-                    if not self.seen[0]:
+                    if self.seen == _NOTHING:
                         self.seen = last_seq, control.UNPROVEN
                     _tell(self._on_caught_up, last_seq)
                 case control.Truncated(last_seq):

@@ -1,0 +1,133 @@
+"""Every command explains itself with examples, quickly, and loads nothing it doesn't need."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.conftest import Admin
+
+COMMANDS = [
+    "init",
+    "start",
+    "stop",
+    "restart",
+    "status",
+    "health",
+    "why",
+    "test-connection",
+    "test-rule",
+    "test-persistence",
+    "reconcile-state",
+    "verify-state",
+    "emergency flatten-all",
+    "emergency shutdown",
+    "lockout set",
+]
+CHANGING = {
+    "init",
+    "start",
+    "stop",
+    "restart",
+    "emergency flatten-all",
+    "emergency shutdown",
+    "lockout set",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_commands_help_has_examples_and_the_options_all_have(nobody: Admin, command: str) -> None:
+    said = nobody.told(0, *command.split(), "--help")
+
+    assert f"Examples:\n    risk-daemon-admin {command}" in said.out.replace("./scripts", "")
+    assert "--home" in said.out
+    assert "--json" in said.out
+    assert ("--dry-run" in said.out) == (command in CHANGING)
+
+
+def test_the_list_of_commands_is_complete_and_nothing_is_cut_short(nobody: Admin) -> None:
+    said = nobody.told(0, "--help")
+
+    listed = set(re.findall(r"^  ([a-z-]+) {2,}\S", said.out, re.MULTILINE))
+    assert {command.split()[0] for command in COMMANDS} <= listed
+    assert "..." not in said.out.split("Commands:")[1]
+    assert "Exit codes: 0 done" in said.out
+
+
+def test_without_a_command_the_help_is_shown_as_a_usage_error(nobody: Admin) -> None:
+    assert "Usage: risk-daemon-admin" in nobody.told(2).out + nobody.told(2).err
+    assert "flatten-all" in nobody.told(2, "emergency").out + nobody.told(2, "emergency").err
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(nobody: Admin) -> None:
+    said = nobody.told(2, "statsu")
+
+    assert "Did you mean 'status'" in said.err
+
+
+def test_the_version_is_the_first_line_and_takes_no_time(nobody: Admin) -> None:
+    nobody("--version")
+    best = min(_timed(nobody) for _ in range(3))
+
+    assert best < 0.4 * _slowness()
+
+
+def _timed(admin: Admin) -> float:
+    began = time.perf_counter()
+    said = admin.told(0, "--version")
+    assert re.fullmatch(r"v\d+\.\d+\.\d+\n", said.out)
+    assert said.err == "daemon not running\n"
+    return time.perf_counter() - began
+
+
+def _slowness() -> float:
+    """Coverage measures children too, and takes its own time."""
+    return 4.0 if "coverage" in sys.modules else 1.0
+
+
+def test_the_version_loads_neither_sdk_nor_web_framework_nor_yaml() -> None:
+    code = (
+        "import sys; sys.argv = ['x', '--version']\n"
+        "from risk_daemon.programs.admin import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'project_x_py', 'polars', 'fastapi', 'uvicorn', 'aiohttp', 'dulwich', 'ruamel'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_other_programs_are_listed_and_a_wrong_one_is_refused() -> None:
+    def run(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "risk_daemon.programs.daemon", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert run("--help")[0] == 0
+    code, text = run()
+    assert code == 2
+    assert all(name in text for name in ("journal", "link", "worker", "supervisor", "console"))
+    assert run("jurnal") == (2, f"risk-daemon: there is no program 'jurnal'.\n\n{text}")
+    assert run("adopt", "--help")[0] == 0
+
+
+@pytest.mark.parametrize("module", ["admin", "daemon"])
+def test_no_program_runs_without_its_assertions(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-O", "-m", f"risk_daemon.programs.{module}", "status"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "does not run under -O" in done.stderr
