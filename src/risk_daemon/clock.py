@@ -51,7 +51,7 @@ class Clock:
         elapsed = mono - self._mono
         anchored = self._anchor + elapsed
         if elapsed >= SECOND_NS:
-            anchored += _slew(time.time_ns() - anchored, elapsed)
+            anchored += slew(time.time_ns() - anchored, elapsed)
             self._mono, self._anchor = mono, anchored
         now = anchored + self.offset_ns
         if now < self._latest:
@@ -79,8 +79,8 @@ class Clock:
         return True
 
 
-def _slew(divergence: int, elapsed: int) -> int:
-    """How much to correct now: nothing of a divergence that is not trusted."""
+def slew(divergence: int, elapsed: int) -> int:
+    """Return the correction (ns) for an elapsed time: none of a divergence that is not trusted."""
     if abs(divergence) > TRUSTED_NS:
         return 0
     most = elapsed // _SLEW_DIVISOR

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.operations.home import Home
 from tests.cli.conftest import Admin, Gateway
 
 PROCESSES = [
@@ -58,9 +59,42 @@ def positions(gateway: Gateway) -> dict[int, int]:
 
 def buy(gateway: Gateway, account: int, size: int = 1) -> None:
     """Open a position, and wait until the exchange has it."""
-    order = {"account": account, "contract": "MNQ", "side": "buy", "size": size}
-    gateway.wish("/order", order)
+    _order(gateway, account, "buy", size)
     eventually(lambda: positions(gateway)[account] >= size, "the position is open")
+
+
+def sell(gateway: Gateway, account: int, size: int) -> None:
+    """Close a position by hand."""
+    _order(gateway, account, "sell", size)
+    eventually(lambda: positions(gateway)[account] == 0, "the position is closed")
+
+
+def _order(gateway: Gateway, account: int, side: str, size: int) -> None:
+    gateway.wish("/order", {"account": account, "contract": "MNQ", "side": side, "size": size})
+
+
+# --- before the daemon -------------------------------------------------------------
+
+
+def test_init_previews_what_a_start_would_do_to_open_positions(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    buy(gateway, 101, 6)
+    buy(gateway, 102, 1)
+
+    said = Admin(Home(tmp_path / "home"), {}).told(
+        0, "init", "--from-referee", str(gateway.config), "--gateway", gateway.url
+    )
+
+    assert re.search(
+        r"^101: \+6 CON\S+: 6 contracts, limit 5: reduce-only until confirmed, nothing is closed$",
+        said.out,
+        re.MULTILINE,
+    )
+    assert re.search(r"^102: \+1 CON\S+: within its size, stays as it is$", said.out, re.MULTILINE)
+    assert positions(gateway) == {101: 6, 102: 1, 201: 0}
+    for number in (101, 102):
+        sell(gateway, number, positions(gateway)[number])
 
 
 # --- looking ------------------------------------------------------------------
@@ -204,7 +238,7 @@ def test_a_restart_is_protected_and_says_each_gap(daemon: Admin) -> None:
 
 
 def test_a_blind_login_is_named(daemon: Admin, gateway: Gateway) -> None:
-    gateway.wish("/fault", {"kind": "session_conflict", "login": "north", "seconds": 15})
+    gateway.wish("/fault", {"kind": "session_conflict", "login": "north", "seconds": 10})
     eventually(lambda: daemon("health").code == 3, "health is degraded")
 
     said = daemon.told(1, "test-connection")
@@ -223,6 +257,7 @@ def test_shutdown_is_durable_shown_everywhere_and_ended_by_start(daemon: Admin) 
     status = daemon.told(1, "status")
     assert "PROTECTION IS OFF since" in status.out
     assert "manual intervention" in status.out
+    assert re.search(r"\d+ .* protection-disabled manual", daemon("status", "--show-events").out)
     assert daemon.told(1, "health").out.startswith("down: ")
     assert "protection was off already" in daemon.told(0, "emergency", "shutdown").out
     assert "full" in daemon.told(8, "why", "101").out

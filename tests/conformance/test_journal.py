@@ -14,7 +14,7 @@ from risk_daemon.errors import JournalAway, Malformed, NotReachable, TimedOut
 from risk_daemon.wire import control
 from risk_daemon.wire.client import ask
 from risk_daemon.wire.control import Grant, Snapshot
-from risk_daemon.wire.record import NewRecord, Record, decode, holds, new_record
+from risk_daemon.wire.record import NewRecord, Record, decode, holds
 from risk_daemon.wire.transport import Channel, Hello, connect, serve
 from tests.journal.homes import Home, Seen, account_seen, act, intent, mark, on_loop, policy
 
@@ -75,7 +75,7 @@ async def test_a_subscriber_gets_everything_while_appends_go_on(home: Home) -> N
     last = (await client.append([act("end")])).last_seq
     for subscriber in seen:
         await subscriber.until_seq(last)
-        await subscriber.until(lambda who=subscriber: who.caught_up is not None)
+        await subscriber.until_caught_up()
 
     for subscriber in seen:
         assert_chained(subscriber.records)
@@ -91,7 +91,7 @@ async def test_only_the_kinds_asked_for_arrive(home: Home) -> None:
     stored.subscribe(await home.client(), kinds=("operator-acted",))
     live = Seen()
     live.subscribe(await home.client(), control.NOW, kinds=("operator-acted", "lock-placed"))
-    await live.until(lambda: live.caught_up)
+    await live.until_caught_up()
     await client.append([mark(), act("late")])
     await stored.until(lambda: len(stored.records) == 11)
     await live.until(lambda: live.records)
@@ -434,7 +434,7 @@ async def test_views_pass_through_and_the_last_waits_for_who_comes_later(home: H
     first, second, none = Seen(), Seen(), Seen()
     first.subscribe(early, control.NOW, views=True)
     none.subscribe(blind, control.NOW)
-    await none.until(lambda: none.caught_up is not None)
+    await none.until_caught_up()
     worker.publish_view("account", 7, b"one")
     worker.publish_view("account", 7, b"two")
     worker.publish_view("account", 9, b"nine")
@@ -697,7 +697,7 @@ async def test_asking_who_does_not_answer_times_out(tmp_path: Path) -> None:
 async def test_a_new_subscriber_of_now_resumes_from_where_it_was_live(home: Home) -> None:
     client, other, seen = await home.client(), await home.client(), Seen()
     seen.subscribe(client, control.NOW, kinds=("operator-acted",))
-    await seen.until(lambda: seen.caught_up is not None)
+    await seen.until_caught_up()
     client.close()
     await other.append([act("missed")])
     await client.reconnect(30)
@@ -707,15 +707,31 @@ async def test_a_new_subscriber_of_now_resumes_from_where_it_was_live(home: Home
 
 
 @on_loop
-async def test_a_subscription_replaces_the_one_before(home: Home) -> None:
-    client, first, second = await home.client(), Seen(), Seen()
-    await client.append([mark(price) for price in range(3_000)])
-    await client.append([act("a")])
-    first.subscribe(client)
-    second.subscribe(client, kinds=("operator-acted",))
-    await second.until(lambda: second.caught_up is not None)
-    await client.append([new_record(events.Pulse())])
-    await client.append([mark(), act("b")])
-    await second.until(lambda: len(second.of("operator-acted")) == 2)
+async def test_a_connection_has_one_subscription(home: Home) -> None:
+    client, seen = await home.client(), Seen()
+    lost = asyncio.Event()
+    client.on_lost = lambda _: lost.set()
+    seen.subscribe(client, 1_000)
+    await seen.until(lambda: seen.truncated is not None)
+    seen.subscribe(client)
+    await seen.until_caught_up()
+    assert not lost.is_set()
 
-    assert second.seqs == sorted(set(second.seqs))
+    seen.subscribe(client)
+    await lost.wait()
+
+
+@on_loop
+async def test_whoever_leaves_while_catching_up_is_forgotten(home: Home) -> None:
+    client = await home.client()
+    for _ in range(20):
+        await client.append([NewRecord("big", 0, b"x" * 10_000)] * 100)
+    hasty = await connect(home.run_dir, "journal", Hello("test", "hasty"), 30)
+    hasty.send(control.Subscribe(1))
+    hasty.send(control.Tail(1, 1, limit=10_000))
+    assert await hasty.receive() is not None
+    hasty.abort("gone")
+    while "hasty" in await subscribers(home):
+        pass
+
+    assert (await client.ask("verify")).data["ok"]

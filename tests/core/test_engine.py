@@ -400,7 +400,7 @@ def test_the_platform_lock_ends_half_a_minute_after_it_may_trade_again() -> None
 
 def test_the_end_of_the_calendar_is_told() -> None:
     stream = Stream().open(LIMIT)
-    stream.at = 1_861_900_000 * SECOND
+    stream.at = 1_862_400_000 * SECOND
 
     outputs = stream.fill(1, 1, 1)
 

@@ -155,8 +155,15 @@ class Seen:
             self._changed.clear()
             await self._changed.wait()
 
+    async def until_caught_up(self) -> None:
+        await self.until(lambda: self.caught_up is not None)
+
     async def until_seq(self, seq: int) -> None:
         await self.until(lambda: self.records and self.records[-1].seq >= seq)
+
+    async def until_more(self, count: int) -> None:
+        enough = len(self.records) + count
+        await self.until(lambda: len(self.records) >= enough)
 
     def _on_records(self, records: list[Record]) -> None:
         self.records += records

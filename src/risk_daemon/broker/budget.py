@@ -53,25 +53,31 @@ def _kept_for_others(budget: Budget) -> int:
     )
 
 
-def take(budget: Budget, share: str, now: int) -> bool:
-    """Count a request as leaving now, if its class may; False means wait."""
+def take(budget: Budget, share: str, now: int, count: int = 1) -> bool:
+    """Count `count` requests as leaving now, if their class may; all or none, False means wait.
+
+    None of a read's parts is taken before all of them can be: two halves that
+    wait for each other would wait for ever.
+    """
     _forget(budget, now)
     if now < budget.blocked_until:
         return False
     total = sum(used(budget, name) for name in SHARES)
-    within = used(budget, share) < SHARES[share]
+    within = used(budget, share) + count <= SHARES[share]
     if share == ENFORCEMENT:
-        within = within or total + _kept_for_others(budget) < LIMIT
-    if total >= LIMIT or not within:
+        within = within or total + _kept_for_others(budget) + count <= LIMIT
+    if total + count > LIMIT or not within:
         return False
-    budget.flying[share] += 1
+    budget.flying[share] += count
     return True
 
 
-def answer(budget: Budget, share: str, now: int, *, throttled: bool = False) -> None:
-    """Note that a request of a class has its answer, or will never have one."""
-    budget.flying[share] -= 1
-    budget.answered.append((now, share))
+def answer(
+    budget: Budget, share: str, now: int, count: int = 1, *, throttled: bool = False
+) -> None:
+    """Note that requests of a class have their answers, or will never have any."""
+    budget.flying[share] -= count
+    budget.answered += [(now, share)] * count
     if throttled:
         budget.blocked_until = max(budget.blocked_until, now + BACK_OFF)
 

@@ -22,8 +22,11 @@ import msgspec
 from risk_daemon.broker.port import (
     ACCEPTED,
     FLAT,
+    FULL,
     GONE,
     PENDING,
+    POSITIONS,
+    RECENT,
     THROTTLED,
     UNAUTHORIZED,
     UNKNOWN,
@@ -253,10 +256,10 @@ class Report(msgspec.Struct, frozen=True, gc=False):
 
 
 class Read(msgspec.Struct, frozen=True, gc=False):
-    """Read the account; `recent`: its orders of all states too."""
+    """Read the account, as deep as said."""
 
     account: int
-    recent: bool
+    depth: str
     why: str
 
 
@@ -380,7 +383,7 @@ def _decided(
     if intended.epoch < account.epoch and not by_person:
         return [_refuse(intended, f"epoch {intended.epoch} is older than {account.epoch}")]
     if goal.act == "look":
-        return [Read(account.account, False, goal.reason or "asked")]
+        return [Read(account.account, FULL, goal.reason or "asked")]
     if not account.was_read:
         return _hold(account, intended, now + UNREAD_LOOK, now + UNREAD_MAX, UNREAD)
     match goal.act:
@@ -515,7 +518,7 @@ def _doubtful(account: AccountGate, intended: Intended, now: int) -> list[Output
     """Views differ about zero: read, at most 500 ms, then let the broker's close decide."""
     until = now + VIEWS_WAIT
     held = _hold(account, intended, until, until, VIEWS)
-    return [*held, Read(account.account, False, "views of a position differ")]
+    return [*held, Read(account.account, FULL, "views of a position differ")]
 
 
 def _agreed(gate: Gate, account: AccountGate, now: int) -> list[Output]:
@@ -592,14 +595,14 @@ def _order_answered(
         return []
     if outcome.outcome == UNKNOWN or outcome.meaning == PENDING:
         slot.outcome = UNKNOWN
-        return [Read(account.account, False, "the outcome of a cancel is unknown")]
+        return [Read(account.account, FULL, "the outcome of a cancel is unknown")]
     del account.cancels[request.order]
     if outcome.meaning in NOT_LOOKED_AT:
         return _hold(account, slot.intended, *_later(now), outcome.meaning)
     if outcome.outcome == ACCEPTED:
         return [_settled(request, "ended", 0)]
     if outcome.meaning == GONE:
-        return [_settled(request, "gone", 0), Read(account.account, False, "an order is gone")]
+        return [_settled(request, "gone", 0), Read(account.account, FULL, "an order is gone")]
     return [_settled(request, "rejected", 0)]
 
 
@@ -609,7 +612,7 @@ def _close_refused(account: AccountGate, slot: Slot, outcome: Outcome, now: int)
     if outcome.meaning in NOT_LOOKED_AT:
         return _hold(account, slot.intended, *_later(now), outcome.meaning)
     how = "flat" if outcome.meaning == FLAT else "rejected"
-    return [_settled(request, how, 0), Read(account.account, False, f"a close was {how}")]
+    return [_settled(request, how, 0), Read(account.account, FULL, f"a close was {how}")]
 
 
 def _later(now: int) -> tuple[int, int]:
@@ -707,7 +710,7 @@ def _free(account: AccountGate, contract: str, how: str) -> list[Output]:
     slot = account.slots.pop(contract)
     return [
         _settled(slot.request, how, slot.filled),
-        Read(account.account, False, "verify after a close"),
+        Read(account.account, POSITIONS, "verify after a close"),
     ]
 
 
@@ -716,6 +719,8 @@ def _free(account: AccountGate, contract: str, how: str) -> list[Output]:
 
 def _read_done(gate: Gate, account: AccountGate, reading: Reading, now: int) -> list[Output]:
     rows = reading.rows
+    if rows.only_positions:
+        return _confirm(account, reading, now)
     for order in (*(reading.recent or ()), *rows.orders):
         _see_order(account, order, counts=False)
     for trade in rows.trades:
@@ -730,6 +735,20 @@ def _read_done(gate: Gate, account: AccountGate, reading: Reading, now: int) -> 
         outputs += _cancels_read(account, reading)
         outputs += _release(gate, account, now, lambda h: h.why in (VIEWS, UNREAD))
     return outputs
+
+
+def _confirm(account: AccountGate, reading: Reading, now: int) -> list[Output]:
+    """Compare a cheap read with the views; where it differs, only a full read can mend."""
+    if not reading.rows.stable:
+        return []
+    shown = {row.contract: row.quantity for row in reading.rows.positions}
+    differs = any(
+        {view.by_trades, view.by_orders, view.by_position} != {shown.get(name, 0)}
+        for name, view in account.views.items()
+    )
+    if differs or set(shown) - set(account.views):
+        return [Read(account.account, FULL, "a verifying read differs")]
+    return _settle(account, now)
 
 
 def _take_rows(gate: Gate, account: AccountGate, reading: Reading) -> None:
@@ -794,13 +813,13 @@ def _ticked(gate: Gate, account: AccountGate, now: int) -> list[Output]:
         slot = account.slots[contract]
         if now >= _read_due(slot):
             slot.asked_read_at = now
-            recent = not slot.ended_at
-            outputs.append(Read(account.account, recent, "a close is not settled"))
+            depth = FULL if slot.ended_at else RECENT
+            outputs.append(Read(account.account, depth, "a close is not settled"))
     for number in sorted(account.cancels):
         cancel = account.cancels[number]
         if cancel.outcome == UNKNOWN and now - max(cancel.sent_at, cancel.asked_read_at) >= SECOND:
             cancel.asked_read_at = now
-            outputs.append(Read(account.account, False, "a cancel is not settled"))
+            outputs.append(Read(account.account, FULL, "a cancel is not settled"))
     return outputs
 
 
@@ -885,7 +904,7 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
         return []
     return [
         Report(_sent(intended, request)),
-        Read(account.account, True, "a request of an earlier run is not settled"),
+        Read(account.account, RECENT, "a request of an earlier run is not settled"),
     ]
 
 

@@ -52,12 +52,19 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str = ""
 
 
+# How deep a read goes, and how many requests it costs.
+POSITIONS: Final = "positions"
+FULL: Final = "full"
+RECENT: Final = "recent"
+COST: Final = {POSITIONS: 1, FULL: 3, RECENT: 4}
+
+
 class Rows(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one look at an account answered. `recent` as in `Reading`."""
 
     positions: tuple[PositionChanged, ...]
-    orders: tuple[OrderChanged, ...]
-    trades: tuple[TradeSeen, ...]
+    orders: tuple[OrderChanged, ...] = ()
+    trades: tuple[TradeSeen, ...] = ()
     recent: tuple[OrderChanged, ...] | None = None
 
 
@@ -165,8 +172,8 @@ class Broker(Protocol):
         """Send one mutating request, once."""
         ...
 
-    async def read(self, account: int, since: int, *, recent: bool) -> Rows:
-        """Read positions, working orders and trades since an instant."""
+    async def read(self, account: int, since: int, depth: str) -> Rows:
+        """Read an account as deep as asked; orders and trades since an instant."""
         ...
 
     async def accounts(self) -> list[AccountSeen]:

@@ -342,6 +342,8 @@ def fold_reconciled(
     Trades and orders are folded as if they had arrived. Quantities are taken
     only from a stable read: an event that arrived meanwhile may be newer.
     """
+    if fact.only_positions:
+        return _confirm_positions(account, fact, seq, at) if fact.stable else []
     for trade in fact.trades:
         fold_trade(account, trade, instruments.get(trade.contract), seq, at)
     account.balance = fact.balance
@@ -375,6 +377,20 @@ def _take_positions(account: Account, fact: Reconciled, seq: int) -> list[str]:
             holding.version = max(holding.version, row.version)
         _note_increase(holding, before, seq)
     return differences
+
+
+def _confirm_positions(account: Account, fact: Reconciled, seq: int, at: int) -> list[str]:
+    """Take what the cheap read shows as position messages: a missing trade stays missing."""
+    shown = {row.contract: row for row in fact.positions}
+    for contract in sorted(set(shown) | set(account.holdings)):
+        row = shown.get(contract)
+        fold_position(
+            account,
+            row or PositionChanged(account=account.account, contract=contract, quantity=0),
+            seq,
+            at,
+        )
+    return []
 
 
 def _take_orders(account: Account, fact: Reconciled, at: int) -> None:

@@ -571,6 +571,7 @@ class Engine:
         found = executor.wakes(account, at)
         found.append(account.next_reset)
         found += [lock.placed.until or 0 for lock in account.locks.values()]
+        found += [act.until or 0 for act in account.acts.values()]
         for doubt in account.doubts.values():
             found += [doubt.since + ALARM_AFTER, doubt.since + REDUCE_ONLY_AFTER]
         if "platform" in account.locks and account.can_trade:

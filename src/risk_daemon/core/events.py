@@ -108,6 +108,8 @@ class Reconciled(Fact, frozen=True, kw_only=True):
     `stable` means that no event of the account arrived while the reads were
     under way: only then may quantities be re-based on it. `trades` are those
     of the running trade day and whatever may have been missed before.
+    `only_positions`: the cheap read that verifies a close; it shows neither
+    orders nor trades, so it confirms quantities and mends none.
     """
 
     account: int
@@ -119,6 +121,7 @@ class Reconciled(Fact, frozen=True, kw_only=True):
     began_at: int
     stable: bool
     why: str = ""
+    only_positions: bool = False
 
 
 class FeedChanged(Fact, frozen=True, kw_only=True):

@@ -175,15 +175,24 @@ def _cancels(account: Account, scene: Scene) -> list[Fact]:
     """Ask for the cancels that the target demands by itself, nearest to the market first."""
     target = scene.target
     wanted: list[OrderChanged] = []
+    outputs: list[Fact] = []
     for order in working(account):
         held = account.holding(order.contract)
         if order.order in account.asked or _is_on_its_way(order):
             continue
         named = order.order in target.cancel_orders
         grows = target.cancel_increasing and _could_increase(account, order, held)
-        if named or grows or (target.cancel_all and held.is_flat):
+        if grows and not named and _covers_too_much(order, held):
+            if target.allowance(order.contract) != 0:
+                outputs.append(_resize(account, scene, order, abs(held.enforceable)))
+        elif named or grows or (target.cancel_all and held.is_flat):
             wanted.append(order)
-    return [_cancel(account, scene, order) for order in _nearest_first(wanted, scene)]
+    return outputs + [_cancel(account, scene, order) for order in _nearest_first(wanted, scene)]
+
+
+def _covers_too_much(order: OrderChanged, held: Holding) -> bool:
+    """Tell a closing order that would flip: made smaller it still protects, cancelled it does not."""
+    return order.side * held.enforceable < 0
 
 
 def _could_increase(account: Account, order: OrderChanged, held: Holding) -> bool:
@@ -291,13 +300,14 @@ def _clear_the_way(account: Account, holding: Holding, scene: Scene, allowed: in
     for order in mine:
         if order.order in account.asked or _is_on_its_way(order):
             continue
-        if _could_increase(account, order, holding):
+        closing = order.side * quantity < 0
+        if _could_increase(account, order, holding) and not (closing and allowed):
             wanted.append(order)
         elif order.status == SUSPENDED:
             continue
         elif allowed == 0 and _distance(order, scene) <= NEAR_TICKS:
             wanted.append(order)
-        elif allowed and order.side * quantity < 0 and remaining(order) > allowed:
+        elif allowed and closing and remaining(order) > allowed:
             outputs.append(_resize(account, scene, order, allowed))
     closing = allowed == 0
     outputs[:0] = [

@@ -31,6 +31,9 @@ CHECKPOINT_IDLE: Final = 1_000
 CHECKPOINT_BUSY: Final = 4_000
 CHECKPOINT_ALWAYS: Final = 16_000
 
+#: SQLite's result code for a full disk (or a file that has reached its limit).
+_FULL: Final = 13
+
 _ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
 # One statement for many rows: each step gives up the interpreter's lock, and
 # a busy loop thread is in no hurry to give it back.
@@ -100,9 +103,13 @@ class JournalFile:
                 self._is_full = batch.has_promise
             run("BEGIN IMMEDIATE")
             self._write(batch)
+        except sqlite3.Error as error:
+            raise WriteFailed(_why(error), certain=True) from error
+        try:
             run("COMMIT")
         except sqlite3.Error as error:
-            raise WriteFailed(_why(error), _is_certain(error)) from error
+            # A log without room for the commit holds none; after an I/O error it may.
+            raise WriteFailed(_why(error), error.sqlite_errorcode == _FULL) from error
 
     def checkpoint(self, pages: int) -> None:
         """Fold the log into the file if it has that many pages. Raises WriteFailed."""
@@ -116,7 +123,9 @@ class JournalFile:
             raise WriteFailed(_why(error), certain=False) from error
 
     def close(self) -> None:
-        """Fold the whole log into the file and close it."""
+        """Drop what was not committed, fold the whole log into the file, and close it."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
@@ -224,8 +233,3 @@ def _flat(records: Iterable[Record]) -> list[object]:
 
 def _why(error: sqlite3.Error) -> str:
     return f"the state file can't be written: {error} ({error.sqlite_errorname})"
-
-
-def _is_certain(error: sqlite3.Error) -> bool:
-    """A log that could not be written holds no commit; one that could not be flushed may."""
-    return error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)

@@ -300,7 +300,9 @@ class JournalServer:
 
     def _subscribe(self, peer: Peer, asked: control.Subscribe) -> None:
         if peer.subscription is not None:
-            peer.subscription.is_over = True
+            # What is on its way for the first could not be told from the second's.
+            peer.channel.close("one subscription per connection: connect anew for another")
+            return
         if asked.from_seq > self.recent.last_seq + 1:
             peer.channel.send(control.Truncated(self.recent.last_seq))
             return
@@ -314,10 +316,8 @@ class JournalServer:
 
     async def _catch_up(self, peer: Peer, subscription: Subscription, crc: int) -> None:
         if not await self._proves(subscription.next_seq, crc):
-            subscription.is_over = True
-            if peer.subscription is subscription:
-                peer.subscription = None
-                peer.channel.send(control.Truncated(self.recent.last_seq))
+            peer.subscription = None
+            peer.channel.send(control.Truncated(self.recent.last_seq))
             return
         while not subscription.is_over and subscription.next_seq < self.recent.first_seq:
             await self.looker.send_records(subscription, self.recent.first_seq - 1)

@@ -17,7 +17,7 @@ import msgspec
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
-from risk_daemon.broker.port import Broker, IntakeMaker, Reading
+from risk_daemon.broker.port import RECENT, Broker, IntakeMaker, Reading
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
@@ -238,8 +238,8 @@ class Link:
                     self.outlet.put([fact])
                 case fence.Send(request=request):
                     self.desk.send(request)
-                case fence.Read(account=account, recent=recent, why=why):
-                    self.reader.want(account, recent=recent, why=why)
+                case fence.Read(account=account, depth=depth, why=why):
+                    self.reader.want(account, depth, why=why)
         self._schedule_tick()
         for watcher in self._watchers:
             watcher()
@@ -339,9 +339,12 @@ class Link:
             self.alarm(account, "page", "account missing", f"login {self.login} shows no {account}")
         began = self.clock.now_ns()
         for account in self.accounts:
-            self.reader.want(account, recent=True, why="after subscribing")
-        async with asyncio.timeout(FIRST_READ_WITHIN_S):
-            await self.reader.read_since(self.accounts, began)
+            self.reader.want(account, RECENT, why="after subscribing")
+        try:
+            async with asyncio.timeout(FIRST_READ_WITHIN_S):
+                await self.reader.read_since(self.accounts, began)
+        except TimeoutError:
+            raise BrokerUnavailable("the accounts could not be read after subscribing") from None
 
     async def _refresh_token(self) -> None:
         expires = self.broker.token_expires_at

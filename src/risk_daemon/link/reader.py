@@ -13,21 +13,23 @@ from typing import Final
 import msgspec
 
 from risk_daemon.broker import budget as rationing
-from risk_daemon.broker.port import Broker, Reading, Rows
+from risk_daemon.broker.port import COST, FULL, POSITIONS, Broker, Reading, Rows
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import Reconciled
 from risk_daemon.errors import BrokerUnavailable, Malformed
 
-PARTS: Final = 3
 REPEAT_AFTER_S: Final = 0.02
+VERIFY_AFTER_S: Final = 0.1
 FAILED_AFTER_S: Final = 0.25
 REPEATS_MAX: Final = 20
+BUDGET_LOOK_S: Final = 0.1
+RECONNECT_KEEPS: Final = 16
 
 
 class Wish(msgspec.Struct, kw_only=True):
     """What somebody wants to know of an account."""
 
-    recent: bool = False
+    depth: str = POSITIONS
     why: str = ""
     urgent: bool = False
 
@@ -58,10 +60,10 @@ class Reader:
         self.last: dict[int, Reading] = {}
         self.last_read_at: dict[int, int] = {}
 
-    def want(self, account: int, *, recent: bool = False, why: str, urgent: bool = True) -> None:
-        """Ask for a read; several wishes for one account become one read."""
+    def want(self, account: int, depth: str = FULL, *, why: str, urgent: bool = True) -> None:
+        """Ask for a read; several wishes for one account become one, as deep as the deepest."""
         wish = self._wishes.setdefault(account, Wish(why=why))
-        wish.recent = wish.recent or recent
+        wish.depth = max(wish.depth, depth, key=lambda name: COST[name])
         wish.urgent = wish.urgent or urgent
         self._wanted.set()
 
@@ -84,13 +86,15 @@ class Reader:
                     group.create_task(self._serve(account, wish))
 
     async def _serve(self, account: int, wish: Wish) -> None:
+        """Read until the read is stable; a cheap one waits for the burst of messages to pass."""
+        overtaken_s = VERIFY_AFTER_S if wish.depth == POSITIONS else REPEAT_AFTER_S
         try:
             for _ in range(REPEATS_MAX):
                 stable = await self._once(account, wish)
                 if stable:
                     return
-                await asyncio.sleep(REPEAT_AFTER_S if stable is False else FAILED_AFTER_S)
-            self.want(account, recent=wish.recent, why=wish.why, urgent=wish.urgent)
+                await asyncio.sleep(overtaken_s if stable is False else FAILED_AFTER_S)
+            self.want(account, wish.depth, why=wish.why, urgent=wish.urgent)
         finally:
             self._busy.discard(account)
             if account in self._wishes:
@@ -98,33 +102,30 @@ class Reader:
 
     async def _once(self, account: int, wish: Wish) -> bool | None:
         """Read once; True for a stable read, False for an unstable one, None for a failure."""
-        share = rationing.VERIFICATION if wish.urgent else rationing.REST
-        parts = PARTS + wish.recent
-        await self._take(share, parts)
+        share, cost = await self._take(wish), COST[wish.depth]
         arrivals, began_at = self._arrivals(account), self._clock.now_ns()
         throttled = False
         try:
-            rows = await self._broker.read(
-                account, self._since(account, began_at), recent=wish.recent
-            )
+            rows = await self._broker.read(account, self._since(account, began_at), wish.depth)
         except (BrokerUnavailable, Malformed) as error:
             throttled = type(error).__name__ == "Throttled"
             self._on_failure(account, error)
             return None
         finally:
             now = self._clock.now_ns()
-            for _ in range(parts):
-                rationing.answer(self._budget, share, now, throttled=throttled)
+            rationing.answer(self._budget, share, now, cost, throttled=throttled)
         stable = self._arrivals(account) == arrivals
-        reading = self._reading(account, rows, began_at, stable, wish.why)
+        reading = self._reading(account, rows, began_at, stable, wish)
         self._on_reading(reading)
-        if stable:
+        if stable and wish.depth != POSITIONS:
             self.last[account], self.last_read_at[account] = reading, began_at
             async with self._news:
                 self._news.notify_all()
         return stable
 
-    def _reading(self, account: int, rows: Rows, began_at: int, stable: bool, why: str) -> Reading:
+    def _reading(
+        self, account: int, rows: Rows, began_at: int, stable: bool, wish: Wish
+    ) -> Reading:
         balance, can_trade = self._standing(account)
         return Reading(
             account=account,
@@ -140,18 +141,35 @@ class Reader:
                 can_trade=can_trade,
                 began_at=began_at,
                 stable=stable,
-                why=why,
+                why=wish.why,
+                only_positions=wish.depth == POSITIONS,
             ),
         )
 
-    async def _take(self, share: str, parts: int) -> None:
-        """Wait until the budget lets a whole read out: half a read says nothing."""
-        for _ in range(parts):
-            rationing.wait(self._budget, share, 1)
-            while not rationing.take(self._budget, share, self._clock.now_ns()):
-                until = rationing.free_at(self._budget, self._clock.now_ns())
-                await asyncio.sleep(max(until - self._clock.now_ns(), 0) / 1e9)
-            rationing.wait(self._budget, share, -1)
+    async def _take(self, wish: Wish) -> str:
+        """Wait until the budget lets the whole read out; return the share that pays for it.
+
+        An urgent read may also use what polling leaves; polling never uses the share of
+        verification, and leaves room for one reconnect of the login.
+        """
+        cost = COST[wish.depth]
+        first = rationing.VERIFICATION if wish.urgent else rationing.REST
+        rationing.wait(self._budget, first, cost)
+        try:
+            while True:
+                now = self._clock.now_ns()
+                if wish.urgent and rationing.take(self._budget, rationing.VERIFICATION, now, cost):
+                    return rationing.VERIFICATION
+                if self._may_poll(wish) and rationing.take(self._budget, rationing.REST, now, cost):
+                    return rationing.REST
+                until = rationing.free_at(self._budget, now)
+                await asyncio.sleep(min(max(until - now, 0) / 1e9, BUDGET_LOOK_S))
+        finally:
+            rationing.wait(self._budget, first, -cost)
+
+    def _may_poll(self, wish: Wish) -> bool:
+        left = rationing.SHARES[rationing.REST] - rationing.used(self._budget, rationing.REST)
+        return wish.urgent or left > RECONNECT_KEEPS
 
 
 async def forever(period_s: Callable[[], float], turn: Callable[[], Awaitable[None]]) -> None:

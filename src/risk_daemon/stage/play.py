@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import OperatorError
+from risk_daemon.operations.words import count
 from risk_daemon.stage import figures
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import SCENARIO, Gateway, wednesday_offset_s
@@ -68,19 +69,26 @@ class Play:
                 gateway.stop()
 
     def _gateway(self, folder: Path) -> Gateway:
-        quiet = SCENARIO.read_text().replace("traders: true", "traders: false")
         config = folder / "referee.yaml"
-        config.write_text(quiet)
-        self._offset_s = wednesday_offset_s(self._clock)
+        config.write_text(self._scenario())
+        self._offset_s = self._offset()
         return Gateway(folder, config=config, seed=self.seed, offset_s=self._offset_s)
+
+    def _scenario(self) -> str:
+        """Write the accounts and limits; traders come in when the daemon is ready for them."""
+        return SCENARIO.read_text().replace("traders: true", "traders: false")
+
+    def _offset(self) -> float:
+        """Return what makes the exchange's clock show the hour the play begins at."""
+        return wednesday_offset_s(self._clock)
 
     def _play(self, folder: Path, gateway: Gateway, daemon: Daemon) -> dict[str, Any]:
         host = figures.host(folder)
-        self._say("stage", "a simulated broker with three logins and ten accounts is open")
+        accounts = count(len(gateway.get("/truth")["accounts"]), "account")
+        self._say("stage", f"a simulated broker with {accounts} is open")
         daemon.found(gateway, self._offset_s)
         daemon.start()
-        self._say("stage", "the daemon guards all ten accounts; the traders come in")
-        gateway.post("/traders", on=True, end_in_s=self.seconds)
+        self._say("stage", f"the daemon guards {accounts}; the curtain rises")
         self._began = self._clock.steady_ns()
         self._act_out(gateway, daemon)
         verdict: dict[str, Any] = gateway.post("/finish", settle_s=SETTLE_S)
@@ -88,11 +96,15 @@ class Play:
         self._measure(daemon)
         verdict["memory_mb"] = self._memory
         verdict["host"] = host
+        return self._judged(verdict)
+
+    def _judged(self, verdict: dict[str, Any]) -> dict[str, Any]:
         return judge(verdict, self.seconds)
 
     # --- the plot ------------------------------------------------------------
 
     def _act_out(self, gateway: Gateway, daemon: Daemon) -> None:
+        gateway.post("/traders", on=True, end_in_s=self.seconds)
         plot = self._plot()
         next_memory = MEMORY_EVERY_S
         while (now_s := self._now_s()) < self.seconds:

@@ -103,14 +103,14 @@ def make_room(file: Path) -> None:
 
 def _is_served(path: str) -> bool:
     probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    probe.settimeout(0.2)
+    probe.setblocking(False)
     with probe:
         try:
             probe.connect(path)
-        except TimeoutError:
-            return True
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return False
+        except BlockingIOError:  # a frozen process, whose queue is full
+            return True
     return True
 
 

@@ -150,7 +150,7 @@ class Subscribe(Frame, frozen=True, tag="subscribe"):
 
     `kinds` empty means all. `crc` is that of record `from_seq` - 1 as the
     subscriber knows it: if the file's differs, the subscriber saw records that
-    a crash has undone, and is told so. A second Subscribe replaces the first.
+    a crash has undone, and is told so. One subscription per connection.
     """
 
     from_seq: Int

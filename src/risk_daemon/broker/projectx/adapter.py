@@ -8,6 +8,8 @@ import json
 from typing import Any
 
 from risk_daemon.broker.port import (
+    POSITIONS,
+    RECENT,
     REFUSED,
     THROTTLED,
     UNAUTHORIZED,
@@ -67,16 +69,15 @@ class ProjectXBroker:
         except (OutcomeUnknown, Malformed) as error:
             return Outcome(outcome=UNKNOWN, text=str(error))
 
-    async def read(self, account: int, since: int, *, recent: bool) -> Rows:
+    async def read(self, account: int, since: int, depth: str) -> Rows:
         """Read an account; all parts at once, all of them or BrokerUnavailable or Malformed."""
-        start = wire.show_time(since)
-        asked = {
-            "positions": ("/Position/searchOpen", {}),
-            "orders": ("/Order/searchOpen", {}),
-            "trades": ("/Trade/search", {"startTimestamp": start}),
-        }
-        if recent:
-            asked["recent"] = ("/Order/search", {"startTimestamp": start})
+        start = {"startTimestamp": wire.show_time(since)}
+        asked: dict[str, tuple[str, dict[str, str]]] = {"positions": ("/Position/searchOpen", {})}
+        if depth != POSITIONS:
+            asked["orders"] = ("/Order/searchOpen", {})
+            asked["trades"] = ("/Trade/search", start)
+        if depth == RECENT:
+            asked["recent"] = ("/Order/search", start)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {
@@ -89,11 +90,12 @@ class ProjectXBroker:
             name: wire.rows_of(task.result(), "orders" if name == "recent" else name)
             for name, task in tasks.items()
         }
+        recent = rows.get("recent")
         return Rows(
             positions=tuple(wire.position_from(row) for row in rows["positions"]),
-            orders=tuple(wire.order_from(row) for row in rows["orders"]),
-            trades=tuple(wire.trade_from(row) for row in reversed(rows["trades"])),
-            recent=tuple(wire.order_from(row) for row in rows["recent"]) if recent else None,
+            orders=tuple(wire.order_from(row) for row in rows.get("orders", [])),
+            trades=tuple(wire.trade_from(row) for row in reversed(rows.get("trades", []))),
+            recent=None if recent is None else tuple(wire.order_from(row) for row in recent),
         )
 
     async def accounts(self) -> list[AccountSeen]:

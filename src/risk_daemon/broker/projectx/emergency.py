@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from risk_daemon.broker.port import Request, Rows
+from risk_daemon.broker.port import FULL, POSITIONS, Request, Rows
 from risk_daemon.broker.projectx.adapter import ProjectXBroker
 from risk_daemon.core.events import PositionChanged
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed, OperatorError
@@ -59,7 +59,7 @@ async def _session(gateway: Gateway, login: Login, key: str) -> ProjectXBroker:
 async def _positions(gateway: Gateway, login: Login, key: str) -> tuple[PositionChanged, ...]:
     broker = await _session(gateway, login, key)
     try:
-        rows = [await broker.read(account, 0, recent=False) for account in login.accounts]
+        rows = [await broker.read(account, 0, POSITIONS) for account in login.accounts]
     except (BrokerUnavailable, Malformed) as error:
         raise OperatorError(f"login {login.name} can't be read: {error}") from error
     finally:
@@ -83,7 +83,7 @@ async def _flatten_one(broker: ProjectXBroker, account: int) -> Flattened:
     asked: dict[str, float] = {}
     while asyncio.get_running_loop().time() < deadline:
         try:
-            rows = await broker.read(account, 0, recent=False)
+            rows = await broker.read(account, 0, FULL)
         except (BrokerUnavailable, Malformed) as error:
             left = (f"the account could not be read: {error}",)
             await asyncio.sleep(LOOK_AGAIN_S)

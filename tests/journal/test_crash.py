@@ -1,0 +1,254 @@
+"""The journal killed at any moment, on a full disk, and started on a damaged file."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from risk_daemon.clock import Clock
+from risk_daemon.core.events import AlarmRaised
+from risk_daemon.errors import JournalAway
+from risk_daemon.journal.file import JournalFile
+from risk_daemon.journal.reader import Reader
+from risk_daemon.journal.server import JournalServer
+from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.wire import control
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.control import Grant
+from risk_daemon.wire.record import NewRecord, holds
+from tests.journal.homes import Home, Seen, act, intent, mark, on_loop
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.kill()
+
+
+class Load:
+    """A client that appends as fast as it is answered, and remembers what it was told."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.promised: dict[str, int] = {}
+        self.causes: dict[str, int] = {}
+        self.count = 0
+
+    async def run(self, client: JournalClient, epoch: int) -> None:
+        try:
+            while True:
+                await self._turn(client, epoch)
+        except JournalAway:
+            pass
+
+    async def _turn(self, client: JournalClient, epoch: int) -> None:
+        self.count += 1
+        key = f"{self.name}/{self.count}"
+        cause = await client.append([mark(self.count), mark(-self.count)])
+        if self.count % 2:
+            answer = await client.intend(7, epoch, key, intent(7, epoch, key))
+            assert answer.refused == ""
+            self.promised[f"intended/{key}"] = answer.seq
+        else:
+            appended = await client.append([act(key), mark()])
+            self.promised[f"operator-acted/{key}"] = appended.last_seq - 1
+        self.causes[key] = cause.last_seq
+
+
+@on_loop
+async def test_nothing_promised_is_lost_by_any_kill(home: Home) -> None:
+    loads = [Load(name) for name in ("a", "b", "c")]
+    seen = Seen()
+    for round_ in range(6):
+        home.start()
+        client = await home.client("supervisor")
+        seen.subscribe(client)
+        epoch = (await client.grant([Grant(7, round_, "a", "v1")])).leases[0].epoch
+        assert epoch == round_ + 1
+        async with asyncio.TaskGroup() as tasks:
+            for load in loads:
+                tasks.create_task(load.run(await home.client(load.name), epoch))
+            await seen.until_more(150 + 20 * round_)
+            home.kill()
+
+    home.start()
+    client = await home.client()
+    verified = await client.ask("verify")
+    assert verified.data["ok"], verified
+    records = {record.seq: record for record in await client.tail(1, limit=1_000_000)}
+    promised = {name: seq for load in loads for name, seq in load.promised.items()}
+    causes = [seq for load in loads for seq in load.causes.values()]
+    assert len(promised) > 200
+    for name, seq in promised.items():
+        assert records[seq].kind == name.split("/", 1)[0]
+        assert name.split("/", 1)[1].encode() in records[seq].payload
+    assert len(set(promised.values())) == len(promised)
+    assert all(records[seq].kind == "mark-changed" for seq in causes)
+    assert (await client.leases()).leases[0].epoch == 6
+
+
+@on_loop
+async def test_whoever_saw_facts_that_died_is_told_when_it_comes_back(home: Home) -> None:
+    seen = Seen()
+    looker = await _see_facts_die(home, seen)
+    home.start()
+    link = await home.client("link")
+    await link.append([mark(number) for number in range(50)])
+    await looker.reconnect(30)
+    await seen.until(lambda: seen.truncated is not None)
+
+    fresh = Seen()
+    fresh.subscribe(looker)
+    await fresh.until_caught_up()
+    assert all(holds(a.crc, b) for a, b in pairwise(fresh.records))
+    home.kill()
+    await asyncio.sleep(0)
+
+
+async def _see_facts_die(home: Home, seen: Seen) -> JournalClient:
+    """Kill the journal until it dies between showing a fact and storing it."""
+    while True:
+        home.start()
+        looker, link = await home.clients(2)
+        lost = asyncio.Event()
+        looker.on_lost = lambda _, lost=lost: lost.set()
+        seen.subscribe(looker)
+        await link.append([act(str(len(seen.records)))])
+        last = (await link.append([mark(1), mark(2), mark(3)])).last_seq
+        await seen.until_seq(last)
+        home.kill()
+        await lost.wait()
+        if _last_seq(home.file) < last:
+            return looker
+
+
+def _last_seq(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as connection:
+        return int(connection.execute("SELECT max(seq) FROM record").fetchone()[0])
+
+
+class Served:
+    """A journal in this process, whose file may grow no further."""
+
+    def __init__(self, path: Path) -> None:
+        self.home = Home(path)
+        self._file = JournalFile(self.home.file, 1)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        journal = JournalServer(self._file, Clock())
+        return await journal.run(self.home.run_dir, "unix", self._stop, self._limit)
+
+    def _limit(self) -> None:
+        (pages,) = self._file._connection.execute("PRAGMA page_count").fetchone()
+        self._file._connection.execute(f"PRAGMA max_page_count = {pages + 30}").fetchone()
+
+    def close(self) -> None:
+        self._file._connection.close()
+
+
+async def _fill(client: JournalClient) -> tuple[list[int], control.Appended]:
+    """Append promises until one is refused; return what was kept."""
+    kept: list[int] = []
+    while True:
+        answer = await client.append([NewRecord("big", 0, b"x" * 5_000, "promise")])
+        if answer.refused:
+            return kept, answer
+        kept.append(answer.last_seq)
+
+
+@on_loop
+async def test_a_full_file_refuses_what_it_did_not_store_alarms_and_ends(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(served.run())
+        client, seen, lost = await served.home.client(), Seen(), asyncio.Event()
+        client.on_lost = lambda _: lost.set()
+        seen.subscribe(client, control.NOW, views=True)
+        await client.grant([Grant(7, 0, "a", "v1")])
+        filling = tasks.create_task(_fill(client))
+        kept, refused = await filling
+        await lost.wait()
+    served.close()
+
+    assert running.result() == 1
+    assert refused.last_seq == 0
+    assert refused.refused.startswith("the state file can't be written: database or disk is full")
+    alarm = msgspec.msgpack.decode(seen.views[0].payload, type=AlarmRaised)
+    assert (alarm.level, alarm.what) == ("page", "journal-failed")
+    with closing(Reader(served.home.file)) as reader:
+        stored = reader.records(1, 1 << 40, ["big"], 1 << 40).records
+        assert [record.seq for record in stored] == kept
+        assert not reader.check(1, 1 << 40, 0).broken_at
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on file sizes is POSIX")
+@on_loop
+async def test_a_disk_that_fails_leaves_unanswered_what_may_be_stored(home: Home) -> None:
+    process = home.start(under=("sh", "-c", 'ulimit -f 600; exec "$@"', "sh"))
+    client, seen = await home.client(), Seen()
+    seen.subscribe(client, control.NOW, views=True)
+    with pytest.raises(JournalAway, match="the state file can't be written: disk I/O error"):
+        await _fill(client)
+    code = await asyncio.to_thread(process.wait, 30)
+
+    assert code == 1
+    assert [view.topic for view in seen.views] == ["alarm"]
+    log = [json.loads(line) for line in _lines(home.path / "logs" / "journal.log")]
+    assert [line["event"] for line in log] == [
+        "journal started",
+        "state file failed",
+        "journal stopped",
+    ]
+    home.kill()
+
+    home.start()
+    client = await home.client()
+    assert len(await client.tail(1, kinds=["big"], limit=10_000)) > 10
+    assert (await client.ask("verify")).data["ok"]
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines()
+
+
+def test_a_damaged_file_is_not_served(home: Home) -> None:
+    @on_loop
+    async def fill() -> None:
+        home.start()
+        await (await home.client()).append([act(str(number)) for number in range(50)])
+
+    fill()
+    home.kill()
+    with closing(sqlite3.connect(home.file, isolation_level=None)) as connection:
+        connection.execute("UPDATE record SET account = 1 WHERE seq = 20")
+    process = home.start()
+    _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert "record 20 of " in said
+    assert "restore the newest verified backup" in said
+    assert not (home.run_dir / "journal.ready").exists()
+    log = _lines(home.path / "logs" / "journal.log")
+    assert json.loads(log[-1])["event"] == "journal refused to start"
+
+
+@on_loop
+async def test_a_mistake_of_ours_ends_the_journal_at_once(home: Home) -> None:
+    process = home.start()
+    client = await home.client()
+    await client.grant([Grant(7, 0, "a", "v1")])
+    with closing(sqlite3.connect(home.file, isolation_level=None)) as connection:
+        connection.execute("UPDATE lease SET epoch = 9")
+    with pytest.raises(JournalAway):
+        await client.grant([Grant(7, 1, "b", "v1")])
+
+    assert await asyncio.to_thread(process.wait, 30) == 1
+    assert "epoch 2 does not follow the file's" in _lines(home.path / "logs" / "journal.log")[1]

@@ -1,0 +1,178 @@
+"""The formats two releases must agree on: records and their chain, frames, views."""
+
+import asyncio
+import typing
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_daemon.core import events
+from risk_daemon.errors import Denied
+from risk_daemon.wire import control, heart
+from risk_daemon.wire.channel import decoder_of, pack
+from risk_daemon.wire.record import (
+    FACT,
+    KINDS,
+    NAMES,
+    PROMISE,
+    PROMISES,
+    NewRecord,
+    Record,
+    chain,
+    decode,
+    encode,
+    holds,
+    new_record,
+)
+from risk_daemon.wire.view import VIEW_VERSION, AccountView, decode_view, encode_view
+
+numbers = st.integers(0, (1 << 63) - 1)
+new_records = st.builds(
+    NewRecord,
+    kind=st.text(min_size=1, max_size=20),
+    account=numbers,
+    payload=st.binary(max_size=40),
+    version=st.integers(0, (1 << 16) - 1),
+)
+
+
+def placed(new: NewRecord, before: int, seq: int, at: int) -> Record:
+    crc = chain(before, seq, at, new)
+    return Record(seq, at, new.version, new.kind, new.account, new.payload, crc)
+
+
+# --- records ------------------------------------------------------------------
+
+
+@given(new_records, st.integers(0, (1 << 32) - 1), numbers, numbers)
+def test_a_record_follows_the_one_it_was_chained_to_and_no_other(
+    new: NewRecord, before: int, seq: int, at: int
+) -> None:
+    record = placed(new, before, seq, at)
+
+    assert holds(before, record)
+    assert not holds(before ^ 1, record)
+
+
+@given(new_records, st.data())
+def test_no_field_of_a_record_can_change_unnoticed(new: NewRecord, data: st.DataObject) -> None:
+    record = placed(new, 77, 5, 1_000)
+    field = data.draw(st.sampled_from(["seq", "at", "version", "account", "payload", "crc"]))
+    value = getattr(record, field)
+    changed = value + b"x" if isinstance(value, bytes) else (value + 1) % (1 << 16)
+
+    assert not holds(77, msgspec.structs.replace(record, **{field: changed}))
+
+
+def test_every_fact_has_one_kind_and_comes_back_as_it_went() -> None:
+    assert set(NAMES.values()) == set(KINDS)
+    assert set(KINDS) >= PROMISES
+    for fact in (
+        events.Pulse(),
+        events.LockEnded(account=7, lock="l", why="over"),
+        events.MarkChanged(contract="CON.F.US.EP.Z25", bid=1),
+    ):
+        new = new_record(fact, once="o")
+        kind = NAMES[type(fact)]
+        assert (new.kind, new.once) == (kind, "o")
+        assert new.durability == (PROMISE if kind in PROMISES else FACT)
+        assert new.account == getattr(fact, "account", 0)
+        assert encode(fact) == new.payload
+        assert decode(placed(new, 0, 3, 9)) == events.Entry(3, 9, new.account, fact)
+
+
+def test_a_kind_of_a_newer_release_is_kept_as_unknown() -> None:
+    record = placed(NewRecord("from-the-future", 7, b"\xc1"), 0, 1, 1)
+
+    assert decode(record).fact == events.Unknown(kind="from-the-future")
+
+
+# --- frames -------------------------------------------------------------------
+
+
+def frames() -> list[type[msgspec.Struct]]:
+    return list(typing.get_args(control.AnyFrame.__value__))
+
+
+@pytest.mark.parametrize("frame", frames(), ids=lambda frame: frame.__name__)
+def test_a_frame_reads_what_an_older_and_a_newer_release_write(
+    frame: type[msgspec.Struct],
+) -> None:
+    fields = msgspec.structs.fields(frame)
+    required = [_example(field.type) for field in fields if field.required]
+    optional = [_example(field.type) for field in fields if not field.required]
+    tag = frame.__struct_config__.tag
+    decode_any = decoder_of(control.AnyFrame).decode
+
+    older = decode_any(msgspec.msgpack.encode([tag, *required]))
+    newer = decode_any(msgspec.msgpack.encode([tag, *required, *optional, "new field"]))
+    assert type(older) is type(newer) is frame
+    assert decode_any(pack(newer)[4:]) == newer
+
+
+def _example(kind: Any) -> Any:
+    kind = getattr(kind, "__value__", kind)
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [_example(field.type) for field in msgspec.structs.fields(kind)]
+    plain = {int: 3, str: "text", bytes: b"raw", bool: True}
+    return plain.get(kind, {} if typing.get_origin(kind) is dict else [])
+
+
+def test_a_number_that_the_file_cannot_hold_is_not_read() -> None:
+    for number in (1 << 63, -(1 << 63) - 1):
+        with pytest.raises((msgspec.MsgspecError, OverflowError)):
+            decoder_of(control.AnyFrame).decode(msgspec.msgpack.encode(["wake-at", number]))
+
+
+def test_a_heartbeat_says_what_is_enforced() -> None:
+    beat = heart.Heartbeat("worker-a", "v1", 12, 99, True, ((7, 3),))
+
+    assert decoder_of(heart.Heard).decode(pack(beat)[4:]) == beat
+
+
+def test_an_operation_answers_with_what_it_did_or_what_a_person_can_mend() -> None:
+    async def greet(args: dict[str, Any]) -> dict[str, Any]:
+        if args.get("who") is None:
+            raise Denied("greet whom?")
+        return {"said": f"hello {args['who']}"}
+
+    def ask(op: str, **args: Any) -> control.Answer:
+        return asyncio.run(control.answer(control.Ask(5, op, args), {"greet": greet}))
+
+    assert ask("greet", who="ann") == control.Answer(5, True, {"said": "hello ann"})
+    assert ask("greet") == control.Answer(5, False, error="greet whom?", exit=4)
+    unknown = ask("dance")
+    assert (unknown.ok, unknown.error, unknown.exit) == (
+        False,
+        "unknown operation 'dance': greet",
+        2,
+    )
+
+
+# --- views ---------------------------------------------------------------------
+
+
+def test_a_view_comes_back_as_it_went() -> None:
+    view = AccountView(
+        **{
+            field.name: _example_of_view(field)
+            for field in msgspec.structs.fields(AccountView)
+            if field.required
+        }
+    )
+
+    assert decode_view(encode_view(view)) == view
+    assert view.version == VIEW_VERSION
+
+
+def _example_of_view(field: Any) -> Any:
+    if field.name == "version":
+        return VIEW_VERSION
+    if typing.get_origin(field.type) is tuple:
+        return ()
+    return {int: 3, str: "text", bool: True}.get(field.type)
