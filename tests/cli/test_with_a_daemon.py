@@ -1,9 +1,7 @@
 """The whole daemon runs: the smoke lines pass, people's orders are carried out and proven."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from risk_daemon.operations.home import Home
@@ -288,7 +287,7 @@ def kill_everything(daemon: Admin) -> None:
     supervisor = int((daemon.home.run / "daemon.lock").read_text()[1:].split()[0])
     rows = daemon.told(0, "status", "--json").data()["processes"]
     for pid in (supervisor, *(row["pid"] for row in rows)):
-        os.kill(pid, signal.SIGKILL)
+        psutil.Process(pid).kill()
     eventually(lambda: not any(_is_alive(row["pid"]) for row in rows), "all are dead")
 
 

@@ -227,6 +227,18 @@ async def test_another_protocol_is_refused_with_both_numbers(tmp_path: Path, pre
 
 
 @on_loop
+async def test_a_wrong_token_is_refused(tmp_path: Path, prefer: str) -> None:
+    server = await serve(tmp_path, "server", Side().welcome, hello=THEIRS, prefer=prefer)
+    reader, writer, _ = await raw(tmp_path)
+    writer.write(pack(msgspec.structs.replace(OURS, token="guessed")) + pack(control.WakeAt(1)))
+
+    assert await goodbye(reader) == "asker showed a wrong token"
+    assert server.channels == set()
+    writer.close()
+    await server.close()
+
+
+@on_loop
 async def test_a_client_refuses_a_server_of_another_protocol(tmp_path: Path, prefer: str) -> None:
     newer = msgspec.structs.replace(THEIRS, protocol=2)
     side = Side()

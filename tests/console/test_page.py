@@ -71,7 +71,12 @@ def test_a_lock_says_why_and_until_when_in_both_times() -> None:
 
 @pytest.mark.parametrize(
     ("mode", "text"),
-    [("reduce-only", "only to reduce"), ("no-new-entry", "no new entries"), ("of-tomorrow", "of-")],
+    [
+        ("", ">yes<"),
+        ("reduce-only", "only to reduce"),
+        ("no-new-entry", "no new entries"),
+        ("of-tomorrow", "of-"),
+    ],
 )
 def test_what_an_account_may_do_is_a_word(mode: str, text: str) -> None:
     assert text in of(view(1, mode=mode))
@@ -92,6 +97,7 @@ def test_positions_money_and_limits_are_readable() -> None:
     )
     distances = (
         DistanceView(rule="max-contracts", mode="enforce", observed="4", limit="5", state="ok"),
+        DistanceView(rule="kill-switch", mode="enforce", observed="", limit="", state="ok"),
         DistanceView(rule="daily-loss", mode="alert", observed="-10", limit="-500", state="ok"),
     )
 
@@ -99,8 +105,9 @@ def test_positions_money_and_limits_are_readable() -> None:
 
     assert "long 3 MNQ at 21000.25" in html
     assert "short 1 EP at 6000.5 <small>being verified</small>" in html
-    assert "-10.00<small>-10.00 realized, 0 open</small>" in html
+    assert "-10.00<small>-10.00 realized, 0.00 open</small>" in html
     assert "max-contracts: 4 of 5</div>" in html
+    assert "kill-switch" not in html
     assert "daily-loss: -10 of -500 <small>alert only</small>" in html
 
 

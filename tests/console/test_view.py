@@ -31,7 +31,7 @@ def test_all_guarded_is_healthy() -> None:
         "enforcing": True,
         "connected": True,
         "feed": "trusted",
-        "mode": "open",
+        "mode": "",
         "view_age_ms": 1_000,
         "why": "",
     }

@@ -96,6 +96,19 @@ def test_what_is_stored_is_read_back(path: Path, has_promise: bool) -> None:
         assert (file.head.seq, file.head.crc) == (1_234, stored[-1].crc)
 
 
+def test_a_look_ends_when_it_has_found_a_lot(path: Path) -> None:
+    head = Sequencer()
+    stored = [head.admit(NewRecord("big", 0, bytes(300_000)), 1, False) for _ in range(10)]
+    with opened(path) as file, closing(Reader(path)) as reader:
+        file.store(batch(stored))
+        found = reader.records(2, 99, [], 99)
+        rest = reader.records(found.next_seq, 99, [], 99)
+        end = reader.records(rest.next_seq, 99, [], 99)
+
+    assert [record.seq for record in found.records + rest.records] == list(range(2, 10))
+    assert (end.records, end.is_all) == (stored[9:], True)
+
+
 def test_all_tables_of_a_batch_are_stored_together(path: Path) -> None:
     made = batch(records(3))
     made.once = [("lock-placed/a", 2)]

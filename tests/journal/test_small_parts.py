@@ -22,6 +22,7 @@ from risk_daemon.journal.server import refuse
 from risk_daemon.journal.subscriber import RECENT_MAX, Recent
 from risk_daemon.wire import control
 from risk_daemon.wire.control import Grant
+from risk_daemon.wire.record import NewRecord
 from tests.journal.homes import account_seen, intent, mark, on_loop, policy
 
 # --- time ---------------------------------------------------------------------
@@ -279,8 +280,20 @@ def test_recent_records_are_kept_until_they_are_stored() -> None:
     recent.trim(RECENT_MAX + 500)
 
     assert recent.first_seq == 501
-    assert recent.since(RECENT_MAX + 499) == records[-2:]
-    assert recent.since(0)[0].seq == 501
+    assert recent.piece(RECENT_MAX + 499) == records[-2:]
+    assert recent.piece(501)[0].seq == 501
     assert recent.crc_at(500) is None
     assert recent.crc_at(501) == records[500].crc
     assert recent.crc_at(RECENT_MAX + 501) is None
+
+
+def test_large_records_are_kept_by_their_size_and_come_in_pieces() -> None:
+    intake = new_intake()
+    recent = Recent(0)
+    for number in range(20):
+        intake.append(control.Append(number, [NewRecord("big", 0, bytes(300_000))]))
+    recent.add(intake.ready())
+    assert [record.seq for record in recent.piece(3)] == [3, 4, 5, 6]
+    recent.trim(20)
+
+    assert recent.first_seq == 15

@@ -5,7 +5,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from risk_daemon.core import events
-from risk_daemon.operations.words import both_times, count, duration, in_words, iso, kind_of
+from risk_daemon.operations.words import (
+    both_times,
+    count,
+    dollars,
+    duration,
+    in_words,
+    iso,
+    kind_of,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -73,6 +81,12 @@ def test_a_kind_is_named_as_in_the_journal() -> None:
 )
 def test_durations_are_said_as_people_say_them(ms: float, text: str) -> None:
     assert duration(ms) == text
+
+
+def test_money_is_shown_in_cents() -> None:
+    shown = [dollars(text) for text in ("-8.20625", "0", "1000.005", "?")]
+
+    assert shown == ["-8.21", "0.00", "1000.00", "?"]
 
 
 def test_a_number_has_its_noun() -> None:

@@ -7,6 +7,7 @@
     mark MNQ 20990/20990.25          a quote
     act flatten-lock by anna         an operator's act; also `for 30m`
     wait 2s                          time passes
+    check                            what the rule itself finds and allows
     read                             a stable read that agrees with what is shown
 
 Every vector is played twice: as written, and mirrored (buys for sells).
@@ -21,6 +22,7 @@ from typing import Any
 import msgspec
 
 from risk_daemon.core.account import Account
+from risk_daemon.core.decision import Breach
 from risk_daemon.core.engine import Parser
 from risk_daemon.core.events import (
     BreachFound,
@@ -60,6 +62,8 @@ class Script:
     def play(self, line: str) -> list[str]:
         """Play one line; return in words what it made necessary."""
         words = line.split()
+        if words == ["check"]:
+            return [self._check()]
         verb = {"buy": "fill", "sell": "fill"}.get(words[0], words[0])
         outputs: list[Fact] = getattr(self, f"_{verb}")(words)
         for output in outputs:
@@ -144,6 +148,14 @@ class Script:
                 until=until,
             )
         )
+
+    def _check(self) -> str:
+        ((_, found),) = self.stream.engine.rules_of(self.account)
+        finding = found.check(self.stream.engine.world, self.account)
+        if not isinstance(finding, Breach):
+            return type(finding).__name__.lower()
+        caps = [f"{name.split('.')[3]} {size}" for name, size in finding.remedy.allowed]
+        return f"breach, allows {', '.join(caps) or 'nothing less'}"
 
     def _wait(self, words: list[str]) -> list[Fact]:
         return self.stream.pulse(_span(words[1]))

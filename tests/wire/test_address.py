@@ -73,6 +73,11 @@ def test_the_path_of_a_socket_is_never_too_long() -> None:
             path.parent.rmdir()
 
 
+def test_a_socket_that_cannot_be_bound_is_closed(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        bind_private(tmp_path / "nowhere" / "server.sock")
+
+
 def test_a_killed_predecessors_socket_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
     dead, alive = tmp_path / "dead-1.sock", tmp_path / "alive-1.sock"
     bind_private(dead).close()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from risk_daemon.console import view as views
 from risk_daemon.console.seen import Seen
-from risk_daemon.operations.words import both_times, duration, in_words, iso, kind_of
+from risk_daemon.operations.words import both_times, dollars, duration, in_words, iso, kind_of
 from risk_daemon.wire.view import AccountView, DistanceView, LockView, PositionView
 
 REFRESH_S: Final = 2
@@ -36,13 +36,13 @@ th{text-align:left;font-weight:600;color:var(--dim);font-size:.85rem}
 th,td{padding:.4rem .7rem .4rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 .num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .state{font-weight:600}small{color:var(--dim);display:block;font-weight:400}
-th.num{text-align:right}
+th.num{text-align:right}.limits{white-space:nowrap}
 @media(max-width:44rem){thead{position:absolute;left:-999rem}
 tr{display:block;border:1px solid var(--line);border-radius:.4rem;margin:0 0 .7rem;
 padding:.3rem .6rem;background:var(--card)}
 td{display:grid;grid-template-columns:7.5rem 1fr;border:0;padding:.15rem 0}
 td::before{content:attr(data-label);color:var(--dim);font-size:.85rem;font-weight:400}
-td.num{text-align:left}}
+td.num{text-align:left}.limits{white-space:normal}}
 """
 
 
@@ -131,7 +131,7 @@ def _account(
         (_positions(view.positions), ""),
         (_money(view), "num"),
         _may_trade(view, local),
-        (_limits(view.distances), ""),
+        (_limits(view.distances), "limits"),
     ]
 
 
@@ -147,15 +147,16 @@ def _positions(positions: tuple[PositionView, ...]) -> str:
 
 def _money(view: AccountView) -> str:
     if not view.pnl_known:
-        return f"unknown<small>last known {escape(view.day_pnl)}</small>"
+        return f"unknown<small>last known {escape(dollars(view.day_pnl))}</small>"
     return (
-        f"{escape(view.day_pnl)}"
-        f"<small>{escape(view.realized)} realized, {escape(view.unrealized)} open</small>"
+        f"{escape(dollars(view.day_pnl))}"
+        f"<small>{escape(dollars(view.realized))} realized, "
+        f"{escape(dollars(view.unrealized))} open</small>"
     )
 
 
 MODES: Final = {
-    "open": ("yes", "state good"),
+    "": ("yes", "state good"),
     "no-new-entry": ("no new entries", "state warn"),
     "reduce-only": ("only to reduce", "state warn"),
     "full": ("locked", "state bad"),
@@ -180,12 +181,13 @@ def _lock(lock: LockView, local: tzinfo | None) -> str:
 
 
 def _limits(distances: tuple[DistanceView, ...]) -> str:
-    if not distances:
+    measured = [d for d in distances if d.observed and d.limit]
+    if not measured:
         return '<span class="dim">no rule has spoken</span>'
     return "".join(
         f"<div>{escape(d.rule)}: {escape(d.observed)} of {escape(d.limit)}"
         f"{'' if d.mode == 'enforce' else f' <small>{escape(d.mode)} only</small>'}</div>"
-        for d in distances
+        for d in measured
     )
 
 

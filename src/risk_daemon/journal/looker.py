@@ -51,7 +51,6 @@ class Looker:
         for frame in Packer(found.records).frames(frozenset()):
             subscription.channel.send_packed(frame)
         subscription.next_seq = found.next_seq
-        await _breathe(subscription.channel)
 
     async def tail(self, channel: Channel, asked: control.Tail) -> None:
         """Send what a Tail asks for."""
@@ -60,22 +59,16 @@ class Looker:
             next_seq = await self._look(self._reader.seq_since, asked.since_at)
         elif next_seq < 0:
             next_seq = await self._look(self._reader.seq_back, min(-next_seq, _END), asked.kinds)
-        left = asked.limit
-        pending: list[Record] = []
-        while left > 0:
+        left, is_all = asked.limit, False
+        while left > 0 and not is_all and channel.is_open:
             want = min(PIECE, left)
             found = await self._look(self._reader.records, next_seq, _END, asked.kinds, want)
-            for part in split(pending):
+            for part in split(found.records):
                 channel.send(control.Tailed(asked.id, part, False))
-            await _breathe(channel)
-            pending, next_seq = found.records, found.next_seq
+            await breathe(channel)
+            next_seq, is_all = found.next_seq, found.is_all
             left -= len(found.records)
-            if len(found.records) < want or not channel.is_open:
-                break
-        *early, final = list(split(pending)) or [[]]
-        for part in early:
-            channel.send(control.Tailed(asked.id, part, False))
-        channel.send(control.Tailed(asked.id, final, True))
+        channel.send(control.Tailed(asked.id, [], True))
 
     async def snapshots(self, channel: Channel, asked: control.GetSnapshots) -> None:
         """Send what a GetSnapshots asks for."""
@@ -89,7 +82,7 @@ class Looker:
             for part in _split(found):
                 channel.send(control.Snapshots(asked.id, part, False))
             after = found[-1].account
-            await _breathe(channel)
+            await breathe(channel)
         channel.send(control.Snapshots(asked.id, [], True))
 
     async def read(self, from_seq: int, kinds: Sequence[str], limit: int) -> list[Record]:
@@ -123,7 +116,8 @@ class Looker:
         return await loop.run_in_executor(self._thread, lambda: look(*args, **kwargs))
 
 
-async def _breathe(channel: Channel) -> None:
+async def breathe(channel: Channel) -> None:
+    """Wait until a reader has taken most of what it was sent."""
     if channel.buffered > _BUFFERED_ENOUGH:
         await channel.drained()
 

@@ -19,6 +19,9 @@ from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.wire.control import Snapshot
 from risk_daemon.wire.record import Record, holds
 
+#: A look ends when the payloads it has found are this large.
+PIECE_BYTES: Final = 1 << 20
+
 _COLUMNS: Final = "seq, at, version, kind, account, payload, crc"
 # Everything put together below is a name of ours or a mark; values are always bound.
 _BETWEEN: Final = f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ?"  # noqa: S608
@@ -28,10 +31,11 @@ _CRC: Final = "SELECT crc FROM record WHERE seq = ?"
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Records in order, and the seq at which the next look begins."""
+    """Records in order, the seq at which the next look begins, and whether it may find more."""
 
     records: list[Record]
     next_seq: int
+    is_all: bool
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -100,15 +104,22 @@ class Reader:
         return row[0] if row else None
 
     def records(self, from_seq: int, upto: int, kinds: Sequence[str], limit: int) -> Found:
-        """Return at most `limit` records of these kinds (all if empty)."""
+        """Return at most `limit` records, or a mebibyte, of these kinds (all if empty)."""
         if kinds:
-            rows = self._connection.execute(
-                _some(kinds), (from_seq, upto, *kinds, limit)
-            ).fetchall()
+            rows = self._connection.execute(_some(kinds), (from_seq, upto, *kinds, limit))
         else:
-            rows = self._connection.execute(_ALL, (from_seq, upto, limit)).fetchall()
-        records = [Record(*row) for row in rows]
-        return Found(records, records[-1].seq + 1 if len(records) == limit else upto + 1)
+            rows = self._connection.execute(_ALL, (from_seq, upto, limit))
+        records: list[Record] = []
+        size = 0
+        for row in rows:
+            records.append(record := Record(*row))
+            size += len(record.payload)
+            if size >= PIECE_BYTES:
+                rows.close()
+                return Found(records, record.seq + 1, False)
+        if len(records) < limit:
+            return Found(records, upto + 1, True)
+        return Found(records, records[-1].seq + 1, False)
 
     def seq_back(self, count: int, kinds: Sequence[str]) -> int:
         """Return the seq of the record `count` from the end, of these kinds (all if empty)."""

@@ -23,7 +23,7 @@ from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.figures import Figures
 from risk_daemon.journal.file import JournalFile, WriteFailed
 from risk_daemon.journal.intake import Intake
-from risk_daemon.journal.looker import Looker
+from risk_daemon.journal.looker import Looker, breathe
 from risk_daemon.journal.pulses import Pulses
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.subscriber import Packer, Recent, Subscription
@@ -319,10 +319,12 @@ class JournalServer:
             peer.subscription = None
             peer.channel.send(control.Truncated(self.recent.last_seq))
             return
-        while not subscription.is_over and subscription.next_seq < self.recent.first_seq:
-            await self.looker.send_records(subscription, self.recent.first_seq - 1)
-        if not subscription.is_over:
-            self._go_live(subscription)
+        while not (subscription.is_over or subscription.is_live):
+            if subscription.next_seq < self.recent.first_seq:
+                await self.looker.send_records(subscription, self.recent.first_seq - 1)
+            else:
+                self._send_recent(subscription)
+            await breathe(subscription.channel)
 
     async def _proves(self, next_seq: int, crc: int) -> bool:
         """Tell whether the record before `next_seq` is the one the subscriber knows."""
@@ -333,12 +335,16 @@ class JournalServer:
             ours = await self.looker.crc_at(next_seq - 1)
         return ours == crc
 
-    def _go_live(self, subscription: Subscription) -> None:
+    def _send_recent(self, subscription: Subscription) -> None:
+        """Send what is in memory; who has all of it in the same turn is live."""
         channel = subscription.channel
-        for frame in Packer(self.recent.since(subscription.next_seq)).frames(subscription.kinds):
+        records = self.recent.piece(subscription.next_seq)
+        for frame in Packer(records).frames(subscription.kinds):
             channel.send_packed(frame)
-        channel.send(control.CaughtUp(self.recent.last_seq, self.intake.last_at))
-        subscription.is_live = True
+        subscription.next_seq += len(records)
+        if subscription.next_seq > self.recent.last_seq:
+            channel.send(control.CaughtUp(self.recent.last_seq, self.intake.last_at))
+            subscription.is_live = True
 
 
 def refuse(answer: msgspec.Struct, why: str) -> msgspec.Struct:

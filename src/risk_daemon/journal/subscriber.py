@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from risk_daemon.journal.reader import PIECE_BYTES
 from risk_daemon.wire import control
 from risk_daemon.wire.record import Record
 from risk_daemon.wire.transport import Channel, pack
 
 RECENT_MAX: Final = 4_096
+RECENT_BYTES: Final = 2 << 20
 #: A frame of records is closed when its payloads reach this many bytes.
 _FRAME_FULL: Final = 1 << 18
 _RECORD_OVERHEAD: Final = 64
@@ -28,6 +30,7 @@ class Recent:
     def __init__(self, last_seq: int) -> None:
         self.last_seq = last_seq
         self._records: deque[Record] = deque()
+        self._size = 0
 
     @property
     def first_seq(self) -> int:
@@ -37,17 +40,28 @@ class Recent:
     def add(self, records: Sequence[Record]) -> None:
         """These have just been seen."""
         self._records.extend(records)
+        self._size += sum(len(record.payload) for record in records)
         self.last_seq = records[-1].seq
 
     def trim(self, stored_seq: int) -> None:
         """Forget the oldest, if they are in the file and there are enough others."""
         records = self._records
-        while len(records) > RECENT_MAX and records[0].seq <= stored_seq:
-            records.popleft()
+        while records and records[0].seq <= stored_seq and self._has_enough():
+            self._size -= len(records.popleft().payload)
 
-    def since(self, seq: int) -> list[Record]:
-        """Return the records from `seq` on; all if it is older than they are."""
-        return list(islice(self._records, max(seq - self.first_seq, 0), None))
+    def _has_enough(self) -> bool:
+        return len(self._records) > RECENT_MAX or self._size > RECENT_BYTES
+
+    def piece(self, seq: int) -> list[Record]:
+        """Return records from `seq` on, not many more than a mebibyte."""
+        piece: list[Record] = []
+        size = 0
+        for record in islice(self._records, seq - self.first_seq, None):
+            piece.append(record)
+            size += len(record.payload)
+            if size >= PIECE_BYTES:
+                break
+        return piece
 
     def crc_at(self, seq: int) -> int | None:
         """Return a record's crc, None if it is not held here."""

@@ -20,7 +20,15 @@ from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.configuration import load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, UNREACHABLE, Outcome
-from risk_daemon.operations.words import both_times, count, duration, in_words, iso, kind_of
+from risk_daemon.operations.words import (
+    both_times,
+    count,
+    dollars,
+    duration,
+    in_words,
+    iso,
+    kind_of,
+)
 from risk_daemon.wire.record import KINDS, Record, decode
 from risk_daemon.wire.view import AccountView
 
@@ -184,7 +192,7 @@ def _account_line(row: Mapping[str, Any], view: AccountView | None, why: str) ->
     if view is None:
         return f"{head}: {guarded}"
     positions = ", ".join(f"{one.quantity:+d} {one.root}" for one in view.positions) or "flat"
-    money = f"day P&L {view.day_pnl}" if view.pnl_known else "day P&L unknown"
+    money = f"day P&L {dollars(view.day_pnl)}" if view.pnl_known else "day P&L unknown"
     locks = "".join(
         f"; {one.mode} ({one.reason or one.rule}) "
         + (f"until {both_times(one.until)}" if one.until else "until an admin ends it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,14 @@ def in_words(fact: Fact) -> str:
     said = [" ".join(str(fields[key]).split()) for key in _TOLD if fields.get(key)]
     contract = fields.get("contract")
     return " · ".join([*([str(contract)] if contract else []), *said])
+
+
+def dollars(text: str) -> str:
+    """Money in cents, for people; the exact figure is in the API."""
+    try:
+        return f"{Decimal(text):.2f}"
+    except InvalidOperation:
+        return text
 
 
 def duration(ms: float) -> str:

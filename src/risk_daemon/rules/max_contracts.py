@@ -100,12 +100,11 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
 
     def _over(self, world: World, account: Account, held: dict[str, int], exposure: int) -> Breach:
         observed, limit = show(exposure, 0), show(self.limit, 0)
-        unit = "contracts" if self.unit == "contracts" else "mini-equivalents"
-        remedy = self._remedy(world, account, held, exposure)
+        remedy = self._remedy(world, account, held)
         return Breach(
             observed=observed,
             limit=limit,
-            text=f"holds {observed} {unit} ({self.basis}), the limit is {limit}",
+            text=f"holds {observed} {self.unit} ({self.basis}), the limit is {limit}",
             remedy=msgspec.structs.replace(remedy, lock=self._lock(world, account)),
         )
 
@@ -114,15 +113,13 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return LockWish(REDUCE_ONLY, world.at + self.lock_for)
 
-    def _remedy(
-        self, world: World, account: Account, held: dict[str, int], exposure: int
-    ) -> Remedy:
+    def _remedy(self, world: World, account: Account, held: dict[str, int]) -> Remedy:
         if self.action == "flatten-all":
             return Remedy(flatten=True, cancel="increasing")
         order = self._order(world, account, held)
         if self.action == "flatten-contract":
             return Remedy(allowed=((order[0], 0),), cancel="increasing")
-        return Remedy(allowed=self._caps(world, held, exposure, order), cancel="increasing")
+        return Remedy(allowed=self._caps(world, held, order), cancel="increasing")
 
     def _order(self, world: World, account: Account, held: dict[str, int]) -> list[str]:
         """Return the held contracts, first to be reduced first."""
@@ -140,25 +137,19 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         return sorted(names, key=lambda name: (-holdings[name].last_increase, name))
 
     def _caps(
-        self, world: World, held: dict[str, int], exposure: int, order: Iterable[str]
+        self, world: World, held: dict[str, int], order: Iterable[str]
     ) -> tuple[tuple[str, int], ...]:
-        """Take the excess off contract by contract; skip one whose reduction would not help."""
+        """Take the excess off contract by contract; leave a hedge whose closing would not help."""
         left, caps = dict(held), []
         for name in order:
             weight = self._weight(world, name) or UNIT
-            quantity = divide(left[name], weight)
+            size = abs(divide(left[name], weight))
             excess = self._measure(world, left) - self.limit
-            if excess <= 0:
-                break
-            sign = 1 if quantity > 0 else -1
-            count = min(abs(quantity), -(-excess // weight))
-            trial = dict(left)
-            trial[name] = (quantity - sign * count) * weight
-            if self._measure(world, trial) >= self._measure(world, left):
-                continue  # a hedge: closing it would raise the measure
-            left = trial
-            caps.append((name, abs(quantity) - count))
-        del exposure
+            remains = size - min(size, -(-excess // weight))
+            trial = {**left, name: left[name] // size * remains}
+            if self._measure(world, trial) < self._measure(world, left):
+                left = trial
+                caps.append((name, remains))
         return tuple(sorted(caps))
 
     # --- working orders ---

@@ -17,7 +17,7 @@ from risk_daemon.stage.waiting import until
 
 READY_WITHIN_S: Final = 15.0
 ANSWER_WITHIN_S: Final = 30.0
-SCENARIO: Final = Path(__file__).parent.parent / "sim" / "scenarios" / "demo.yaml"
+SCENARIOS: Final = Path(__file__).parent.parent / "sim" / "scenarios"
 
 
 class Gateway:

@@ -14,7 +14,7 @@ from risk_daemon.errors import OperatorError
 from risk_daemon.operations.words import count
 from risk_daemon.stage import figures
 from risk_daemon.stage.daemon import Daemon
-from risk_daemon.stage.gateway import SCENARIO, Gateway, wednesday_offset_s
+from risk_daemon.stage.gateway import SCENARIOS, Gateway, wednesday_offset_s
 from risk_daemon.stage.waiting import pause
 
 SETTLE_S: Final = 6.0
@@ -34,6 +34,8 @@ Say = Callable[[str, str], None]
 
 class Play:
     """One run of the demo in a scratch folder."""
+
+    settle_s = SETTLE_S
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class Play:
 
     def _scenario(self) -> str:
         """Write the accounts and limits; traders come in when the daemon is ready for them."""
-        return SCENARIO.read_text().replace("traders: true", "traders: false")
+        return (SCENARIOS / "demo.yaml").read_text().replace("traders: true", "traders: false")
 
     def _offset(self) -> float:
         """Return what makes the exchange's clock show the hour the play begins at."""
@@ -88,10 +90,10 @@ class Play:
         self._say("stage", f"a simulated broker with {accounts} is open")
         daemon.found(gateway, self._offset_s)
         daemon.start()
-        self._say("stage", f"the daemon guards {accounts}; the curtain rises")
+        self._say("stage", f"the daemon guards {accounts}; trading begins")
         self._began = self._clock.steady_ns()
         self._act_out(gateway, daemon)
-        verdict: dict[str, Any] = gateway.post("/finish", settle_s=SETTLE_S)
+        verdict: dict[str, Any] = gateway.post("/finish", settle_s=self.settle_s)
         self._tell(gateway)
         self._measure(daemon)
         verdict["memory_mb"] = self._memory

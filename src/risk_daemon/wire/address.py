@@ -18,10 +18,9 @@ import msgspec
 
 from risk_daemon.errors import Malformed
 
-#: Longest socket path that every system takes (macOS: 104 with its zero byte).
-SOCKET_PATH_MAX: Final = 100
+#: Longest socket path that every system takes (macOS: 104 with its zero byte); Windows: none.
+SOCKET_PATH_MAX: Final = 100 if os.name == "posix" else 0
 
-_HAS_UNIX: Final = hasattr(socket, "AF_UNIX") and os.name == "posix"
 _RUNTIME_PREFIX: Final = "rd-"
 
 
@@ -61,8 +60,6 @@ def write_private(path: Path, content: bytes) -> None:
 
 def socket_path(run_dir: Path, name: str) -> Path | None:
     """Return a path short enough to bind, in the run directory if possible; None if none is."""
-    if not _HAS_UNIX:
-        return None
     own = f"{name}-{os.getpid()}.sock"
     direct = run_dir.absolute() / own
     if len(os.fsencode(direct)) <= SOCKET_PATH_MAX:

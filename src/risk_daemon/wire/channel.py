@@ -96,7 +96,7 @@ class Channel(asyncio.BufferedProtocol):
         self._on_greeted = on_greeted
         self._on_gone = on_gone
         self._speaks_first = speaks_first
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle
         self._greeted = False
         self._refused = False
         self._loop = asyncio.get_running_loop()
@@ -259,8 +259,7 @@ class Channel(asyncio.BufferedProtocol):
         self._closed.set()
         self._writable.set()
         self._arrived.set()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._deadline.cancel()
         self._on_gone(self)
         if self._on_lost is not None:
             self._on_lost(self.reason)

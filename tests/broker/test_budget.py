@@ -1,0 +1,136 @@
+"""The budget: closes never wait behind polls, and the broker's limit is never passed."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from risk_daemon.broker import budget as rationing
+from risk_daemon.broker.budget import (
+    BACK_OFF,
+    ENFORCEMENT,
+    LIMIT,
+    REST,
+    SECOND,
+    SHARES,
+    VERIFICATION,
+    WINDOW,
+    Budget,
+    answer,
+    free_at,
+    give_back,
+    take,
+    used,
+    wait,
+)
+
+
+def spend(budget: Budget, share: str, count: int, now: int = 0) -> int:
+    """Take one by one; return how many were let out, each answered at once."""
+    taken = 0
+    while taken < count and take(budget, share, now):
+        answer(budget, share, now)
+        taken += 1
+    return taken
+
+
+def test_each_class_has_its_share() -> None:
+    for share in (VERIFICATION, REST):
+        assert spend(Budget(), share, 300) == SHARES[share]
+
+
+def test_what_nobody_waits_for_flows_to_enforcement() -> None:
+    assert spend(Budget(), ENFORCEMENT, 300) == LIMIT
+
+
+def test_but_not_what_somebody_waits_for() -> None:
+    budget = Budget()
+    wait(budget, VERIFICATION, 7)
+
+    assert spend(budget, ENFORCEMENT, 300) == LIMIT - 7
+
+    wait(budget, VERIFICATION, -7)
+    assert spend(budget, ENFORCEMENT, 300) == 7
+
+
+def test_polls_never_use_what_enforcement_may_need() -> None:
+    budget = Budget()
+    spend(budget, REST, 300)
+    spend(budget, VERIFICATION, 300)
+
+    assert spend(budget, ENFORCEMENT, 300) == SHARES[ENFORCEMENT]
+
+
+def test_a_read_leaves_whole_or_not_at_all() -> None:
+    budget = Budget()
+    spend(budget, VERIFICATION, SHARES[VERIFICATION] - 2)
+
+    assert not take(budget, VERIFICATION, 0, 3)
+    assert used(budget, VERIFICATION) == SHARES[VERIFICATION] - 2
+    assert take(budget, VERIFICATION, 0, 2)
+
+
+def test_a_request_stays_until_a_minute_after_its_answer() -> None:
+    budget = Budget()
+    for _ in range(SHARES[REST]):
+        assert take(budget, REST, 0)
+    answer(budget, REST, 5 * SECOND, SHARES[REST])
+
+    assert not take(budget, REST, WINDOW + 5 * SECOND - 1)
+    assert take(budget, REST, WINDOW + 5 * SECOND)
+
+
+def test_after_a_429_nobody_asks_for_half_a_second() -> None:
+    budget = Budget()
+    assert take(budget, ENFORCEMENT, 0)
+    answer(budget, ENFORCEMENT, 0, throttled=True)
+
+    assert not take(budget, ENFORCEMENT, BACK_OFF - 1)
+    assert free_at(budget, 0) == BACK_OFF
+    assert take(budget, ENFORCEMENT, BACK_OFF)
+
+
+def test_when_to_ask_again_is_when_the_oldest_leaves_the_window() -> None:
+    budget = Budget()
+    assert free_at(budget, 0) == WINDOW
+
+    spend(budget, REST, 300, now=3 * SECOND)
+    assert free_at(budget, 4 * SECOND) == 3 * SECOND + WINDOW
+
+
+def test_what_did_not_leave_is_given_back() -> None:
+    budget = Budget()
+    assert take(budget, ENFORCEMENT, 0)
+
+    give_back(budget, ENFORCEMENT)
+
+    assert used(budget, ENFORCEMENT) == 0
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(list(SHARES)),
+        st.integers(1, 4),
+        st.integers(0, 3 * SECOND),
+        st.integers(0, 2 * SECOND),
+    ),
+    max_size=300,
+)
+
+
+@given(steps)
+def test_no_minute_ever_sees_more_than_the_limit(found: list[tuple[str, int, int, int]]) -> None:
+    """Counted as the broker might: by when the request left, or by when it was answered."""
+    budget, now = Budget(), 0
+    left: list[int] = []
+    for share, count, pause, flight in found:
+        now += pause
+        if take(budget, share, now, count):
+            left += [now] * count
+            now += flight
+            answer(budget, share, now, count)
+
+    for moment in left:
+        assert sum(1 for other in left if moment <= other < moment + WINDOW) <= LIMIT
+
+
+def test_the_shares_make_the_limit() -> None:
+    assert sum(SHARES.values()) == rationing.LIMIT

@@ -1,0 +1,96 @@
+"""Every comparison of a rule, turned round, makes some vector of that rule fail.
+
+Each comparison is replaced in the rule's own source by its neighbours (`<` by
+`<=`, `==` by `!=`, ...); the changed module then plays the rule's table. One
+that nobody notices is a boundary without a test.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from risk_daemon import rules
+from risk_daemon.rules import CATALOG
+from tests.rules.script import play
+from tests.rules.tables import vectors_of
+
+FOLDER = Path(rules.__file__).parent
+NEIGHBOURS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+#: Building a rule and rehearsing it have tests of their own; these decide.
+NOT_DECIDING = {"_build", "_rehearsal"}
+
+
+def comparisons(rule: str) -> list[tuple[int, int, type[ast.cmpop]]]:
+    """Return (which comparison, its line, what it is turned into)."""
+    found = []
+    for number, node in enumerate(_deciding(ast.parse(_source(rule)))):
+        for turned in NEIGHBOURS[type(node.ops[0])]:
+            found.append((number, node.lineno, turned))
+    return found
+
+
+def _source(rule: str) -> str:
+    return (FOLDER / f"{rule.replace('-', '_')}.py").read_text()
+
+
+def _deciding(tree: ast.Module) -> list[ast.Compare]:
+    return [
+        node
+        for top in tree.body
+        if not (isinstance(top, ast.FunctionDef) and top.name in NOT_DECIDING)
+        for node in ast.walk(top)
+        if isinstance(node, ast.Compare)
+    ]
+
+
+def turned(rule: str, number: int, into: type[ast.cmpop]) -> dict[str, Any]:
+    """Return a catalogue in which one comparison of one rule is turned round."""
+    tree = ast.parse(_source(rule))
+    _deciding(tree)[number].ops = [into()]
+    module = types.ModuleType(f"turned_{rule}")
+    # msgspec looks a struct's module up by name to resolve its annotations.
+    module.__dict__["__name__"] = f"risk_daemon.rules.{rule.replace('-', '_')}"
+    exec(compile(ast.fix_missing_locations(tree), rule, "exec"), module.__dict__)  # noqa: S102
+    return {**CATALOG, rule: module.KIND}
+
+
+CASES = [(rule, *row) for rule in CATALOG for row in comparisons(rule)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "number", "line", "into"),
+    CASES,
+    ids=[f"{rule}:{line}:{into.__name__}" for rule, _, line, into in CASES],
+)
+def test_a_turned_comparison_is_noticed(
+    rule: str, number: int, line: int, into: type[ast.cmpop]
+) -> None:
+    assert _noticed(rule, turned(rule, number, into)), f"{rule}, line {line}, as {into.__name__}"
+
+
+def _noticed(rule: str, catalog: dict[str, Any]) -> bool:
+    for vector in vectors_of(rule):
+        try:
+            rows = play(rule, vector.table, mirrored=False, catalog=catalog)
+            rows += play(rule, vector.table, mirrored=True, catalog=catalog)
+        except Exception:  # noqa: BLE001 - to fall over is to be noticed
+            return True
+        if any(came != expected for _, expected, came in rows):
+            return True
+    return False
