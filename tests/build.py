@@ -83,7 +83,9 @@ def trade(number: int, side: int, size: int, price: str | int = "21000", **more:
     return TradeSeen(account=ACCOUNT, trade=number, side=side, size=size, **found | more)
 
 
-def position(quantity: int, root: str = "MNQ", average: str = "21000", **more: Any) -> PositionChanged:
+def position(
+    quantity: int, root: str = "MNQ", average: str = "21000", **more: Any
+) -> PositionChanged:
     return PositionChanged(
         account=ACCOUNT,
         contract=contract(root),
@@ -105,7 +107,9 @@ def order(number: int, side: int, size: int, root: str = "MNQ", **more: Any) -> 
     )
 
 
-def reading(*rows: Fact, stable: bool = True, began_at: int = WEDNESDAY_TEN, **more: Any) -> Reconciled:
+def reading(
+    *rows: Fact, stable: bool = True, began_at: int = WEDNESDAY_TEN, **more: Any
+) -> Reconciled:
     found: dict[str, Any] = {"balance": 50_000 * UNIT, "can_trade": True}
     return Reconciled(
         account=ACCOUNT,
@@ -187,9 +191,7 @@ class Stream:
                 size=0,
                 epoch=intended.epoch,
             ),
-            RequestAnswered(
-                account=ACCOUNT, key=intended.key, request=request, outcome="accepted"
-            ),
+            RequestAnswered(account=ACCOUNT, key=intended.key, request=request, outcome="accepted"),
         )
 
     def settle(self, intended: Intended, how: str = "filled", request: str = "r1") -> list[Fact]:
@@ -209,9 +211,7 @@ class Stream:
 
 
 def lease(epoch: int, holder: str = "worker-1") -> LeaseGranted:
-    return LeaseGranted(
-        account=ACCOUNT, holder=holder, release="v1", epoch=epoch, incarnation=1
-    )
+    return LeaseGranted(account=ACCOUNT, holder=holder, release="v1", epoch=epoch, incarnation=1)
 
 
 def goals(outputs: list[Fact]) -> list[Goal]:

@@ -50,7 +50,18 @@ from risk_daemon.core.events import (
     OrderChanged,
     RequestSettled,
 )
-from tests.build import ACCOUNT, LOGIN, MS, SECOND, WEDNESDAY_TEN, contract, order, position, reading, trade
+from tests.build import (
+    ACCOUNT,
+    LOGIN,
+    MS,
+    SECOND,
+    WEDNESDAY_TEN,
+    contract,
+    order,
+    position,
+    reading,
+    trade,
+)
 
 MNQ = contract("MNQ")
 ACCEPT = Outcome(outcome=ACCEPTED)
@@ -71,7 +82,15 @@ class Door:
     def arrive(self, *facts: Fact) -> list[Output]:
         return [output for fact in facts for output in self.put(Arrived(fact))]
 
-    def read(self, *rows: Fact, stable: bool = True, cheap: bool = False, after: int = MS, recent: tuple[OrderChanged, ...] | None = None, ago: int = 0) -> list[Output]:
+    def read(
+        self,
+        *rows: Fact,
+        stable: bool = True,
+        cheap: bool = False,
+        after: int = MS,
+        recent: tuple[OrderChanged, ...] | None = None,
+        ago: int = 0,
+    ) -> list[Output]:
         """A read that ends now and began `ago` earlier."""
         self.now += after
         found = reading(*rows, stable=stable, only_positions=cheap)
@@ -93,7 +112,9 @@ class Door:
         self.read(*([position(quantity)] if quantity else []))
         return self
 
-    def decide(self, act: str, *, by_person: bool = False, epoch: int = 1, **more: object) -> list[Output]:
+    def decide(
+        self, act: str, *, by_person: bool = False, epoch: int = 1, **more: object
+    ) -> list[Output]:
         self.keys += 1
         found: dict[str, object] = {"contract": MNQ, "locked": True}
         goal = Goal(act=act, account=ACCOUNT, **(found | more))  # type: ignore[arg-type]
@@ -716,7 +737,9 @@ def test_a_void_takes_its_quantity_back_and_an_echo_counts_once() -> None:
 
 def test_an_older_state_of_an_order_is_not_taken() -> None:
     door = Door().holding(0)
-    door.arrive(order(11, 1, 3, filled=2), order(11, 1, 3, filled=1), order(11, 1, 3, filled=2, status=3))
+    door.arrive(
+        order(11, 1, 3, filled=2), order(11, 1, 3, filled=1), order(11, 1, 3, filled=2, status=3)
+    )
     door.arrive(order(11, 1, 3, filled=3))
 
     assert door.view().by_orders == 2
@@ -792,8 +815,18 @@ def test_a_look_of_a_run_that_died_is_over() -> None:
 
 inputs = st.lists(
     st.one_of(
-        st.builds(lambda n, s, f: Arrived(order(n, s, 4, type=2, status=2 if f == 4 else 1, filled=f)), st.integers(1, 6), st.sampled_from([1, -1]), st.integers(0, 4)),
-        st.builds(lambda n, s, z: Arrived(trade(n, s, z)), st.integers(1, 6), st.sampled_from([1, -1]), st.integers(1, 4)),
+        st.builds(
+            lambda n, s, f: Arrived(order(n, s, 4, type=2, status=2 if f == 4 else 1, filled=f)),
+            st.integers(1, 6),
+            st.sampled_from([1, -1]),
+            st.integers(0, 4),
+        ),
+        st.builds(
+            lambda n, s, z: Arrived(trade(n, s, z)),
+            st.integers(1, 6),
+            st.sampled_from([1, -1]),
+            st.integers(1, 4),
+        ),
         st.integers(-5, 5).map(lambda q: Arrived(position(q))),
         st.builds(
             lambda key, act, allowed, number: Decided(
@@ -802,7 +835,14 @@ inputs = st.lists(
                     epoch=1,
                     cause_seq=1,
                     key=f"k{key}",
-                    goal=Goal(act=act, account=ACCOUNT, contract=MNQ, allowed=allowed, order=number, locked=True),
+                    goal=Goal(
+                        act=act,
+                        account=ACCOUNT,
+                        contract=MNQ,
+                        allowed=allowed,
+                        order=number,
+                        locked=True,
+                    ),
                 )
             ),
             st.integers(1, 50),
@@ -817,7 +857,10 @@ inputs = st.lists(
 )
 
 
-@given(inputs, st.lists(st.sampled_from([ACCEPTED, UNKNOWN, "flat", "throttled"]), min_size=50, max_size=50))
+@given(
+    inputs,
+    st.lists(st.sampled_from([ACCEPTED, UNKNOWN, "flat", "throttled"]), min_size=50, max_size=50),
+)
 @settings(max_examples=150)
 def test_whatever_comes_nothing_leaves_that_could_raise_or_flip(
     found: list[Input], outcomes: list[str]
@@ -830,7 +873,10 @@ def test_whatever_comes_nothing_leaves_that_could_raise_or_flip(
         for request in sent(door.put(given_, after=50 * MS)):
             assert request.act in ("close", "partial", "cancel", "modify")
             if request.act == "partial":
-                least = min(abs(v) for v in (door.view().by_trades, door.view().by_orders, door.view().by_position))
+                least = min(
+                    abs(v)
+                    for v in (door.view().by_trades, door.view().by_orders, door.view().by_position)
+                )
                 assert 0 < request.size <= least
             if request.act in ("close", "partial"):
                 assert request.contract not in pending or isinstance(given_, Arrived | Ticked)

@@ -192,7 +192,9 @@ def test_a_first_start_over_the_limit_reduces_nothing_and_locks_reduce_only() ->
 
     assert goals(stream.outputs) == []
     assert [lock.mode for lock in of_kind(stream.outputs, LockPlaced)] == ["reduce-only"]
-    assert any("adopted" in alarm.what + alarm.text for alarm in of_kind(stream.outputs, AlarmRaised))
+    assert any(
+        "adopted" in alarm.what + alarm.text for alarm in of_kind(stream.outputs, AlarmRaised)
+    )
 
 
 def test_what_is_added_then_is_trimmed() -> None:
@@ -422,7 +424,12 @@ def test_names_of_ended_locks_are_kept_within_a_bound() -> None:
         until = stream.at + 5 * MS
         stream.feed(
             OperatorActed(
-                account=ACCOUNT, act="cancel-only", by="a", reason="x", act_id=f"{number:03d}", until=until
+                account=ACCOUNT,
+                act="cancel-only",
+                by="a",
+                reason="x",
+                act_id=f"{number:03d}",
+                until=until,
             )
         )
         stream.pulse(10 * MS)

@@ -31,7 +31,9 @@ def chicago(text: str) -> int:
         ("2026-11-27T09:00:00", "2026-11-27"),
     ],
 )
-def test_five_in_the_afternoon_in_chicago_begins_the_next_trade_date(moment: str, date: str) -> None:
+def test_five_in_the_afternoon_in_chicago_begins_the_next_trade_date(
+    moment: str, date: str
+) -> None:
     assert session.trade_date("cme_equity", "cme_trade_date", chicago(moment)) == date
 
 
@@ -74,7 +76,9 @@ def test_every_reset_begins_another_trade_date_and_none_is_skipped(
     reset = session.next_reset(calendar, day_roll, at)
 
     assert reset > at
-    assert session.trade_date(calendar, day_roll, reset) != session.trade_date(calendar, day_roll, at)
+    assert session.trade_date(calendar, day_roll, reset) != session.trade_date(
+        calendar, day_roll, at
+    )
     assert session.trade_date(calendar, day_roll, reset - 1) == session.trade_date(
         calendar, day_roll, at
     )
@@ -105,7 +109,9 @@ def test_past_the_table_days_are_usual_and_said_to_be_unknown() -> None:
     assert session.is_known("cme_equity", chicago("2028-06-14T12:00:00"))
     assert not session.is_known("cme_equity", later)
     assert session.trade_date("cme_equity", "cme_trade_date", later) == "2029-06-13"
-    assert session.next_reset("cme_equity", "cme_trade_date", later) == chicago("2029-06-13T17:00:00")
+    assert session.next_reset("cme_equity", "cme_trade_date", later) == chicago(
+        "2029-06-13T17:00:00"
+    )
 
 
 def test_past_everything_a_day_is_still_a_day() -> None:

@@ -189,6 +189,27 @@ async def test_a_full_file_refuses_what_it_did_not_store_alarms_and_ends(tmp_pat
         assert not reader.check(1, 1 << 40, 0).broken_at
 
 
+@on_loop
+async def test_a_mistake_in_the_loop_ends_the_journal_and_stores_nothing_more(
+    tmp_path: Path,
+) -> None:
+    served = Served(tmp_path)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(served.run())
+        client, lost = await served.home.client(), asyncio.Event()
+        client.on_lost = lambda _: lost.set()
+        asyncio.get_running_loop().call_exception_handler({"message": "a mistake"})
+        unanswered = client.append([act("too late")])
+        await lost.wait()
+        with pytest.raises(JournalAway, match="the journal stops"):
+            await unanswered
+    served.close()
+
+    assert running.result() == 1
+    with closing(Reader(served.home.file)) as reader:
+        assert reader.records(1, 1 << 40, ["operator-acted"], 9).records == []
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on file sizes is POSIX")
 @on_loop
 async def test_a_disk_that_fails_leaves_unanswered_what_may_be_stored(home: Home) -> None:

@@ -117,7 +117,9 @@ class Script:
         return self.stream.feed(order(int(number), self._side(side), int(size), root, **more))
 
     def _cancelled(self, words: list[str]) -> list[Fact]:
-        return self.stream.feed(msgspec.structs.replace(self.account.orders[int(words[1])], status=3))
+        return self.stream.feed(
+            msgspec.structs.replace(self.account.orders[int(words[1])], status=3)
+        )
 
     def _done(self, words: list[str]) -> list[Fact]:
         name = contract(words[1])

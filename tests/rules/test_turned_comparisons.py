@@ -38,11 +38,11 @@ NOT_DECIDING = {"_build", "_rehearsal"}
 
 def comparisons(rule: str) -> list[tuple[int, int, type[ast.cmpop]]]:
     """Return (which comparison, its line, what it is turned into)."""
-    found = []
-    for number, node in enumerate(_deciding(ast.parse(_source(rule)))):
-        for turned in NEIGHBOURS[type(node.ops[0])]:
-            found.append((number, node.lineno, turned))
-    return found
+    return [
+        (number, node.lineno, turned)
+        for number, node in enumerate(_deciding(ast.parse(_source(rule))))
+        for turned in NEIGHBOURS[type(node.ops[0])]
+    ]
 
 
 def _source(rule: str) -> str:
@@ -66,7 +66,7 @@ def turned(rule: str, number: int, into: type[ast.cmpop]) -> dict[str, Any]:
     module = types.ModuleType(f"turned_{rule}")
     # msgspec looks a struct's module up by name to resolve its annotations.
     module.__dict__["__name__"] = f"risk_daemon.rules.{rule.replace('-', '_')}"
-    exec(compile(ast.fix_missing_locations(tree), rule, "exec"), module.__dict__)  # noqa: S102
+    exec(compile(ast.fix_missing_locations(tree), rule, "exec"), module.__dict__)
     return {**CATALOG, rule: module.KIND}
 
 

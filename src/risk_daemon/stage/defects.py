@@ -92,7 +92,7 @@ DEFECTS: Final = (
             Patch(
                 "core/executor.py",
                 "if scene.at < plan.retry_at or",
-                "if scene.at < plan.since + 2_000 * MS or",
+                "if scene.at < max(plan.retry_at, plan.since + 2_000 * MS) or",
             ),
         ),
         told_by="late",
@@ -107,6 +107,8 @@ DEFECTS: Final = (
                 "        slot.outcome = ACCEPTED\n        return outputs + _settle(account, now)",
                 '        return outputs + _free(account, request.contract, "filled")',
             ),
+            # Else the second net holds: an order of ours on its way is waited for.
+            Patch("core/executor.py", "return ours is None and any(", "return False and any("),
         ),
         told_by="duplicate",
         tells=_above_zero("duplicate"),
@@ -147,10 +149,12 @@ DEFECTS: Final = (
                 "core/executor.py",
                 "        held = account.holding(order.contract)\n        if order.order in",
                 "        held = account.holding(order.contract)\n"
-                "        if held.is_flat or order.order in",
+                "        if not held.enforceable or order.order in",
             ),
             Patch(
-                "core/executor.py", "outputs = _sweep(account, holding, plan, scene)", "outputs = []"
+                "core/executor.py",
+                "outputs = _sweep(account, holding, plan, scene)",
+                "outputs = []",
             ),
         ),
         told_by="orphan_orders",
@@ -190,7 +194,11 @@ DEFECTS: Final = (
     Defect(
         name="wrong-trade-day",
         sentence="the trade day begins at 18:00 in Chicago instead of 17:00",
-        patches=(Patch("core/session.py", "_OPEN_MINUTE: Final = 17 * 60", "_OPEN_MINUTE: Final = 18 * 60"),),
+        patches=(
+            Patch(
+                "core/session.py", "_OPEN_MINUTE: Final = 17 * 60", "_OPEN_MINUTE: Final = 18 * 60"
+            ),
+        ),
         told_by="false",
         tells=_above_zero("false"),
         scene=Evening,
@@ -276,7 +284,16 @@ def _control(scene: type[Scene]) -> Shown:
 def _shown(
     name: str, scene: type[Scene], verdict: Verdict, noticed: bool, told_by: str, began: int
 ) -> Shown:
-    figures = ("breaches", "answered", "late", "reversed", "increased", "duplicate", "false", "orphan_orders")
+    figures = (
+        "breaches",
+        "answered",
+        "late",
+        "reversed",
+        "increased",
+        "duplicate",
+        "false",
+        "orphan_orders",
+    )
     told = " ".join(f"{key}={verdict[key]}" for key in figures if verdict[key])
     first = next(iter(verdict["problems"]), "")
     return Shown(
@@ -293,7 +310,11 @@ def _assert_runs_from(tree: Path) -> None:
     """Ask a child where it would import the daemon from: an unpatched one would prove nothing."""
     words = [sys.executable, "-c", "import risk_daemon; print(risk_daemon.__file__)"]
     where = subprocess.run(
-        words, capture_output=True, text=True, check=True, env=environment() | {"PYTHONPATH": str(tree)}
+        words,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment() | {"PYTHONPATH": str(tree)},
     ).stdout.strip()
     if not Path(where).is_relative_to(tree):
         raise OperatorError(f"the patched daemon would not run: {where} comes before {tree}")
@@ -311,9 +332,7 @@ def table(shown: list[Shown]) -> list[str]:
     lines = [f"{'defect':<19} {'scene':<8} {'must show':<20} {'seconds':>7}  result"]
     for row in shown:
         result = ("ok" if row.name == "sound" else "noticed") if row.noticed else "NOT NOTICED"
-        lines.append(
-            f"{row.name:<19} {row.scene:<8} {row.told_by:<20} {row.seconds:>7}  {result}"
-        )
+        lines.append(f"{row.name:<19} {row.scene:<8} {row.told_by:<20} {row.seconds:>7}  {result}")
     return lines
 
 

@@ -121,7 +121,13 @@ class Evening(Scene):
 
 def _buy(gateway: Gateway, account: int, contract: str, size: int, **bracket: int) -> None:
     gateway.post(
-        "/order", account=account, contract=contract, side="buy", size=size, type="market", **bracket
+        "/order",
+        account=account,
+        contract=contract,
+        side="buy",
+        size=size,
+        type="market",
+        **bracket,
     )
 
 
@@ -137,9 +143,7 @@ def _lose(gateway: Gateway, account: int, ticks: int) -> None:
 
 def _lock(gateway: Gateway, daemon: Daemon, account: int) -> None:
     """A person presses the button, and the referee was told before."""
-    gateway.post(
-        "/announce", account=account, act="flatten-lock", by="scene", grace_ms=GRACE_MS
-    )
+    gateway.post("/announce", account=account, act="flatten-lock", by="scene", grace_ms=GRACE_MS)
     words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "scene")
     daemon.run("lockout", "set", *words).ok()
 
