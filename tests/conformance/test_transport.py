@@ -196,6 +196,19 @@ async def test_what_cannot_be_read_is_refused_with_a_reason(
 
 
 @on_loop
+async def test_a_reason_never_outgrows_its_frame(tmp_path: Path, prefer: str) -> None:
+    server = await serve(tmp_path, "server", Side().welcome, hello=THEIRS, prefer=prefer)
+    reader, writer, token = await raw(tmp_path)
+    body = msgspec.msgpack.encode(["\x00" * 1_000_000])
+    writer.write(pack(Hello("test", "fuzzer", token=token)))
+    writer.write(struct.pack(">I", len(body)) + body)
+
+    assert len(await goodbye(reader)) == 500
+    writer.close()
+    await server.close()
+
+
+@on_loop
 async def test_a_hello_that_cannot_be_read_is_refused(tmp_path: Path, prefer: str) -> None:
     server = await serve(tmp_path, "server", Side().welcome, hello=THEIRS, prefer=prefer)
     reader, writer, _ = await raw(tmp_path)

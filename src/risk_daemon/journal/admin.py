@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _TAIL_MAX: Final = 1_000
 _KINDS_MAX: Final = 64
+_LEASES_SHOWN: Final = 1_000
 _NUMBER_MAX: Final = 1 << 62
 
 
@@ -44,6 +45,7 @@ class Admin:
 
     async def _status(self, _: dict[str, Any]) -> dict[str, Any]:
         journal = self._journal
+        leases = [lease for _, lease in sorted(journal.intake.leases.items())]
         return {
             "last_seq": journal.intake.last_seq,
             "at": journal.intake.last_at,
@@ -62,9 +64,8 @@ class Admin:
                 for peer in journal.peers
                 if peer.subscription is not None
             ],
-            "leases": [
-                msgspec.structs.asdict(lease) for _, lease in sorted(journal.intake.leases.items())
-            ],
+            "lease_count": len(leases),
+            "leases": [msgspec.structs.asdict(lease) for lease in leases[:_LEASES_SHOWN]],
             "incarnation": journal.intake.incarnation,
             "clock_divergence_s": round(journal.clock.divergence_ns() / 1e9, 3),
             "sqlite": sqlite3.sqlite_version,

@@ -257,7 +257,7 @@ def _malformed(new: NewRecord) -> str:
     if len(new.payload) > PAYLOAD_MAX:
         return f"a payload of {len(new.payload)} bytes, at most {PAYLOAD_MAX}"
     if new.durability not in (FACT, PROMISE):
-        return f"a durability of {new.durability!r}, known are {FACT} and {PROMISE}"
+        return f"a durability of {new.durability[:20]!r}, known are {FACT} and {PROMISE}"
     return ""
 
 

@@ -15,6 +15,8 @@ import msgspec
 
 from risk_daemon.wire.control import Grant, Lease
 
+#: So that the answer fits into a frame.
+GRANTS_MAX: Final = 1_000
 #: Added to every epoch by a restore: the lost tail may have granted as many at most.
 RESTORE_GAP: Final = 1_000_000
 
@@ -28,6 +30,8 @@ def grant(
     """
     if not grants:
         return "no account was named"
+    if len(grants) > GRANTS_MAX:
+        return f"{len(grants)} accounts at once, at most {GRANTS_MAX}"
     if len({one.account for one in grants}) < len(grants):
         return "an account was named twice"
     for one in grants:

@@ -18,6 +18,7 @@ import msgspec
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import AlarmRaised, Fact, Pulse
+from risk_daemon.journal import lease
 from risk_daemon.journal.admin import Admin
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.figures import Figures
@@ -172,7 +173,7 @@ class JournalServer:
             control.Append: answered(intake.append),
             control.Intend: answered(intake.intend),
             control.GrantLeases: answered(intake.grant),
-            control.Leases: answered(intake.held),
+            control.Leases: self._show_leases,
             control.PutSnapshots: answered(intake.keep),
             control.Tail: looked(looker.tail),
             control.GetSnapshots: looked(looker.snapshots),
@@ -188,6 +189,15 @@ class JournalServer:
             channel.send(answer)
         else:
             self._answers.setdefault(batch, []).append((channel, answer))
+
+    def _show_leases(self, peer: Peer, asked: control.Leases) -> None:
+        held, wait = self.intake.held(asked)
+        rest = held.leases
+        while len(rest) > lease.GRANTS_MAX:
+            part, rest = rest[: lease.GRANTS_MAX], rest[lease.GRANTS_MAX :]
+            answer = control.LeasesHeld(asked.id, part, held.incarnation, False)
+            self._answer(peer.channel, answer, wait)
+        self._answer(peer.channel, msgspec.structs.replace(held, leases=rest), wait)
 
     def _probe(self, peer: Peer, asked: control.Probe) -> None:
         seq, batch = self.intake.probe()

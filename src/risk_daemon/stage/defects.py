@@ -100,12 +100,15 @@ DEFECTS: Final = (
     ),
     Defect(
         name="closed-twice",
-        sentence="a close counts as settled when it is accepted, not when its fill is seen",
+        sentence="a partial close counts as settled when accepted, not when its fill is seen",
         patches=(
             Patch(
                 "broker/fence.py",
                 "        slot.outcome = ACCEPTED\n        return outputs + _settle(account, now)",
-                '        return outputs + _free(account, request.contract, "filled")',
+                '        if request.act == "partial":\n'
+                '            return outputs + _free(account, request.contract, "filled")\n'
+                "        slot.outcome = ACCEPTED\n"
+                "        return outputs + _settle(account, now)",
             ),
             # Else the second net holds: an order of ours on its way is waited for.
             Patch("core/executor.py", "return ours is None and any(", "return False and any("),

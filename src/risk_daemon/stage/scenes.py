@@ -83,6 +83,7 @@ class Morning(Scene):
             FILLED_WITHIN_S,
             "the first orders to fill",
         )
+        _show_price(gateway, LOCKED, "MES")
         _lock(gateway, daemon, LOCKED)
         _lose(gateway, COSTS, TICKS_LOST)
         _wait(lambda: _gross(gateway, LOCKED) == 0 and _gross(gateway, COSTS) == 0)
@@ -131,6 +132,18 @@ def _buy(gateway: Gateway, account: int, contract: str, size: int, **bracket: in
     )
 
 
+def _show_price(gateway: Gateway, account: int, root: str) -> None:
+    """Quote what the account paid: without a price its stop and target count as near it."""
+    row = next(r for r in _account(gateway, account)["positions"] if root in r["contract"])
+    contract, ask = row["contract"], Decimal(str(row["average"]))
+    until(
+        lambda: f"quote:{contract}" in _subscriptions(gateway),
+        FILLED_WITHIN_S,
+        f"the quotes of {contract} to be subscribed",
+    )
+    gateway.post("/quote", contract=contract, bid=str(ask - TICK), ask=str(ask))
+
+
 def _lose(gateway: Gateway, account: int, ticks: int) -> None:
     """Let MNQ fall so far below what the account paid, and sell all of it there."""
     row = next(r for r in _account(gateway, account)["positions"] if ".MNQ." in r["contract"])
@@ -159,6 +172,12 @@ def _account(gateway: Gateway, account: int) -> dict[str, Any]:
 
 def _gross(gateway: Gateway, account: int) -> int:
     return sum(abs(int(row["q"])) for row in _account(gateway, account)["positions"])
+
+
+def _subscriptions(gateway: Gateway) -> set[str]:
+    logins = gateway.get("/connections")["logins"].values()
+    hubs = [hub for login in logins for hub in login["hubs"]]
+    return {str(topic) for hub in hubs for topic in hub["subscriptions"]}
 
 
 def _filled(gateway: Gateway, account: int) -> bool:

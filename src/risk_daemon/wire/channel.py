@@ -23,10 +23,13 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.errors import Malformed
+from risk_daemon.wire.control import Int, Name
 
 PROTOCOL: Final = 1
 FRAME_MAX: Final = 1 << 20
 HELLO_WITHIN_S: Final = 2.0
+#: A reason may quote what was sent, and that may be long.
+REASON_MAX: Final = 500
 #: Frames that wait in a channel nobody reads before its socket is left alone.
 WAITING_MAX: Final = 1_000
 
@@ -41,12 +44,12 @@ OnLost = Callable[[str], None]
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     """Who speaks. `token` is needed over TCP only and is filled in by `connect`."""
 
-    role: str
-    name: str
-    release: str = ""
-    token: str = ""
-    pid: int = 0
-    protocol: int = PROTOCOL
+    role: Name
+    name: Name
+    release: Name = ""
+    token: Name = ""
+    pid: Int = 0
+    protocol: Int = PROTOCOL
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="goodbye"):
@@ -196,7 +199,7 @@ class Channel(asyncio.BufferedProtocol):
         """Send what is buffered, say why if there is a reason, and close."""
         if self.is_open:
             if reason:
-                self.send(Goodbye(reason))
+                self.send(Goodbye(reason[:REASON_MAX]))
             self.flush()
             self._transport.close()
 

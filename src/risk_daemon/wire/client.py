@@ -236,14 +236,24 @@ class JournalClient:
                     _tell(self._on_truncated, last_seq)
                 case control.Snapshots(number, part, last) | control.Tailed(number, part, last):
                     self._gather(number, part, last)
+                case control.LeasesHeld(number, leases, _, last):
+                    self._gather(number, leases, last, frame)
                 case _:
                     self._settle(frame.id, frame)
 
-    def _gather(self, number: int, part: Sequence[Any], last: bool) -> None:
+    def _gather(
+        self,
+        number: int,
+        part: Sequence[Any],
+        last: bool,
+        whole: control.LeasesHeld | None = None,
+    ) -> None:
         parts = self._parts.setdefault(number, [])
         parts += part
         if last:
-            self._settle(number, self._parts.pop(number))
+            del self._parts[number]
+            answer = parts if whole is None else msgspec.structs.replace(whole, leases=parts)
+            self._settle(number, answer)
 
     def _settle(self, number: int, answer: object) -> None:
         future = self._open.pop(number, None)

@@ -24,6 +24,7 @@ UNPROVEN: Final = -1
 
 #: What the state file can hold; a larger number is refused where it is read.
 type Int = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+type Name = Annotated[str, msgspec.Meta(max_length=100)]
 type Kinds = Annotated[list[str], msgspec.Meta(max_length=64)]
 
 
@@ -47,8 +48,8 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     account: Int
     expected_epoch: Int
-    holder: str
-    release: str
+    holder: Name
+    release: Name
 
 
 class Snapshot(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -135,11 +136,12 @@ class Leases(Frame, frozen=True, tag="leases"):
 
 
 class LeasesHeld(Frame, frozen=True, tag="leases-held"):
-    """Every lease, durable, by account."""
+    """Every lease, durable, by account; more follow unless `last`."""
 
     id: Int
     leases: list[Lease]
     incarnation: Int
+    last: bool = True
 
 
 # --- the stream -------------------------------------------------------------
@@ -329,7 +331,7 @@ async def answer(ask: Ask, ops: Mapping[str, Op]) -> Answer:
     op = ops.get(ask.op)
     if op is None:
         known = ", ".join(sorted(ops))
-        return Answer(ask.id, False, error=f"unknown operation {ask.op!r}: {known}", exit=2)
+        return Answer(ask.id, False, error=f"unknown operation {ask.op[:50]!r}: {known}", exit=2)
     try:
         return Answer(ask.id, True, await op(ask.args))
     except OperatorError as error:

@@ -1,0 +1,202 @@
+"""Fail-over: an account may be without a holder, never with two."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from risk_daemon.supervisor.promotion import (
+    AskLeases,
+    BeatMissed,
+    Grant,
+    GrantFailed,
+    Kill,
+    Lease,
+    LeasesSeen,
+    Output,
+    State,
+    WorkerGone,
+    WorkerReady,
+    disagreements,
+    step,
+)
+
+BEGINNING = State(accounts=(1, 2))
+
+
+def play(*inputs: object, state: State = BEGINNING) -> tuple[State, list[Output]]:
+    outputs: list[Output] = []
+    for given in inputs:
+        state, found = step(state, given)  # type: ignore[arg-type]
+        outputs += found
+    return state, outputs
+
+
+def held(holder: str, epoch: int = 1) -> LeasesSeen:
+    return LeasesSeen((Lease(1, holder, epoch), Lease(2, holder, epoch)))
+
+
+def test_who_holds_what_is_asked_before_anything_is_granted() -> None:
+    _, outputs = play(WorkerReady("worker-1"))
+
+    assert outputs == [AskLeases()]
+
+
+def test_the_first_worker_that_is_ready_gets_every_account() -> None:
+    _, outputs = play(WorkerReady("worker-2"), LeasesSeen(()))
+
+    assert outputs[-1] == Grant("worker-2", ((1, 0), (2, 0)))
+
+
+def test_a_holder_that_lives_keeps_its_accounts() -> None:
+    _, outputs = play(WorkerReady("worker-2"), held("worker-2"), WorkerReady("worker-1"))
+
+    assert outputs == [AskLeases()]
+
+
+def test_the_same_worker_ready_twice_is_ready_once() -> None:
+    state, _ = play(WorkerReady("worker-1"), WorkerReady("worker-1"))
+
+    assert state.ready == ("worker-1",)
+
+
+def test_a_dead_holders_accounts_go_to_the_warm_one_at_the_epoch_they_have() -> None:
+    _, outputs = play(
+        WorkerReady("worker-1"),
+        held("worker-1", 3),
+        WorkerReady("worker-2"),
+        WorkerGone("worker-1"),
+    )
+
+    assert outputs[-1] == Grant("worker-2", ((1, 3), (2, 3)))
+
+
+def test_a_silent_holder_is_killed_before_anybody_is_promoted() -> None:
+    state, outputs = play(WorkerReady("worker-1"), held("worker-1"), WorkerReady("worker-2"))
+    state, silent = step(state, BeatMissed("worker-1"))
+    state, gone = step(state, WorkerGone("worker-1"))
+
+    assert silent == (Kill("worker-1"),)
+    assert gone == (Grant("worker-2", ((1, 1), (2, 1))),)
+    del outputs
+
+
+def test_with_nobody_ready_nobody_is_promoted() -> None:
+    _, outputs = play(WorkerReady("worker-1"), held("worker-1"), WorkerGone("worker-1"))
+
+    assert outputs == [AskLeases()]
+
+
+def test_one_grant_is_under_way_at_a_time() -> None:
+    _, outputs = play(WorkerReady("worker-1"), LeasesSeen(()), WorkerReady("worker-2"))
+
+    assert sum(isinstance(output, Grant) for output in outputs) == 1
+
+
+def test_after_a_failed_grant_what_is_true_is_asked_first() -> None:
+    state, outputs = play(WorkerReady("worker-1"), LeasesSeen(()), GrantFailed())
+    assert outputs[-1] == AskLeases()
+
+    _, again = step(state, LeasesSeen(()))
+    assert again == (Grant("worker-1", ((1, 0), (2, 0))),)
+
+
+def test_a_worker_that_became_ready_meanwhile_does_not_hurry_the_question() -> None:
+    state, _ = play(WorkerReady("worker-1"), LeasesSeen(()), GrantFailed())
+
+    _, outputs = step(state, WorkerReady("worker-2"))
+
+    assert outputs == (AskLeases(),)
+
+
+def test_a_free_account_goes_to_who_holds_the_most() -> None:
+    state = State(
+        accounts=(1, 2, 3),
+        ready=("worker-1", "worker-2"),
+        leases_known=True,
+    )
+
+    _, outputs = step(
+        state, LeasesSeen((Lease(1, "worker-2", 1), Lease(2, "worker-2", 1), Lease(3, "gone", 4)))
+    )
+
+    assert outputs == (Grant("worker-2", ((3, 4),)),)
+
+
+def test_what_a_worker_says_is_compared_with_the_leases() -> None:
+    state, _ = play(held("worker-1", 3))
+
+    assert disagreements(state, "worker-1", [(1, 3), (2, 3)]) == []
+    assert disagreements(state, "worker-2", [(1, 2)]) == []
+    assert len(disagreements(state, "worker-2", [(1, 3), (7, 1)])) == 2
+
+
+class Failover(RuleBasedStateMachine):
+    """Workers come, fall silent and die; a journal that answers, refuses, or is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = BEGINNING
+        self.leases: dict[int, Lease] = {}
+        self.asked: list[Output] = []
+        self.alive: set[str] = set()
+
+    def feed(self, given: object) -> None:
+        self.state, outputs = step(self.state, given)  # type: ignore[arg-type]
+        for output in outputs:
+            if isinstance(output, Kill):
+                self.alive.discard(output.name)
+                self.feed(WorkerGone(output.name))
+            else:
+                self.check(output)
+                self.asked.append(output)
+
+    def check(self, output: Output) -> None:
+        """Nobody is granted what another one holds who was alive when it was decided."""
+        if isinstance(output, Grant):
+            for account, _ in output.accounts:
+                lease = self.leases.get(account)
+                assert lease is None or lease.holder not in self.alive - {output.holder}
+
+    @rule(name=st.sampled_from(["worker-1", "worker-2"]))
+    def a_worker_becomes_ready(self, name: str) -> None:
+        self.alive.add(name)
+        self.feed(WorkerReady(name))
+
+    @rule(name=st.sampled_from(["worker-1", "worker-2"]), silent=st.booleans())
+    def a_worker_ends(self, name: str, silent: bool) -> None:
+        if name in self.alive:
+            self.alive.discard(name)
+            self.feed(BeatMissed(name) if silent else WorkerGone(name))
+
+    @precondition(lambda self: self.asked)
+    @rule(answers=st.booleans())
+    def the_journal_answers(self, answers: bool) -> None:
+        output = self.asked.pop(0)
+        if not answers:
+            self.feed(GrantFailed())
+            return
+        if isinstance(output, Grant):
+            fresh = all(
+                self.leases.get(account, Lease(account, "", 0)).epoch == epoch
+                for account, epoch in output.accounts
+            )
+            if not fresh:
+                self.feed(GrantFailed())
+                return
+            for account, epoch in output.accounts:
+                self.leases[account] = Lease(account, output.holder, epoch + 1)
+        self.feed(LeasesSeen(tuple(self.leases[n] for n in sorted(self.leases))))
+
+    def teardown(self) -> None:
+        """Liveness: with a worker ready and a journal that answers, every account is held."""
+        if not self.alive:
+            return
+        for _ in range(20):
+            while self.asked:
+                self.the_journal_answers(answers=True)
+        assert {lease.holder for lease in self.leases.values()} <= self.alive
+        assert set(self.leases) == {1, 2}
+
+
+TestFailover = Failover.TestCase
+TestFailover.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
