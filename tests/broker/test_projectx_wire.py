@@ -119,6 +119,11 @@ def test_the_sign_of_a_position_is_in_its_type(kind: int, quantity: int) -> None
     assert found.average == units("28418.333333333")
 
 
+def test_an_order_that_filled_nothing_may_leave_that_out_and_a_fill_its_commissions() -> None:
+    assert wire.order_from({**ORDER, "fillVolume": None}).filled == 0
+    assert wire.trade_from({**TRADE, "commissions": None}).commissions == 0
+
+
 def test_a_closed_position_is_flat_by_type_or_by_action() -> None:
     assert wire.position_from({**POSITION, "type": 0, "size": 0}).quantity == 0
     assert wire.position_from(POSITION, action=2).quantity == 0

@@ -285,7 +285,7 @@ def test_with_everything_dead_flatten_all_still_works(daemon: Admin, gateway: Ga
 def kill_everything(daemon: Admin) -> None:
     """Kill -9 of the supervisor first, then of all it started, each by its own id."""
     supervisor = int((daemon.home.run / "daemon.lock").read_text()[1:].split()[0])
-    rows = daemon.told(0, "status", "--json").data()["processes"]
+    rows = daemon("status", "--json").data()["processes"]
     for pid in (supervisor, *(row["pid"] for row in rows)):
         psutil.Process(pid).kill()
     eventually(lambda: not any(_is_alive(row["pid"]) for row in rows), "all are dead")

@@ -480,6 +480,42 @@ def test_a_read_mends_the_view_and_says_what_differed() -> None:
     assert (held.by_trades, held.by_position, held.version) == (3, 3, 7)
 
 
+def test_a_read_may_be_the_first_to_show_that_the_platform_locked() -> None:
+    stream = Stream().open(LIMIT)
+
+    stream.feed(reading(can_trade=False, began_at=stream.at))
+    stream.pulse(MS)
+
+    assert list(stream.account.locks) == ["platform"]
+
+
+def test_the_cheap_read_confirms_quantities_and_mends_no_pnl() -> None:
+    stream = Stream().open(rule("max-contracts", limit=9))
+    stream.fill(1, 1, 2)
+    known = []
+    for cheap in (
+        position(3),
+        reading(position(2), only_positions=True),
+        reading(only_positions=True),
+        reading(position(2), only_positions=True, stable=False),
+    ):
+        stream.feed(cheap)
+        known.append(stream.account.pnl_is_known)
+
+    assert known == [False, True, False, False]
+    assert stream.account.holding(contract("MNQ")).by_trades == 2
+
+
+def test_a_rule_that_needs_contract_data_cannot_tell_without_it() -> None:
+    stream = Stream().open(rule("max-contracts", limit=1, unit="mini-equivalents"), roots=("ES",))
+
+    stream.fill(1, 1, 9, "MNQ")
+    assert any("no contract data" in doubt.why for doubt in stream.account.doubts.values())
+
+    stream.fill(2, -1, 9, "MNQ")
+    assert "rule:max-contracts" not in stream.account.doubts
+
+
 def test_an_unstable_read_adds_what_it_shows_and_takes_nothing_away() -> None:
     stream = Stream().open(rule("max-contracts", limit=9))
     stream.fill(1, 1, 2)

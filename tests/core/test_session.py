@@ -103,6 +103,15 @@ def test_the_exchange_is_open_from_five_to_four_and_shorter_on_holidays(
     assert session.is_open("cme_equity", chicago(moment)) is is_open
 
 
+def test_the_day_after_a_holiday_began_with_the_holidays_session() -> None:
+    friday = chicago("2026-11-27T09:00:00")
+
+    assert session.day_start("cme_equity", "cme_trade_date", friday) == chicago(
+        "2026-11-25T17:00:00"
+    )
+    assert session.day_start("cme_equity", "clock", friday) == chicago("2026-11-26T17:00:00")
+
+
 def test_past_the_table_days_are_usual_and_said_to_be_unknown() -> None:
     later = chicago("2029-06-13T12:00:00")
 

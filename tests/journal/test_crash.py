@@ -21,7 +21,7 @@ from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Grant
-from risk_daemon.wire.record import NewRecord, holds
+from risk_daemon.wire.record import NewRecord, decode, holds
 from tests.journal.homes import Home, Seen, act, intent, mark, on_loop
 
 
@@ -198,7 +198,10 @@ async def test_a_mistake_in_the_loop_ends_the_journal_and_stores_nothing_more(
         running = tasks.create_task(served.run())
         client, lost = await served.home.client(), asyncio.Event()
         client.on_lost = lambda _: lost.set()
-        asyncio.get_running_loop().call_exception_handler({"message": "a mistake"})
+        told = asyncio.get_running_loop().call_exception_handler
+        told({"message": "no descriptor is left", "exception": OSError(24, "EMFILE")})
+        await client.append([act("in time")])
+        told({"message": "a mistake", "exception": ValueError("ours")})
         unanswered = client.append([act("too late")])
         await lost.wait()
         with pytest.raises(JournalAway, match="the journal stops"):
@@ -207,7 +210,8 @@ async def test_a_mistake_in_the_loop_ends_the_journal_and_stores_nothing_more(
 
     assert running.result() == 1
     with closing(Reader(served.home.file)) as reader:
-        assert reader.records(1, 1 << 40, ["operator-acted"], 9).records == []
+        stored = reader.records(1, 1 << 40, ["operator-acted"], 9).records
+    assert [decode(record).fact.act_id for record in stored] == ["in time"]  # type: ignore[attr-defined]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on file sizes is POSIX")

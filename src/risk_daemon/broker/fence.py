@@ -15,7 +15,7 @@ means the smallest of three views: trades, order fills, position messages.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -288,6 +288,8 @@ def step(gate: Gate, given: Input, now: int) -> list[Output]:
             for number in sorted(gate.accounts):
                 outputs += _ticked(gate, gate.accounts[number], now)
             return outputs
+        case _ as never:
+            assert_never(never)
 
 
 # --- what arrives ------------------------------------------------------------

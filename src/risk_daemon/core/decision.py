@@ -99,7 +99,7 @@ def target_of(remedy: Remedy) -> Target:
     return Target(
         flatten=remedy.flatten,
         allowed=tuple(sorted(remedy.allowed)),
-        cancel_increasing=remedy.cancel != "",
+        cancel_increasing=bool(remedy.cancel or remedy.flatten or remedy.allowed),
         cancel_all=remedy.cancel == "all",
         cancel_orders=tuple(sorted(set(remedy.cancel_orders))),
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 import msgspec
 
@@ -435,6 +435,8 @@ class Engine:
                 return self._clear(account, setting), None
             case Breach() as breach:
                 return self._breach(account, setting, breach, entry)
+            case _ as never:
+                assert_never(never)
 
     def _clear(self, account: Account, setting: RuleSetting) -> list[Fact]:
         outputs: list[Fact] = []

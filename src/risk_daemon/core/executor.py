@@ -83,10 +83,9 @@ def note_refused(account: Account, fact: GoalRefused, at: int) -> None:
     slot = account.slots.get(fact.contract)
     if slot is not None and slot.key == fact.key:
         del account.slots[fact.contract]
-        plan = account.plans.get(fact.contract)
-        if plan is not None:
-            plan.refusals += 1
-            plan.retry_at = at + REFUSED_WAIT
+        plan = account.plans[fact.contract]
+        plan.refusals += 1
+        plan.retry_at = at + REFUSED_WAIT
     asked = account.asked.get(fact.order)
     if asked is not None and asked.key == fact.key:
         _ask_again_later(asked, at)
@@ -120,9 +119,8 @@ def note_settled(account: Account, fact: RequestSettled, at: int) -> None:
     slot = account.slots.get(fact.contract)
     if slot is not None and slot.request == fact.request:
         del account.slots[fact.contract]
-        plan = account.plans.get(fact.contract)
-        if plan is not None and fact.how == "rejected":
-            plan.retry_at = at + REJECTED_WAIT
+        if fact.how == "rejected":
+            account.plans[fact.contract].retry_at = at + REJECTED_WAIT
     asked = account.asked.get(fact.order)
     if asked is not None and asked.request == fact.request:
         if fact.how == "rejected":
@@ -300,14 +298,13 @@ def _clear_the_way(account: Account, holding: Holding, scene: Scene, allowed: in
     for order in mine:
         if order.order in account.asked or _is_on_its_way(order):
             continue
-        closing = order.side * quantity < 0
-        if _could_increase(account, order, holding) and not (closing and allowed):
-            wanted.append(order)
-        elif order.status == SUSPENDED:
-            continue
-        elif allowed == 0 and _distance(order, scene) <= NEAR_TICKS:
-            wanted.append(order)
-        elif allowed and closing and remaining(order) > allowed:
+        if order.side * quantity >= 0 or order.status == SUSPENDED:
+            continue  # what could grow goes by the target's own demand
+        if allowed == 0:
+            flips = remaining(order) > abs(quantity)
+            if flips or _distance(order, scene) <= NEAR_TICKS:
+                wanted.append(order)
+        elif remaining(order) > allowed:
             outputs.append(_resize(account, scene, order, allowed))
     closing = allowed == 0
     outputs[:0] = [
@@ -436,7 +433,7 @@ def _after(account: Account, holding: Holding, plan: Plan, scene: Scene) -> list
         while plan.sweeps < len(SWEEPS) and scene.at - plan.reached_at >= SWEEPS[plan.sweeps]:
             plan.sweeps += 1
         outputs = _sweep(account, holding, plan, scene)
-    done = plan.verified or not plan.attempts
+    done = holding.contract not in account.slots and (plan.verified or not plan.attempts)
     swept = plan.sweeps == len(SWEEPS) or not plan.to_zero
     if done and swept and scene.at - plan.reached_at >= STABLE_FOR:
         del account.plans[holding.contract]

@@ -207,9 +207,10 @@ class JournalServer:
     # --- storing and showing ------------------------------------------------
 
     def emit(self, fact: Fact) -> None:
-        """Write a fact of the journal's own."""
-        self.intake.emit(fact)
-        self._end_turn()
+        """Write a fact of the journal's own, unless it could not be stored any more."""
+        if not self._is_ending:
+            self.intake.emit(fact)
+            self._end_turn()
 
     def _pulse(self) -> None:
         self.emit(Pulse())
@@ -272,9 +273,11 @@ class JournalServer:
 
     def _crash(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A mistake of ours in a callback: what it left half done must not be built upon."""
-        _log.error(
-            "journal crashed", extra={"why": context["message"]}, exc_info=context.get("exception")
-        )
+        why, error = context["message"], context.get("exception")
+        if isinstance(error, OSError):  # a connection that could not be accepted, not a mistake
+            _log.warning("connection failed", extra={"why": f"{why}: {error}"})
+            return
+        _log.error("journal crashed", extra={"why": why}, exc_info=error)
         self._crashed = self._is_ending = True
         self._stop.set()
 

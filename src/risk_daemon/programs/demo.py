@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from risk_daemon.errors import OperatorError
-from risk_daemon.stage import figures
+from risk_daemon.stage import defects, figures
 from risk_daemon.stage.play import Play, Say, in_words, refuse_short
 
 REPEATS_ON_NOISE: Final = 3
@@ -29,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Play once, or several seeds; the last line is the verdict."""
     args = _parser().parse_args(argv)
     try:
+        if args.planted:
+            return _planted(args)
         refuse_short(args.seconds)
         return _play(args)
     except OperatorError as error:
@@ -43,7 +47,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, default=1, help="so many seeds, figures pooled")
     parser.add_argument("--keep", type=Path, help="leave home and journal in this new folder")
     parser.add_argument("--json", action="store_true", help="the verdict as JSON on the last line")
+    names = ", ".join(defect.name for defect in defects.DEFECTS)
+    parser.add_argument(
+        "--planted",
+        metavar="all|NAME",
+        help=f"plant defects instead, and show that the referee says no; names: {names}",
+    )
     return parser
+
+
+def _planted(args: argparse.Namespace) -> int:
+    """Show that the referee notices every defect asked for, and nothing where there is none."""
+    wanted = defects.named(args.planted)
+    say = _sayer(sys.stderr if args.json else sys.stdout)
+    for defect in wanted:
+        say("defect", f"{defect.name}: {defect.sentence}")
+    shown = defects.show(wanted, say)
+    for line in defects.table(shown):
+        say("planted", line)
+    ok = all(row.noticed for row in shown)
+    say("stage" if ok else "problem", "every defect was noticed" if ok else "NOT all were noticed")
+    if args.json:
+        rows = [msgspec.to_builtins(row) for row in shown]
+        print(json.dumps({"ok": ok, "planted": rows}))
+    return 0 if ok else 1
 
 
 def _play(args: argparse.Namespace) -> int:

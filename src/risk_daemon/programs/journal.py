@@ -82,6 +82,7 @@ def _run(home: Path, args: argparse.Namespace) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     hold = Hold(state / "journal.lock")
     ready = run_dir / "journal.ready"
+    ready.unlink(missing_ok=True)
     try:
         file = JournalFile(state / "journal.db", clock.now_ns(), args.verify_last)
         journal = JournalServer(file, clock, args.release)

@@ -70,10 +70,6 @@ class Reader:
         text = allowed or self._kind.parameters[key]
         return ParameterError(self._under + key, self._params.get(key), text)
 
-    def has(self, key: str) -> bool:
-        """Tell whether the key was given."""
-        return self._params.get(key) is not None
-
     def choice(self, key: str, options: tuple[str, ...], default: str) -> str:
         """Read one of a few words."""
         value = self._params.get(key, default)

@@ -65,6 +65,19 @@ class Daemon:
         )
         return Done(words, done.returncode, done.stdout, done.stderr)
 
+    def replay(self) -> Done:
+        """Replay the journal of the stopped daemon in a fresh process."""
+        words = ("-m", "risk_daemon.programs.worker", "--home", str(self.home), "--verify")
+        done = subprocess.run(
+            [sys.executable, *words],
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_WITHIN_S,
+            env=self.environment,
+            check=False,
+        )
+        return Done(words, done.returncode, done.stdout, done.stderr)
+
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""
         command = [sys.executable, "-m", "risk_daemon.programs.admin", *words]

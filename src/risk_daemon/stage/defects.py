@@ -150,10 +150,10 @@ DEFECTS: Final = (
         patches=(
             Patch(
                 "core/executor.py",
-                "        held = account.holding(order.contract)\n        if order.order in",
-                "        held = account.holding(order.contract)\n"
-                "        if not held.enforceable or order.order in",
+                "return is_increasing(order, held.enforceable)",
+                "return held.enforceable != 0 and is_increasing(order, held.enforceable)",
             ),
+            Patch("core/executor.py", "(target.cancel_all and held.is_flat)", "False"),
             Patch(
                 "core/executor.py",
                 "outputs = _sweep(account, holding, plan, scene)",

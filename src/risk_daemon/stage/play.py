@@ -13,7 +13,7 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import OperatorError
 from risk_daemon.operations.words import count
 from risk_daemon.stage import figures
-from risk_daemon.stage.daemon import Daemon
+from risk_daemon.stage.daemon import COMMAND_WITHIN_S, Daemon
 from risk_daemon.stage.gateway import SCENARIOS, Gateway, wednesday_offset_s
 from risk_daemon.stage.waiting import pause
 
@@ -94,6 +94,7 @@ class Play:
         self._began = self._clock.steady_ns()
         self._act_out(gateway, daemon)
         verdict: dict[str, Any] = gateway.post("/finish", settle_s=self.settle_s)
+        verdict["problems"] += self._failed_commands()
         self._tell(gateway)
         self._measure(daemon)
         verdict["memory_mb"] = self._memory
@@ -170,6 +171,15 @@ class Play:
                 words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "demo")
                 self._commands.append(daemon.begin("lockout", "set", *words))
                 return
+
+    def _failed_commands(self) -> list[str]:
+        """Take the answers of the commands that were not waited for; name those that failed."""
+        failed = []
+        for command in self._commands:
+            out, err = command.communicate(timeout=COMMAND_WITHIN_S)
+            if command.returncode != 0:
+                failed.append(f"an operator's command ended with {command.returncode}: {err}{out}")
+        return failed
 
     # --- what people see ----------------------------------------------------------
 

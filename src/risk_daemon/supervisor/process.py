@@ -8,7 +8,7 @@ then every five; a child that stayed up for a while begins anew.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -104,6 +104,8 @@ def step(child: Child, given: Input, now: int) -> tuple[Child, tuple[Output, ...
             if child.phase is Phase.BACKOFF and now >= child.retry_at:
                 return replace(child, phase=Phase.STARTING, since=now), (Spawn(),)
             return child, ()
+        case _ as never:
+            assert_never(never)
 
 
 def _ended(child: Child, now: int) -> tuple[Child, tuple[Output, ...]]:

@@ -11,6 +11,8 @@ epoch makes the old holder harmless even if it could not be killed.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import msgspec
 
 
@@ -106,6 +108,8 @@ def step(state: State, given: Input) -> tuple[State, tuple[Output, ...]]:
             return _next(replace(state, leases=leases, is_granting=False, leases_known=True))
         case GrantFailed():
             return replace(state, is_granting=False, leases_known=False), (AskLeases(),)
+        case _ as never:
+            assert_never(never)
 
 
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:

@@ -144,6 +144,7 @@ class JournalClient:
     ) -> None:
         """Have every record from `from_seq` on delivered, in order, without a gap.
 
+        Once per connection (again after `on_truncated`, or after a new connection).
         `control.NOW` begins with what comes next. `crc` is that of the record before
         `from_seq` if the caller holds one (a snapshot's): it proves that the file
         still contains what the caller has seen. `on_truncated` says it does not:

@@ -6,6 +6,7 @@ of decisions is compared with what is decided now. One altered fact fails it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -25,13 +26,17 @@ Decision = Intended | LockPlaced | LockEnded | BreachFound
 
 
 class Replayed(msgspec.Struct, kw_only=True):
-    """What a replay showed. `differences` is empty when all is as it was."""
+    """What a replay showed. `differences` is empty when all is as it was.
+
+    `digest` names all decisions in their order: two replays that decided the same have the same.
+    """
 
     records: int = 0
     hashes: int = 0
     decisions: int = 0
     recorded: int = 0
     last_seq: int = 0
+    digest: str = ""
     differences: list[str] = msgspec.field(default_factory=list)
 
 
@@ -44,6 +49,7 @@ class Replay:
         self._decided: set[tuple[str, bytes]] = set()
         self._recorded: list[tuple[int, str, bytes]] = []
         self._crc: int | None = None
+        self._digest = hashlib.blake2b(digest_size=16)
 
     def take(self, record: Record) -> None:
         """Fold one record; its place in the chain is checked if the one before is known."""
@@ -64,7 +70,9 @@ class Replay:
     def _note(self, output: Fact) -> None:
         if isinstance(output, Intended | LockPlaced | LockEnded | BreachFound):
             self.found.decisions += 1
-            self._decided.add(_name(output))
+            name, payload = _name(output)
+            self._decided.add((name, payload))
+            self._digest.update(name.encode() + payload)
 
     def _compare(self, seq: int, fact: HashTaken) -> None:
         """Compare a recorded hash; it belongs to the state after `fact.seq`."""
@@ -79,6 +87,7 @@ class Replay:
     def finish(self) -> Replayed:
         """Compare what was recorded with what was decided; return what came of it all."""
         self.found.recorded = len(self._recorded)
+        self.found.digest = self._digest.hexdigest()
         for seq, name, payload in self._recorded:
             if (name, payload) not in self._decided:
                 self._differ(seq, f"{name} was recorded and is not decided now")

@@ -35,6 +35,7 @@ async def verify(home: Path, catalog: Mapping[str, Parser]) -> dict[str, Any]:
         "hashes": found.hashes,
         "decisions": found.decisions,
         "recorded": found.recorded,
+        "digest": found.digest,
         "live": is_live,
         "differences": found.differences[:20],
         "accounts": rows,
