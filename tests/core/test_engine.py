@@ -418,6 +418,22 @@ def test_without_a_policy_nothing_is_decided() -> None:
     assert stream.engine.rules_of(stream.account) == []
 
 
+def test_an_account_row_that_says_nothing_new_changes_only_the_balance() -> None:
+    stream = Stream().open(LIMIT)
+
+    stream.feed(AccountSeen(account=ACCOUNT, login=LOGIN, name="N", balance=7, can_trade=True))
+
+    assert (stream.account.balance, stream.account.can_trade_since) == (7, 0)
+
+
+def test_the_feed_of_another_login_concerns_nobody_here() -> None:
+    stream = Stream().open(LIMIT)
+
+    stream.feed(FeedChanged(login="south", state="blind"))
+
+    assert stream.account.feed == "trusted"
+
+
 def test_names_of_ended_locks_are_kept_within_a_bound() -> None:
     stream = Stream().open(BUTTON)
     for number in range(200):

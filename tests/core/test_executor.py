@@ -91,6 +91,16 @@ def test_what_could_fill_beside_the_close_is_cancelled_first_and_waited_for() ->
     assert [goal.act for goal in goals(stream.pulse(2 * MS))] == ["close"]
 
 
+def test_protection_that_would_flip_goes_with_the_close() -> None:
+    stream = killing()
+    stream.mark("MNQ", "21000", "21000.25")
+    stream.feed(order(12, -1, 3, type=4, stop_price=20_000 * UNIT))
+
+    assert [(g.act, g.order, g.closing) for g in goals(stream.feed(flatten()))] == [
+        ("cancel", 12, True)
+    ]
+
+
 def test_acknowledged_cancels_let_the_close_go_at_once() -> None:
     stream = killing()
     stream.feed(order(11, 1, 1, limit_price=20_000 * UNIT))

@@ -14,6 +14,7 @@ from risk_daemon.supervisor.promotion import (
     LeasesSeen,
     Output,
     State,
+    WorkerFound,
     WorkerGone,
     WorkerReady,
     disagreements,
@@ -200,3 +201,27 @@ class Failover(RuleBasedStateMachine):
 
 TestFailover = Failover.TestCase
 TestFailover.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_new_supervisor_leaves_accounts_with_a_holder_it_found_alive() -> None:
+    _, outputs = play(
+        WorkerFound("worker-1"), WorkerFound("worker-2"), WorkerReady("worker-2"), held("worker-1")
+    )
+
+    assert outputs == [AskLeases()]
+
+
+def test_a_holder_found_alive_that_is_never_heard_is_killed_and_its_accounts_go_on() -> None:
+    found = (WorkerFound("worker-1"), WorkerReady("worker-2"), held("worker-1", epoch=3))
+
+    _, outputs = play(*found, BeatMissed("worker-1"), WorkerGone("worker-1"))
+
+    assert outputs == [AskLeases(), Kill("worker-1"), Grant("worker-2", ((1, 3), (2, 3)))]
+
+
+def test_a_holder_found_alive_that_dies_before_it_is_heard_is_succeeded() -> None:
+    found = (WorkerFound("worker-1"), WorkerReady("worker-2"), held("worker-1"))
+
+    _, outputs = play(*found, WorkerGone("worker-1"))
+
+    assert outputs[-1] == Grant("worker-2", ((1, 1), (2, 1)))

@@ -343,7 +343,7 @@ def _see_order(account: AccountGate, fact: OrderChanged, *, counts: bool) -> Non
         seen = account.orders[fact.order] = Seen(order=fact, number=account.sights)
         _prune(account)
     else:
-        if seen.order.status in ENDED_STATES or fact.filled < seen.order.filled:
+        if not is_working(seen.order) or fact.filled < seen.order.filled:
             return
         filled_before = seen.order.filled
         seen.order = fact
@@ -436,7 +436,7 @@ def protects(order: OrderChanged, quantity: int) -> bool:
 def _cancel(gate: Gate, account: AccountGate, intended: Intended, now: int) -> list[Output]:
     goal = intended.goal
     seen = account.orders.get(goal.order)
-    if seen is None or seen.order.status in ENDED_STATES:
+    if seen is None or not is_working(seen.order):
         return [_refuse(intended, "the order is not working")]
     if goal.order in account.cancels:
         return [_refuse(intended, "a request for this order is unanswered")]
@@ -449,7 +449,7 @@ def _cancel(gate: Gate, account: AccountGate, intended: Intended, now: int) -> l
 def _resize(gate: Gate, account: AccountGate, intended: Intended, now: int) -> list[Output]:
     goal = intended.goal
     seen = account.orders.get(goal.order)
-    if seen is None or seen.order.status in ENDED_STATES:
+    if seen is None or not is_working(seen.order):
         return [_refuse(intended, "the order is not working")]
     if goal.order in account.cancels:
         return [_refuse(intended, "a request for this order is unanswered")]
@@ -765,7 +765,7 @@ def _take_rows(gate: Gate, account: AccountGate, reading: Reading) -> None:
         _note_flat(view)
     working = {order.order for order in reading.rows.orders}
     for number, seen in account.orders.items():
-        gone = number not in working and seen.order.status not in ENDED_STATES
+        gone = number not in working and is_working(seen.order)
         if gone and seen.order.status != SUSPENDED:
             seen.order = msgspec.structs.replace(seen.order, status=CANCELLED)
 
@@ -801,7 +801,7 @@ def _cancels_read(account: AccountGate, reading: Reading) -> list[Output]:
             continue
         del account.cancels[number]
         seen = account.orders.get(number)
-        gone = seen is None or seen.order.status in ENDED_STATES
+        gone = seen is None or not is_working(seen.order)
         outputs.append(_settled(cancel.request, "ended" if gone else "rejected", 0))
     return outputs
 

@@ -264,12 +264,10 @@ class Crashes:
 
     def _lock_two(self) -> None:
         """Two locks of a person stand from the beginning: with an end, and without."""
-        for account, mode, span in (
-            (LOCKED_FOR_HOURS, "reduce-only", ("--for", "2h")),
-            (LOCKED_UNTIL_ENDED, "cancel-only", ()),
-        ):
-            words = ("--account", str(account), "--mode", mode, *span, "--reason", "crash")
-            self._daemon.run("lockout", "set", *words).ok()
+        for account, span in ((LOCKED_FOR_HOURS, ("--for", "2h")), (LOCKED_UNTIL_ENDED, ())):
+            self._gateway.post("/announce", account=account, act="flatten-lock", by="crash")
+            words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "crash")
+            self._daemon.run("lockout", "set", *words, *span).ok()
 
     def _judge(self, verdict: dict[str, Any], witness: Witness) -> None:
         self._problems += verdict["problems"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from risk_daemon.clock import Timekeeper
+from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, OperatorError, TimedOut
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import process, promotion
@@ -21,9 +22,12 @@ from risk_daemon.supervisor.children import Register, Running, memory_mb, spawn
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.heart import Heartbeat
+from risk_daemon.wire.record import new_record
 
 WORKERS: Final = ("worker-1", "worker-2")
 WATCH_EVERY_S: Final = 0.05
+#: A worker found alive must be heard within this time; it asks for us ten times a second.
+FIRST_BEAT_WITHIN: Final = 2_000_000_000
 STOP_WITHIN_S: Final = 4.0
 RECONNECT_WITHIN_S: Final = 2.0
 READY_WITHIN_S: Final = 20.0
@@ -50,6 +54,8 @@ class Supervisor:
         self.children: dict[str, process.Child] = {}
         self.running: dict[str, Running] = {}
         self.beats: dict[str, tuple[int, Heartbeat]] = {}
+        #: By when each worker's next heartbeat must have come.
+        self._beat_due: dict[str, int] = {}
         self.lost = asyncio.Event()
         self.disabled: dict[str, Any] | None = None
         self.stopping = asyncio.Event()
@@ -106,6 +112,9 @@ class Supervisor:
         )
         self.running[name] = found
         self._wait_for_end(found)
+        if name in WORKERS:
+            self._beat_due[name] = self.clock.steady_ns() + FIRST_BEAT_WITHIN
+            self._promote(promotion.WorkerFound(name))
 
     def _feed_child(self, name: str, given: process.Input) -> None:
         now = self.clock.steady_ns()
@@ -120,6 +129,7 @@ class Supervisor:
                     self.alarm("page", "restarts do not help", text)
 
     def _spawn(self, name: str) -> None:
+        self._say_blind(name)
         running = spawn(name, self.words(name), self.home / "logs", secrets=name[:5] == "link-")
         self.running[name] = running
         self._register.write(self.running)
@@ -138,13 +148,22 @@ class Supervisor:
             return
         del self.running[name]
         self.beats.pop(name, None)
+        self._beat_due.pop(name, None)
         self._register.write(self.running)
         _log.warning("ended", extra={"child": name, "exit": running.exit})
+        self._say_blind(name)
         if not self.stopping.is_set() and self.children[name].wanted:
             self.alarm("warn", "process ended", f"{name} ended (exit {running.exit})")
         if name in WORKERS:
             self._promote(promotion.WorkerGone(name))
         self._feed_child(name, process.Ended())
+
+    def _say_blind(self, name: str) -> None:
+        """Say for a link that is not there that its login is blind, until it says otherwise."""
+        if name.startswith("link-"):
+            login = name.removeprefix("link-")
+            blind = FeedChanged(login=login, state="blind", why=f"{name} is not running")
+            self.journal.append([new_record(blind)])
 
     # --- leases ---------------------------------------------------------------------
 
@@ -208,7 +227,10 @@ class Supervisor:
         running = self.running.get(beat.name)
         if running is None or running.pid != beat.pid:
             return
-        self.beats[beat.name] = (self.clock.steady_ns(), beat)
+        now = self.clock.steady_ns()
+        self.beats[beat.name] = (now, beat)
+        workers = self.settings.workers
+        self._beat_due[beat.name] = now + workers.heartbeat_ms * workers.missed * 1_000_000
         if beat.is_ready and beat.name not in self.promotion.ready:
             self._promote(promotion.WorkerReady(beat.name))
         self._complain(beat)
@@ -237,11 +259,11 @@ class Supervisor:
         """Notice silence, and let time pass for children that wait to be started again."""
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
-            limit = self.settings.workers.heartbeat_ms * self.settings.workers.missed * 1_000_000
             now = self.clock.steady_ns()
-            for name, (heard_at, _) in list(self.beats.items()):
-                if now - heard_at > limit and name in self.running:
-                    del self.beats[name]
+            for name, due in list(self._beat_due.items()):
+                if now > due and name in self.running:
+                    del self._beat_due[name]
+                    self.beats.pop(name, None)
                     self.alarm("urgent", "worker silent", f"{name} missed its heartbeats; killed")
                     self._promote(promotion.BeatMissed(name))
             for name in list(self.children):

@@ -25,16 +25,26 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor knows of workers and leases."""
+    """What the supervisor knows of workers and leases.
+
+    `awaited` are workers found alive that have not been heard yet: what they hold is theirs.
+    """
 
     accounts: tuple[int, ...]
     leases: tuple[Lease, ...] = ()
     ready: tuple[str, ...] = ()
+    awaited: tuple[str, ...] = ()
     is_granting: bool = False
     leases_known: bool = False
 
 
 # --- inputs ---
+
+
+class WorkerFound(msgspec.Struct, frozen=True, gc=False):
+    """A worker of an earlier supervisor lives; its first heartbeat is still to come."""
+
+    name: str
 
 
 class WorkerReady(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +75,7 @@ class GrantFailed(msgspec.Struct, frozen=True, gc=False):
     """The journal refused, or is away: ask what is true before asking again."""
 
 
-Input = WorkerReady | WorkerGone | BeatMissed | LeasesSeen | GrantFailed
+Input = WorkerFound | WorkerReady | WorkerGone | BeatMissed | LeasesSeen | GrantFailed
 
 
 # --- outputs ---
@@ -95,21 +105,30 @@ def step(state: State, given: Input) -> tuple[State, tuple[Output, ...]]:
     """Take one input; return the new state and what is to be done."""
     replace = msgspec.structs.replace
     match given:
+        case WorkerFound(name=name):
+            return replace(state, awaited=tuple(sorted({*state.awaited, name}))), ()
         case WorkerReady(name=name):
             if name in state.ready:
                 return state, ()
-            return _next(replace(state, ready=tuple(sorted({*state.ready, name}))))
+            ready = tuple(sorted({*state.ready, name}))
+            return _next(replace(state, ready=ready, awaited=_without(state.awaited, name)))
         case WorkerGone(name=name):
-            return _next(replace(state, ready=_without(state.ready, name)))
+            return _next(_forget(state, name))
         case BeatMissed(name=name):
             # Only its death makes the accounts free: kill first, then raise the epoch.
-            return replace(state, ready=_without(state.ready, name)), (Kill(name),)
+            return _forget(state, name), (Kill(name),)
         case LeasesSeen(leases=leases):
             return _next(replace(state, leases=leases, is_granting=False, leases_known=True))
         case GrantFailed():
             return replace(state, is_granting=False, leases_known=False), (AskLeases(),)
         case _ as never:
             assert_never(never)
+
+
+def _forget(state: State, name: str) -> State:
+    return msgspec.structs.replace(
+        state, ready=_without(state.ready, name), awaited=_without(state.awaited, name)
+    )
 
 
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
@@ -126,7 +145,7 @@ def _next(state: State) -> tuple[State, tuple[Output, ...]]:
     free = []
     for account in state.accounts:
         lease = held.get(account)
-        if lease is None or lease.holder not in state.ready:
+        if lease is None or lease.holder not in (*state.ready, *state.awaited):
             free.append((account, lease.epoch if lease else 0))
     if not free:
         return state, ()

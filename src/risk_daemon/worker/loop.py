@@ -286,6 +286,7 @@ class Worker:
                     await asyncio.sleep(0.05)
             self._asked_wake = 0
             self._ask_wake()
+            self._dirty.update(self.engine.world.accounts)  # a new journal has no views
             self.say_again()
 
     # --- people -----------------------------------------------------------------------------
