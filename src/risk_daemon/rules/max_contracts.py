@@ -218,7 +218,7 @@ def _rehearsal(
     rule: Rule, world: World, account: Account
 ) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
     assert isinstance(rule, MaxContracts)
-    weight = rule._weight(world, rehearsal.contract(world)) or UNIT  # noqa: SLF001
+    weight = UNIT if rule.unit == "contracts" else mini_weight(rehearsal.root(world))
     most = rule.limit // weight
     near = rehearsal.opened(world, account, most) if most else ()
     return near, rehearsal.opened(world, account, most + 1)

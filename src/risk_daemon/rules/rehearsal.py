@@ -22,6 +22,12 @@ def contract(world: World) -> str:
     return min(world.instruments, default=STAND_IN.contract)
 
 
+def root(world: World) -> str:
+    """Return the root of that contract."""
+    grid = world.instruments.get(contract(world))
+    return grid.root if grid else STAND_IN.root
+
+
 def opened(world: World, account: Account, size: int) -> tuple[Fact, ...]:
     """Return the facts of one buy that opened a position of this size, free of fees."""
     name = contract(world)

@@ -1,0 +1,60 @@
+"""`test-rule`: trips on a generated breach, not on a near miss, and shows what it would ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from risk_daemon.core.engine import state_hash
+from risk_daemon.worker.rehearsal import rehearse
+from tests.build import ACCOUNT, Stream, rule
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "request_"),
+    [
+        ("max-contracts", {"limit": 5}, "reduce"),
+        ("max-contracts", {"limit": 0}, "close"),
+        ("max-contracts", {"limit": 5, "unit": "mini-equivalents"}, "reduce"),
+        ("daily-realized-loss", {"limit": "500"}, "close"),
+        ("daily-realized-loss", {"limit": "500", "buffer": "100", "pnl_basis": "gross"}, "close"),
+        ("kill-switch", {}, "close"),
+    ],
+)
+@pytest.mark.parametrize("roots", [("ES", "MNQ"), ()])
+def test_each_rule_passes_with_its_real_limits(
+    name: str, params: dict[str, Any], request_: str, roots: tuple[str, ...]
+) -> None:
+    stream = Stream().open(rule(name, **params), roots=roots)
+
+    found = rehearse(stream.engine, ACCOUNT, name)
+
+    assert found.result == "pass"
+    assert found.request.startswith(request_)
+    assert "clear" in found.trips[0]
+
+
+def test_it_leaves_the_account_as_it_was() -> None:
+    stream = Stream().open(rule("max-contracts", limit=1))
+    stream.fill(1, 1, 2)
+    before = state_hash(stream.account)
+
+    assert rehearse(stream.engine, ACCOUNT, "max-contracts").result == "pass"
+
+    assert state_hash(stream.account) == before
+
+
+def test_a_rule_the_account_does_not_have_is_not_configured() -> None:
+    stream = Stream().open(rule("kill-switch"))
+
+    assert rehearse(stream.engine, ACCOUNT, "max-contracts").result == "not configured"
+
+
+@pytest.mark.parametrize("mode", ["alert", "shadow"])
+def test_a_rule_that_only_looks_fails_for_it_would_ask_for_nothing(mode: str) -> None:
+    stream = Stream().open(rule("max-contracts", mode=mode, limit=1))
+
+    found = rehearse(stream.engine, ACCOUNT, "max-contracts")
+
+    assert (found.result, found.request) == ("fail", "none")

@@ -1,0 +1,121 @@
+"""Replay: the same decisions and hashes, and one altered record is noticed."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from risk_daemon.core.engine import state_hash
+from risk_daemon.core.events import Entry, Fact, HashTaken, Intended, LockPlaced, TradeSeen
+from risk_daemon.core.instrument import UNIT
+from risk_daemon.rules import CATALOG
+from risk_daemon.wire.record import Record, chain, encode, new_record
+from risk_daemon.worker.replay import Replayed, replay
+from tests.build import ACCOUNT, Stream, rule
+
+
+def recorded() -> list[Record]:
+    """A stream as the journal would hold it: facts, what was decided, a hash at the end."""
+    stream = Stream().open(
+        rule("kill-switch"),
+        rule("daily-realized-loss", limit="500"),
+        rule("max-contracts", limit=2),
+    )
+    facts: list[tuple[Fact, int]] = [(entry.fact, entry.at) for entry in stream.entries]
+    again = Stream()
+    found: list[tuple[Fact, int]] = []
+    seq = 0
+
+    def put(fact: Fact, at: int) -> list[Fact]:
+        nonlocal seq
+        seq += 1
+        found.append((fact, at))
+        return again.engine.step(Entry(seq, at, getattr(fact, "account", 0), fact))
+
+    stream.fill(1, 1, 3, traded_at=stream.at)
+    stream.fill(2, -1, 1, pnl=-500 * UNIT, traded_at=stream.at)
+    facts = [(entry.fact, entry.at) for entry in stream.entries]
+    for fact, at in facts:
+        for output in put(fact, at):
+            put(output, at)
+    account = again.account
+    put(
+        HashTaken(
+            account=ACCOUNT,
+            release="v1",
+            holder="worker-1",
+            seq=seq,
+            count=account.records,
+            digest=state_hash(account),
+        ),
+        facts[-1][1],
+    )
+    return chained(found)
+
+
+def chained(facts: list[tuple[Fact, int]]) -> list[Record]:
+    records, crc = [], 0
+    for seq, (fact, at) in enumerate(facts, start=1):
+        new = new_record(fact)
+        crc = chain(crc, seq, at, new)
+        records.append(Record(seq, at, new.version, new.kind, new.account, new.payload, crc))
+    return records
+
+
+def played(records: list[Record]) -> Replayed:
+    return replay(records, CATALOG)
+
+
+def test_a_replay_agrees_with_what_was() -> None:
+    found = played(recorded())
+
+    assert found.differences == []
+    assert found.hashes == 1
+    assert found.recorded > 3
+
+
+def test_and_decides_the_same_without_the_intents() -> None:
+    records = [record for record in recorded() if record.kind != "intended"]
+
+    found = played(records)
+
+    assert found.differences == []
+    assert found.decisions > found.recorded
+
+
+def altered(records: list[Record], number: int, fact: Fact) -> list[Record]:
+    changed = list(records)
+    changed[number] = msgspec.structs.replace(records[number], payload=encode(fact))
+    return changed
+
+
+@pytest.mark.parametrize("with_chain", [True, False])
+def test_one_altered_fill_makes_it_fail(with_chain: bool) -> None:
+    records = recorded()
+    number = next(n for n, r in enumerate(records) if r.kind == "trade-seen")
+    fact = msgspec.msgpack.decode(records[number].payload, type=TradeSeen)
+    changed = altered(records, number, msgspec.structs.replace(fact, fees=1))
+    if not with_chain:
+        changed = [msgspec.structs.replace(record, seq=2 * record.seq) for record in changed]
+
+    found = played(changed)
+
+    assert found.differences
+    assert any("chain" in text for text in found.differences) is with_chain
+
+
+@pytest.mark.parametrize("kind", [Intended, LockPlaced])
+def test_a_recorded_decision_that_is_not_decided_now_is_a_difference(kind: type[Fact]) -> None:
+    records = recorded()
+    name = {Intended: "intended", LockPlaced: "lock-placed"}[kind]
+    number = next(n for n, r in enumerate(records) if r.kind == name)
+    fact = msgspec.msgpack.decode(records[number].payload, type=kind)
+    if isinstance(fact, Intended):
+        forged: Fact = msgspec.structs.replace(fact, key=fact.key + "x")
+    else:
+        assert isinstance(fact, LockPlaced)
+        forged = msgspec.structs.replace(fact, until=1)
+
+    found = played(altered(records, number, forged))
+
+    assert any("not decided now" in text for text in found.differences)
