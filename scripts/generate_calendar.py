@@ -99,7 +99,7 @@ def main() -> None:
         print(f'    "{day}",')
     print(")")
     for constant, which in (("CLOSED", 0), ("CLOSES", 1)):
-        note = "weekdays without a session" if which == 0 else "closes in minutes of the Chicago day"
+        note = ("weekdays without a session", "closes, in minutes of the Chicago day")[which]
         kind = "dict[str, tuple[str, ...]]" if which == 0 else "dict[str, dict[str, int]]"
         print()
         print(f"#: Per product group: {note}.")

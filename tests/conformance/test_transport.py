@@ -16,6 +16,7 @@ import pytest
 
 from risk_daemon.errors import Denied, Malformed, NotReachable
 from risk_daemon.wire import control
+from risk_daemon.wire.address import unix_socket
 from risk_daemon.wire.channel import FRAME_MAX, WAITING_MAX
 from risk_daemon.wire.transport import (
     Channel,
@@ -91,7 +92,7 @@ async def pair(run_dir: Path, prefer: str) -> AsyncIterator[tuple[Channel, Side,
 async def raw(run_dir: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
     """A connection to the server without any of our code; and its token."""
     address = read_address(run_dir, "server")
-    if address.unix:
+    if address.unix and sys.platform != "win32":
         return *await asyncio.open_unix_connection(address.unix), ""
     return *await asyncio.open_connection("127.0.0.1", address.tcp), address.token
 
@@ -516,7 +517,7 @@ def frozen(run_dir: Path, prefer: str) -> socket.socket:
     """A socket that listens under the server's name and does nothing else."""
     file = address_file(run_dir, "server")
     if prefer == "unix":
-        listening = socket.socket(socket.AF_UNIX)
+        listening = unix_socket()
         listening.bind(str(run_dir / "frozen.sock"))
         listening.listen()
         file.write_text(f'{{"unix": "{run_dir}/frozen.sock"}}')

@@ -1,6 +1,5 @@
 """How a server is found, however deep its home lies and however its predecessor died."""
 
-import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from risk_daemon.wire.address import (
     make_room,
     read_address,
     socket_path,
+    unix_socket,
     withdraw,
     write_private,
 )
@@ -94,7 +94,7 @@ def test_a_killed_predecessors_socket_is_removed_and_a_living_ones_is_not(tmp_pa
 def test_a_frozen_predecessors_socket_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "frozen-1.sock"
     write_private(address_file(tmp_path, "frozen"), b'{"unix": "%s"}' % bytes(path))
-    waiting = [socket.socket(socket.AF_UNIX) for _ in range(8)]
+    waiting = [unix_socket() for _ in range(8)]
     with bind_private(path) as listening:
         listening.listen(0)
         for one in waiting:

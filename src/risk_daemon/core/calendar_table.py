@@ -95,7 +95,7 @@ CLOSED: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 
-#: Per product group: closes in minutes of the Chicago day.
+#: Per product group: closes, in minutes of the Chicago day.
 CLOSES: Final[dict[str, dict[str, int]]] = {
     "cme_equity": {
         "2026-01-19": 720,

@@ -515,10 +515,12 @@ class Engine:
             if doubt.lock or at - doubt.since < REDUCE_ONLY_AFTER or not account.has_exposure:
                 continue
             outputs.append(_lock_doubt(account, name, doubt, self.world))
-        for name in sorted(account.locks):
-            if name.startswith("unknown-") and name.split("-", 1)[1] not in account.doubts:
-                outputs.append(_end_lock(account, name, "known again"))
-        return outputs
+        over = [
+            name
+            for name in sorted(account.locks)
+            if name.startswith("unknown-") and name.split("-", 1)[1] not in account.doubts
+        ]
+        return outputs + [_end_lock(account, name, "known again") for name in over]
 
     def _platform(self, account: Account, at: int) -> list[Fact]:
         """`canTrade` false is the platform's own lock; ours stands beside it at once."""

@@ -189,7 +189,7 @@ def _cancels(account: Account, scene: Scene) -> list[Fact]:
 
 
 def _covers_too_much(order: OrderChanged, held: Holding) -> bool:
-    """Tell a closing order that would flip: made smaller it still protects, cancelled it does not."""
+    """Tell a closing order that would flip: made smaller it still protects the position."""
     return order.side * held.enforceable < 0
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -135,7 +133,7 @@ class Daemon:
     def kill(self, name: str) -> int:
         """Kill one process with -9, as a crash would; return its pid."""
         process = self.processes()[name]
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         return process.pid
 
     def active_worker(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,18 @@ from risk_daemon.errors import Malformed
 SOCKET_PATH_MAX: Final = 100 if os.name == "posix" else 0
 
 _RUNTIME_PREFIX: Final = "rd-"
+
+if sys.platform == "win32":
+
+    def unix_socket() -> socket.socket:
+        """Return a socket of this machine; Windows has loopback TCP and a token instead."""
+        raise OSError("Unix sockets are not used on Windows")
+
+else:
+
+    def unix_socket() -> socket.socket:
+        """Return an unbound socket of this machine."""
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 class Address(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -74,7 +87,7 @@ def socket_path(run_dir: Path, name: str) -> Path | None:
 def bind_private(path: Path) -> socket.socket:
     """Return a socket that only its owner can connect to."""
     path.unlink(missing_ok=True)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = unix_socket()
     # The mask, not a later chmod: in between, anyone could have connected.
     before = os.umask(0o177)
     try:
@@ -99,7 +112,7 @@ def make_room(file: Path) -> None:
 
 
 def _is_served(path: str) -> bool:
-    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe = unix_socket()
     probe.setblocking(False)
     with probe:
         try:
