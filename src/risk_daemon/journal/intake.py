@@ -6,7 +6,7 @@ for the next one, and both are stored in that order or not at all. The file
 checks the fence again in the transaction itself.
 
 Every answer comes with the number of the batch that must be stored before it
-may be given; 0 says at once.
+may be given; 0 says at once. What is answered, and what is seen, is stored.
 """
 
 from __future__ import annotations
@@ -79,16 +79,6 @@ class Intake:
         return self._sequencer.at
 
     @property
-    def has_promise(self) -> bool:
-        """Whether somebody waits for the batch being filled."""
-        return self._batch.has_promise
-
-    @property
-    def waiting(self) -> int:
-        """How many records the batch being filled has."""
-        return len(self._batch.records)
-
-    @property
     def is_empty(self) -> bool:
         """Whether the batch being filled has nothing in it."""
         return self._batch.is_empty
@@ -98,18 +88,14 @@ class Intake:
         batch, self._batch = self._batch, Batch(self._batch.number + 1)
         return batch
 
-    def stored(self, batch: Batch) -> None:
-        """This batch is in the file, as durable as it asked to be."""
+    def stored(self, batch: Batch) -> list[Record]:
+        """This batch is in the file, as durable as it asked to be; return what may be seen."""
         self.stored_batch = batch.number
-        if batch.records:
-            self._stored_seq = batch.records[-1].seq
-            self._sequencer.stored(self._stored_seq)
         for name, _ in batch.once:
             del self._waiting_once[name]
-
-    def ready(self) -> list[Record]:
-        """Return, once, the records that may be seen now."""
-        return self._sequencer.ready()
+        if batch.records:
+            self._stored_seq = batch.records[-1].seq
+        return self._sequencer.stored(self._stored_seq)
 
     # --- doors ------------------------------------------------------------
 
@@ -131,8 +117,7 @@ class Intake:
                 duplicates += 1
             else:
                 is_promise = new.durability != FACT or new.kind in PROMISES
-                seq = self._admit(new, now, is_promise, name).seq
-                batch = self._batch.number if is_promise else 0
+                seq, batch = self._admit(new, now, is_promise, name).seq, self._batch.number
             last_seq, wait = max(last_seq, seq), max(wait, batch)
         return control.Appended(asked.id, last_seq, duplicates=duplicates), wait
 
@@ -201,7 +186,7 @@ class Intake:
     # --- inside -------------------------------------------------------------
 
     def _admit(self, new: NewRecord, now: int, is_promise: bool, name: str) -> Record:
-        record = self._sequencer.admit(new, now, is_promise)
+        record = self._sequencer.admit(new, now)
         batch = self._batch
         batch.records.append(record)
         batch.has_promise = batch.has_promise or is_promise

@@ -2,8 +2,8 @@
 
 Rules for editors:
   * seq has no gaps, `at` never decreases, each crc follows the one before;
-  * records are seen in order of seq, whatever their class;
-  * a promise is seen only once it is stored, and so is everything behind it.
+  * records are seen in order of seq, once;
+  * a record is seen only once it is stored, as durably as its class asks.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ class Sequencer:
         self.at = at
         self.crc = crc
         self._unseen: deque[Record] = deque()
-        self._promises: deque[int] = deque()
 
-    def admit(self, new: NewRecord, now: int, is_promise: bool) -> Record:
+    def admit(self, new: NewRecord, now: int) -> Record:
         """Place a record at the head."""
         self.seq += 1
         self.at = max(self.at, now)
@@ -32,23 +31,12 @@ class Sequencer:
             self.seq, self.at, new.version, new.kind, new.account, new.payload, self.crc
         )
         self._unseen.append(record)
-        if is_promise:
-            self._promises.append(self.seq)
         return record
 
-    def stored(self, seq: int) -> None:
-        """Every record up to `seq` is stored, with the durability it asked for."""
-        while self._promises and self._promises[0] <= seq:
-            self._promises.popleft()
-
-    def ready(self) -> list[Record]:
-        """Return, once, the records that may be seen now."""
+    def stored(self, seq: int) -> list[Record]:
+        """Every record up to `seq` is stored; return, once, those that may be seen now."""
         unseen = self._unseen
-        if not self._promises:
-            records = list(unseen)
-            unseen.clear()
-            return records
-        records = []
-        while unseen[0].seq < self._promises[0]:
+        records: list[Record] = []
+        while unseen and unseen[0].seq <= seq:
             records.append(unseen.popleft())
         return records

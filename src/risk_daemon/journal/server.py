@@ -2,8 +2,10 @@
 
 It decides nothing (`intake` does) and waits for nothing: the file is written by
 the writer's thread and read by the looker's. One turn of the loop takes all the
-frames that a socket had, then shows what may be seen and hands over what must
-be stored, so that work is grouped exactly as far as it has piled up.
+frames that a socket had and hands their records over; the writer stores at once
+whatever waits for it, so that work is grouped exactly as far as it has piled up.
+Records are shown, and answers given, when they are stored
+(docs/adr/0015-a-fact-is-seen-when-it-is-stored.md).
 """
 
 from __future__ import annotations
@@ -30,14 +32,10 @@ from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.subscriber import Packer, Recent, Subscription
 from risk_daemon.journal.writer import Writer
 from risk_daemon.wire import control
-from risk_daemon.wire.record import encode
+from risk_daemon.wire.record import Record, encode
 from risk_daemon.wire.transport import Channel, Hello, Server, pack, serve
 
 NAME: Final = "journal"
-#: A fact is in the file (not: flushed) this long after it was seen, at the latest.
-FACTS_STORED_WITHIN_S: Final = 0.02
-#: … or at once when there are so many, lest a promise wait behind them.
-FACTS_WAITING_MAX: Final = 500
 #: A subscriber that leaves this much unread is cut; it resumes from its seq.
 BUFFERED_MAX: Final = 8 << 20
 
@@ -92,7 +90,6 @@ class JournalServer:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._crash)
         self._stop = stop
-        self._facts_due: asyncio.TimerHandle | None = None
         self._writer = Writer(self._file, self.clock, self._on_stored, self._on_failed)
         hello = Hello("journal", NAME, self._release)
         try:
@@ -140,7 +137,7 @@ class JournalServer:
                 return
             for frame in frames:
                 self._handle(peer, frame)
-            self._end_turn()
+            self._hand_over()
 
         def on_lost(_: str) -> None:
             self._forget(peer)
@@ -210,23 +207,13 @@ class JournalServer:
         """Write a fact of the journal's own, unless it could not be stored any more."""
         if not self._is_ending:
             self.intake.emit(fact)
-            self._end_turn()
+            self._hand_over()
 
     def _pulse(self) -> None:
         self.emit(Pulse())
         self.figures.mark(self.clock.steady_ns(), self.intake.last_seq)
 
-    def _end_turn(self) -> None:
-        self._show()
-        if self.intake.has_promise or self.intake.waiting >= FACTS_WAITING_MAX:
-            self._hand_over()
-        elif self._facts_due is None and not self.intake.is_empty:
-            self._facts_due = self._loop.call_later(FACTS_STORED_WITHIN_S, self._hand_over)
-
     def _hand_over(self) -> None:
-        if self._facts_due is not None:
-            self._facts_due.cancel()
-            self._facts_due = None
         if not self.intake.is_empty and self._failure is None:
             self._writer.put(self.intake.take_batch())
 
@@ -236,10 +223,7 @@ class JournalServer:
     def _take_stored(self, batch: Batch, took_ns: int) -> None:
         if batch.has_promise:
             self.figures.committed(took_ns)
-        self.intake.stored(batch)
-        self._show()
-        if batch.records:
-            self.recent.trim(batch.records[-1].seq)
+        self._show(self.intake.stored(batch))
         for number in [number for number in self._answers if number <= batch.number]:
             for channel, answer in self._answers.pop(number):
                 channel.send(self._timed(answer))
@@ -281,8 +265,7 @@ class JournalServer:
         self._crashed = self._is_ending = True
         self._stop.set()
 
-    def _show(self) -> None:
-        records = self.intake.ready()
+    def _show(self, records: list[Record]) -> None:
         if not records:
             return
         self.recent.add(records)

@@ -38,16 +38,12 @@ class Recent:
         return self.last_seq + 1 - len(self._records)
 
     def add(self, records: Sequence[Record]) -> None:
-        """These have just been seen."""
+        """These have just been seen; forget the oldest if there are enough others."""
         self._records.extend(records)
         self._size += sum(len(record.payload) for record in records)
         self.last_seq = records[-1].seq
-
-    def trim(self, stored_seq: int) -> None:
-        """Forget the oldest, if they are in the file and there are enough others."""
-        records = self._records
-        while records and records[0].seq <= stored_seq and self._has_enough():
-            self._size -= len(records.popleft().payload)
+        while self._has_enough():
+            self._size -= len(self._records.popleft().payload)
 
     def _has_enough(self) -> bool:
         return len(self._records) > RECENT_MAX or self._size > RECENT_BYTES
