@@ -24,6 +24,7 @@ from risk_daemon.broker.fence import (
     StreamBroken,
     Ticked,
 )
+from risk_daemon.broker.gate import HELD_MAX
 from risk_daemon.broker.port import (
     ACCEPTED,
     BARRED,
@@ -41,6 +42,7 @@ from risk_daemon.broker.port import (
     Reading,
     Request,
 )
+from risk_daemon.broker.sight import SEEN_MAX
 from risk_daemon.core.events import (
     AccountSeen,
     Fact,
@@ -673,7 +675,7 @@ def test_no_more_than_a_bound_of_goals_waits() -> None:
     door = Door()
     why = [text for _ in range(300) for text in refusals(door.decide("close"))]
 
-    assert len(why) == 300 - fence.HELD_MAX
+    assert len(why) == 300 - HELD_MAX
 
 
 def test_a_look_is_a_read() -> None:
@@ -757,8 +759,8 @@ def test_ended_orders_and_old_trades_are_forgotten_within_a_bound() -> None:
         door.arrive(order(number, 1, 1, status=3), trade(number, 1, 1, voided=True))
 
     account = door.gate.of(ACCOUNT)
-    assert len(account.orders) == fence.SEEN_MAX
-    assert len(account.trades) == fence.SEEN_MAX
+    assert len(account.orders) == SEEN_MAX
+    assert len(account.trades) == SEEN_MAX
 
 
 def test_working_orders_are_never_forgotten() -> None:

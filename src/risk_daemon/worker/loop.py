@@ -22,11 +22,14 @@ from risk_daemon.core.engine import STATE_SCHEMA, Engine, Parser, state_hash
 from risk_daemon.core.events import (
     AlarmRaised,
     BreachFound,
+    Entry,
     Fact,
+    FeedChanged,
     HashTaken,
     Intended,
     LeaseGranted,
     LockPlaced,
+    OperatorActed,
 )
 from risk_daemon.errors import DaemonError, JournalAway, NotFound
 from risk_daemon.wire.client import JournalClient, ask
@@ -125,13 +128,21 @@ class Worker:
             outputs = self.engine.step(entry)
             if outputs:
                 self._act(outputs)
+            self._note_changed(entry, outputs)
             if entry.account:
-                self._dirty.add(entry.account)
                 self._hash_if_due(entry.account)
             if isinstance(entry.fact, LeaseGranted):
                 self._take_hash(self.engine.world.accounts[entry.account])
         self._since_snapshot += len(records)
         self._ask_wake()
+
+    def _note_changed(self, entry: Entry, outputs: list[Fact]) -> None:
+        """Remember whose view is to be published anew: a feed or a pulse names no account."""
+        self._dirty.update(number for o in outputs if (number := getattr(o, "account", 0)))
+        if entry.account:
+            self._dirty.add(entry.account)
+        elif isinstance(entry.fact, FeedChanged | OperatorActed):
+            self._dirty.update(self.engine.world.accounts)
 
     def _ask_wake(self) -> None:
         wake_at = self.engine.wake_at()
