@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from risk_daemon.core.account import Account
-from risk_daemon.core.engine import Engine, Parser
+from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     ContractSeen,
     Entry,
@@ -29,6 +29,7 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.instrument import parse as units
+from risk_daemon.core.world import Parser
 from risk_daemon.rules import CATALOG
 
 ACCOUNT = 9_000_000_101

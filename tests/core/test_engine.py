@@ -12,15 +12,7 @@ from hypothesis import strategies as st
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.decision import Clear, Finding, Undecided
-from risk_daemon.core.engine import (
-    Engine,
-    World,
-    decode_account,
-    decode_surroundings,
-    encode_account,
-    encode_surroundings,
-    state_hash,
-)
+from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     AccountSeen,
     AlarmRaised,
@@ -38,6 +30,14 @@ from risk_daemon.core.events import (
     Unknown,
 )
 from risk_daemon.core.instrument import UNIT
+from risk_daemon.core.world import (
+    World,
+    decode_account,
+    decode_surroundings,
+    encode_account,
+    encode_surroundings,
+    state_hash,
+)
 from risk_daemon.rules import CATALOG
 from tests.build import (
     ACCOUNT,

@@ -23,7 +23,6 @@ import msgspec
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.decision import Breach
-from risk_daemon.core.engine import Parser
 from risk_daemon.core.events import (
     BreachFound,
     Fact,
@@ -34,6 +33,7 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.core.instrument import parse as units
 from risk_daemon.core.session import show_chicago
+from risk_daemon.core.world import Parser
 from risk_daemon.rules import CATALOG
 from tests.build import ACCOUNT, MS, Stream, contract, order, position, reading, rule, trade
 

@@ -38,10 +38,15 @@ def test_a_defect_fits_the_source_as_it_is_and_leaves_it_readable(
 ) -> None:
     defects.plant(of(name), tmp_path)
 
-    for patch in of(name).patches:
-        text = (tmp_path / "risk_daemon" / patch.file).read_text()
-        assert text != (defects.PACKAGE / patch.file).read_text()
-        ast.parse(text)
+    planted = tmp_path / "risk_daemon"
+    changed = [
+        path
+        for path in planted.rglob("*.py")
+        if path.read_text() != (defects.PACKAGE / path.relative_to(planted)).read_text()
+    ]
+    assert changed
+    for path in changed:
+        ast.parse(path.read_text())
 
 
 @pytest.mark.parametrize(
@@ -51,7 +56,7 @@ def test_a_patch_that_does_not_fit_exactly_once_is_an_error(
     old: str, found: str, tmp_path: Path
 ) -> None:
     with pytest.raises(OperatorError, match=found):
-        defects.plant(broken(Patch("core/executor.py", old, "")), tmp_path)
+        defects.plant(broken(Patch("core", old, "")), tmp_path)
 
 
 def test_a_name_that_no_defect_has_is_answered_with_those_there_are() -> None:

@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.core.engine import state_hash
+from risk_daemon.core.world import state_hash
 from risk_daemon.worker.recovery import restore, take
 from tests.build import ACCOUNT, Stream, rule
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.core.engine import state_hash
+from risk_daemon.core.world import state_hash
 from risk_daemon.worker.rehearsal import rehearse
 from tests.build import ACCOUNT, Stream, rule
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from risk_daemon.core.engine import state_hash
 from risk_daemon.core.events import Entry, Fact, HashTaken, Intended, LockPlaced, TradeSeen
 from risk_daemon.core.instrument import UNIT
+from risk_daemon.core.world import state_hash
 from risk_daemon.rules import CATALOG
 from risk_daemon.wire.record import Record, chain, encode, new_record
 from risk_daemon.worker.replay import Replayed, replay

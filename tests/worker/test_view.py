@@ -2,9 +2,9 @@
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.decision import Finding
-from risk_daemon.core.engine import World
 from risk_daemon.core.events import OperatorActed
 from risk_daemon.core.instrument import UNIT
+from risk_daemon.core.world import World
 from risk_daemon.rules import CATALOG
 from risk_daemon.wire.view import decode_view, encode_view
 from risk_daemon.worker.loop import once_of, why_lines

@@ -3,7 +3,7 @@
 WAL, never mmap. A commit with a promise in it is flushed before it returns
 (`synchronous=FULL`); one of facts only is not, and may be lost by a power cut,
 never out of order: there is one log, so whatever is flushed implies all
-before it. Checkpoints are made by this same connection, between commits.
+before it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,6 @@ from risk_daemon.wire.control import Lease
 from risk_daemon.wire.record import Record
 
 VERIFIED_AT_START: Final = 20_000
-#: Pages in the log from which it is folded into the file.
-CHECKPOINT_IDLE: Final = 1_000
-CHECKPOINT_BUSY: Final = 4_000
-CHECKPOINT_ALWAYS: Final = 16_000
 
 #: SQLite's result code for a full disk (or a file that has reached its limit).
 _FULL: Final = 13
@@ -111,16 +107,14 @@ class JournalFile:
             # A log without room for the commit holds none; after an I/O error it may.
             raise WriteFailed(_why(error), error.sqlite_errorcode == _FULL) from error
 
-    def checkpoint(self, pages: int) -> None:
-        """Fold the log into the file if it has that many pages. Raises WriteFailed."""
-        run = self._connection.execute
-        _, in_log, done = run("PRAGMA wal_checkpoint(NOOP)").fetchone()
-        if in_log - done < pages:
-            return
-        try:
-            run("PRAGMA wal_checkpoint(PASSIVE)")
-        except sqlite3.Error as error:
-            raise WriteFailed(_why(error), certain=False) from error
+    def log(self) -> tuple[int, int]:
+        """Return how many pages the log has, and how many of them are not in the file yet."""
+        _, pages, folded = self._connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
+        return pages, pages - folded
+
+    def fold(self) -> None:
+        """Fold the log into the file, between commits. Raises WriteFailed."""
+        _fold(self._connection)
 
     def close(self) -> None:
         """Drop what was not committed, fold the whole log into the file, and close it."""
@@ -190,6 +184,31 @@ class JournalFile:
                 f"{self.path} ends at record {self.head.seq}, but knows of record {known}: "
                 "its end was cut off; restore the newest verified backup"
             )
+
+
+class Folder:
+    """A second connection that only folds the log into the file, while the first one writes.
+
+    Safe from SQLite 3.51.3 on (`journal.sqlite`).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _open(path)
+
+    def fold(self) -> None:
+        """Fold what the log holds now. Raises WriteFailed."""
+        _fold(self._connection)
+
+    def close(self) -> None:
+        """Close the connection; the writer's is still open, so the log stays."""
+        self._connection.close()
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    except sqlite3.Error as error:
+        raise WriteFailed(_why(error), certain=False) from error
 
 
 def _create_private(path: Path) -> None:

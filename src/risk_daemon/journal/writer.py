@@ -1,7 +1,7 @@
 """The one thread that writes the state file: group commit, nothing else.
 
 It takes every batch that waits, stores them in one transaction, and reports to
-the loop. After a failure it reports once and ends: a file that could not be
+the loop: at once when it was idle, in groups as large as a commit is slow. After a failure it reports once and ends: a file that could not be
 written is not written again by this process.
 """
 
@@ -9,20 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
-from typing import Final
+from queue import SimpleQueue
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.journal.batch import Batch
-from risk_daemon.journal.file import (
-    CHECKPOINT_ALWAYS,
-    CHECKPOINT_BUSY,
-    CHECKPOINT_IDLE,
-    JournalFile,
-    WriteFailed,
-)
-
-_IDLE_S: Final = 0.05
+from risk_daemon.journal.checkpoints import Checkpoints
+from risk_daemon.journal.file import JournalFile, WriteFailed
 
 #: Called in the writer's thread, with the batch and the nanoseconds its commit took.
 OnStored = Callable[[Batch, int], None]
@@ -39,6 +31,7 @@ class Writer:
         self._clock = clock
         self._on_stored = on_stored
         self._on_failed = on_failed
+        self._checkpoints = Checkpoints(file, on_failed)
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal-writer")
         self._thread.start()
@@ -51,6 +44,7 @@ class Writer:
         """Store what is left and end; blocks until then."""
         self._queue.put(None)
         self._thread.join()
+        self._checkpoints.stop()
 
     def _run(self) -> None:
         try:
@@ -64,7 +58,7 @@ class Writer:
             raise
 
     def _store_next(self) -> bool:
-        batch = self._next()
+        batch = self._queue.get()
         if batch is None:
             return False
         going_on = True
@@ -77,14 +71,5 @@ class Writer:
         began = self._clock.steady_ns()
         self._file.store(batch)
         self._on_stored(batch, self._clock.steady_ns() - began)
-        # A checkpoint takes milliseconds, and promises come in chains (an intent,
-        # then its request): rather between chains than behind the first link.
-        self._file.checkpoint(CHECKPOINT_BUSY if self._queue.empty() else CHECKPOINT_ALWAYS)
+        self._checkpoints.look(is_idle=self._queue.empty())
         return going_on
-
-    def _next(self) -> Batch | None:
-        try:
-            return self._queue.get(timeout=_IDLE_S)
-        except Empty:
-            self._file.checkpoint(CHECKPOINT_IDLE)
-            return self._queue.get()

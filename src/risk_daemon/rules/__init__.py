@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from risk_daemon.core.engine import Rule
+from risk_daemon.core.world import Rule
 from risk_daemon.rules import daily_realized_loss, kill_switch, max_contracts
 from risk_daemon.rules.parameters import ParameterError, RuleKind
 

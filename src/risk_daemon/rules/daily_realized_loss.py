@@ -16,9 +16,9 @@ import msgspec
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.decision import FULL, Breach, Clear, Finding, LockWish, Remedy, Undecided
-from risk_daemon.core.engine import Rule, World
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import show
+from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import Reader, RuleKind
 

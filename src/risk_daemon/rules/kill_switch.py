@@ -24,9 +24,9 @@ from risk_daemon.core.decision import (
     LockWish,
     Remedy,
 )
-from risk_daemon.core.engine import Rule, World
 from risk_daemon.core.events import Fact, OperatorActed
 from risk_daemon.core.lockout import strictness
+from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import Reader, RuleKind
 

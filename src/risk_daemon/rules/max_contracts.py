@@ -33,10 +33,10 @@ from risk_daemon.core.decision import (
     Remedy,
     Undecided,
 )
-from risk_daemon.core.engine import Rule, World
 from risk_daemon.core.events import Fact, OrderChanged
 from risk_daemon.core.instrument import UNIT, divide, show
 from risk_daemon.core.position import Holding
+from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import Reader, RuleKind
 from risk_daemon.rules.weights import family_of, mini_weight

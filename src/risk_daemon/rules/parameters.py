@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from risk_daemon.core.account import Account
-from risk_daemon.core.engine import Rule, World
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import parse as parse_units
+from risk_daemon.core.world import Rule, World
 
 SECOND: Final = 1_000_000_000
 _UNITS_OF_TIME: Final = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}

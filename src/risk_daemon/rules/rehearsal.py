@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from risk_daemon.core.account import Account
-from risk_daemon.core.engine import World
 from risk_daemon.core.events import ContractSeen, Fact, PositionChanged, TradeSeen
 from risk_daemon.core.instrument import UNIT
+from risk_daemon.core.world import World
 
 #: Used where the account has not seen any contract yet.
 STAND_IN: Final = ContractSeen(

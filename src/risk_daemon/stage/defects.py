@@ -34,9 +34,9 @@ Tells = Callable[[Verdict], bool]
 
 
 class Patch(msgspec.Struct, frozen=True):
-    """`old` becomes `new` in one file of the package."""
+    """`old` becomes `new` at its only place in a room of the package, whichever file that is."""
 
-    file: str
+    room: str
     old: str
     new: str
 
@@ -77,7 +77,7 @@ DEFECTS: Final = (
         sentence="max-contracts looks away until twice its limit is held",
         patches=(
             Patch(
-                "rules/max_contracts.py",
+                "rules",
                 "if exposure > self.limit:",
                 "if exposure > 2 * self.limit:",
             ),
@@ -90,7 +90,7 @@ DEFECTS: Final = (
         sentence="a close is held back for two seconds",
         patches=(
             Patch(
-                "core/executor.py",
+                "core",
                 "if scene.at < plan.retry_at or",
                 "if scene.at < max(plan.retry_at, plan.since + 2_000 * MS) or",
             ),
@@ -103,15 +103,14 @@ DEFECTS: Final = (
         sentence="a partial close counts as settled when accepted, not when its fill is seen",
         patches=(
             Patch(
-                "broker/fence.py",
-                "        slot.outcome = ACCEPTED\n        return outputs + _settle(account, now)",
+                "broker",
+                "        slot.outcome = ACCEPTED\n",
                 '        if request.act == "partial":\n'
                 '            return outputs + _free(account, request.contract, "filled")\n'
-                "        slot.outcome = ACCEPTED\n"
-                "        return outputs + _settle(account, now)",
+                "        slot.outcome = ACCEPTED\n",
             ),
             # Else the second net holds: an order of ours on its way is waited for.
-            Patch("core/executor.py", "return ours is None and any(", "return False and any("),
+            Patch("core", "return ours is None and any(", "return False and any("),
         ),
         told_by="duplicate",
         tells=_above_zero("duplicate"),
@@ -121,7 +120,7 @@ DEFECTS: Final = (
         sentence="a whole close is sent again without looking whether the first was taken",
         patches=(
             Patch(
-                "broker/projectx/adapter.py",
+                "broker",
                 "            answer = await self._acts.mutate(path, body)\n",
                 '            if request.act == "close":\n'
                 "                await self._acts.mutate(path, body)\n"
@@ -136,7 +135,7 @@ DEFECTS: Final = (
         sentence="a reduction goes out as a bare market order, and on the wrong side",
         patches=(
             Patch(
-                "broker/projectx/wire.py",
+                "broker",
                 'return "/Position/partialCloseContract", sized',
                 'return "/Order/place", sized | {"type": 2, "side": 0}',
             ),
@@ -149,13 +148,13 @@ DEFECTS: Final = (
         sentence="stop and target of a closed position are left working",
         patches=(
             Patch(
-                "core/executor.py",
+                "core",
                 "return is_increasing(order, held.enforceable)",
                 "return held.enforceable != 0 and is_increasing(order, held.enforceable)",
             ),
-            Patch("core/executor.py", "(target.cancel_all and held.is_flat)", "False"),
+            Patch("core", "(target.cancel_all and held.is_flat)", "False"),
             Patch(
-                "core/executor.py",
+                "core",
                 "outputs = _sweep(account, holding, plan, scene)",
                 "outputs = []",
             ),
@@ -168,12 +167,12 @@ DEFECTS: Final = (
         sentence="max-contracts trips at its limit instead of above it",
         patches=(
             Patch(
-                "rules/max_contracts.py",
+                "rules",
                 "if exposure > self.limit:",
                 "if exposure >= self.limit:",
             ),
             Patch(
-                "rules/max_contracts.py",
+                "rules",
                 "excess = self._measure(world, left) - self.limit",
                 "excess = self._measure(world, left) - self.limit + UNIT",
             ),
@@ -186,7 +185,7 @@ DEFECTS: Final = (
         sentence="the daily loss is counted without fees and commissions",
         patches=(
             Patch(
-                "rules/daily_realized_loss.py",
+                "rules",
                 "realized = account.realized_net",
                 "realized = account.realized_gross",
             ),
@@ -197,11 +196,7 @@ DEFECTS: Final = (
     Defect(
         name="wrong-trade-day",
         sentence="the trade day begins at 18:00 in Chicago instead of 17:00",
-        patches=(
-            Patch(
-                "core/session.py", "_OPEN_MINUTE: Final = 17 * 60", "_OPEN_MINUTE: Final = 18 * 60"
-            ),
-        ),
+        patches=(Patch("core", "_OPEN_MINUTE: Final = 17 * 60", "_OPEN_MINUTE: Final = 18 * 60"),),
         told_by="false",
         tells=_above_zero("false"),
         scene=Evening,
@@ -211,7 +206,7 @@ DEFECTS: Final = (
         sentence="a locked account is not evaluated until its lock is over",
         patches=(
             Patch(
-                "core/engine.py",
+                "core",
                 "outputs = self._platform(account, entry.at)",
                 "if account.locks:\n            return []\n"
                 "        outputs = self._platform(account, entry.at)",
@@ -239,18 +234,19 @@ def plant(defect: Defect, tree: Path) -> None:
     """Copy the package into a tree and make the mistake there."""
     shutil.copytree(PACKAGE, tree / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     for patch in defect.patches:
-        _apply(patch, tree / PACKAGE.name / patch.file, defect.name)
+        _apply(patch, tree / PACKAGE.name / patch.room, defect.name)
 
 
-def _apply(patch: Patch, path: Path, name: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    found = text.count(patch.old)
+def _apply(patch: Patch, room: Path, name: str) -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(room.rglob("*.py"))}
+    found = sum(text.count(patch.old) for text in texts.values())
     if found != 1:
         raise OperatorError(
-            f"{name} cannot be planted: {patch.old!r} is found {found} times in {patch.file};"
+            f"{name} cannot be planted: {patch.old!r} is found {found} times in {patch.room};"
             " write the patch anew"
         )
-    path.write_text(text.replace(patch.old, patch.new), encoding="utf-8")
+    path = next(path for path, text in texts.items() if patch.old in text)
+    path.write_text(texts[path].replace(patch.old, patch.new), encoding="utf-8")
 
 
 def show(defects: Iterable[Defect], say: Say) -> list[Shown]:

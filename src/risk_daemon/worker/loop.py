@@ -18,7 +18,7 @@ import msgspec
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.account import Account
-from risk_daemon.core.engine import STATE_SCHEMA, Engine, Parser, state_hash
+from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     AlarmRaised,
     BreachFound,
@@ -31,6 +31,7 @@ from risk_daemon.core.events import (
     LockPlaced,
     OperatorActed,
 )
+from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
 from risk_daemon.errors import DaemonError, JournalAway, NotFound
 from risk_daemon.wire.client import JournalClient, ask
 from risk_daemon.wire.control import UNPROVEN

@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from risk_daemon.core.engine import (
+from risk_daemon.core.world import (
     STATE_SCHEMA,
     World,
     decode_account,

@@ -10,8 +10,9 @@ import msgspec
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.decision import Breach, Clear
-from risk_daemon.core.engine import Engine, Rule, World, decode_account, encode_account
+from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import Entry, Fact, Intended
+from risk_daemon.core.world import Rule, World, decode_account, encode_account
 from risk_daemon.rules import CATALOG
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from risk_daemon.core.engine import Engine, Parser, state_hash
+from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     BreachFound,
     Fact,
@@ -20,6 +20,7 @@ from risk_daemon.core.events import (
     LockEnded,
     LockPlaced,
 )
+from risk_daemon.core.world import Parser, state_hash
 from risk_daemon.wire.record import Record, decode, encode, holds
 
 Decision = Intended | LockPlaced | LockEnded | BreachFound

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from risk_daemon.core.engine import Parser, state_hash
+from risk_daemon.core.world import Parser, state_hash
 from risk_daemon.errors import DaemonError
 from risk_daemon.journal.reader import Reader
 from risk_daemon.wire.client import ask

@@ -6,9 +6,10 @@ from risk_daemon.core import account as fold
 from risk_daemon.core import lockout, session
 from risk_daemon.core.account import STOP_TYPES, Account
 from risk_daemon.core.decision import Breach, Clear, Finding, Undecided
-from risk_daemon.core.engine import Engine, World
+from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import OrderChanged
 from risk_daemon.core.instrument import show
+from risk_daemon.core.world import World
 from risk_daemon.wire.view import (
     VIEW_VERSION,
     AccountView,
