@@ -407,8 +407,18 @@ def test_the_fill_may_be_shown_before_the_answer() -> None:
     door = Door().holding(2)
     (request,) = sent(door.decide("close"))
 
-    assert ends(door.arrive(*filled())) == ["filled"]
+    assert ends(door.arrive(*filled())) == []
+    assert "under way" in refusals(door.decide("close"))[0]
+    assert ends(door.answer(request)) == ["filled"]
     assert ends(door.answer(request)) == []
+
+
+def test_a_refusal_of_what_was_filled_all_the_same_is_believed_less_than_the_fill() -> None:
+    door = Door().holding(2)
+    (request,) = sent(door.decide("close"))
+    door.arrive(*filled())
+
+    assert ends(door.answer(request, Outcome(outcome=REFUSED, code=5))) == ["filled"]
 
 
 def test_an_order_that_was_known_before_is_not_ours() -> None:
@@ -446,7 +456,8 @@ def test_a_whole_close_may_have_another_size_when_a_fill_came_between() -> None:
 @pytest.mark.parametrize(("status", "how"), [(3, "ended"), (5, "rejected")])
 def test_a_close_that_ends_unfilled_frees_the_slot(status: int, how: str) -> None:
     door = Door().holding(2)
-    door.decide("close")
+    (request,) = sent(door.decide("close"))
+    door.answer(request)
 
     assert ends(door.arrive(closing_order(50, 2, status=status))) == [how]
     assert len(sent(door.decide("close"))) == 1

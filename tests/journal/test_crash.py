@@ -94,42 +94,52 @@ async def test_nothing_promised_is_lost_by_any_kill(home: Home) -> None:
     assert (await client.leases()).leases[0].epoch == 6
 
 
+class Flood:
+    """A link under load: facts one by one and in bursts, never waiting for an answer."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.count = 0
+
+    async def run(self, client: JournalClient) -> None:
+        while client.is_open:
+            self.count += 1
+            client.append([mark(self.count)] * (self.count % 7 + 1)).add_done_callback(self._note)
+            await asyncio.sleep(0 if self.count % 5 else 0.001)
+
+    def _note(self, done: asyncio.Future[control.Appended]) -> None:
+        if done.exception() is None:
+            self.answered = max(self.answered, done.result().last_seq)
+
+
+KILLS = 12
+
+
 @on_loop
-async def test_whoever_saw_facts_that_died_is_told_when_it_comes_back(home: Home) -> None:
-    seen = Seen()
-    looker = await _see_facts_die(home, seen)
+async def test_whoever_comes_back_after_a_kill_has_seen_nothing_that_is_lost(home: Home) -> None:
     home.start()
-    link = await home.client("link")
-    await link.append([mark(number) for number in range(50)])
-    await looker.reconnect(30)
-    await seen.until(lambda: seen.truncated is not None)
-
-    fresh = Seen()
-    fresh.subscribe(looker)
-    await fresh.until_caught_up()
-    assert all(holds(a.crc, b) for a, b in pairwise(fresh.records))
-    home.kill()
-    await asyncio.sleep(0)
-
-
-async def _see_facts_die(home: Home, seen: Seen) -> JournalClient:
-    """Kill the journal until it dies between showing a fact and storing it."""
-    while True:
-        home.start()
-        looker, link = await home.clients(2)
+    looker, seen, floods = await home.client("worker"), Seen(), [Flood(), Flood()]
+    seen.subscribe(looker)
+    for kill in range(KILLS):
         lost = asyncio.Event()
         looker.on_lost = lambda _, lost=lost: lost.set()
-        seen.subscribe(looker)
-        await link.append([act(str(len(seen.records)))])
-        last = (await link.append([mark(1), mark(2), mark(3)])).last_seq
-        await seen.until_seq(last)
-        home.kill()
+        async with asyncio.TaskGroup() as tasks:
+            for flood in floods:
+                tasks.create_task(flood.run(await home.client("link")))
+            await seen.until_more(200 + 37 * kill)
+            home.kill()
         await lost.wait()
-        if _last_seq(home.file) < last:
-            return looker
+        assert last_seq(home.file) >= max(seen.seqs[-1], *(flood.answered for flood in floods))
+        home.start()
+        await looker.reconnect(30)
+    await seen.until_more(1)
+
+    assert seen.truncated is None
+    assert seen.seqs == [*range(1, len(seen.records) + 1)]
+    assert all(holds(a.crc, b) for a, b in pairwise(seen.records))
 
 
-def _last_seq(file: Path) -> int:
+def last_seq(file: Path) -> int:
     with closing(sqlite3.connect(file)) as connection:
         return int(connection.execute("SELECT max(seq) FROM record").fetchone()[0])
 

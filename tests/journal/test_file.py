@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.journal.batch import Batch
+from risk_daemon.journal.checkpoints import FOLD_FROM, Checkpoints
 from risk_daemon.journal.file import JournalFile, WriteFailed
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.schema import SCHEMA
@@ -25,7 +27,7 @@ KINDS = ("mark-changed", "lock-placed", "pulse")
 def records(count: int, after: Record | None = None) -> list[Record]:
     head = Sequencer(after.seq, after.at, after.crc) if after else Sequencer()
     return [
-        head.admit(NewRecord(KINDS[n % 3], n % 5, b"payload %d" % n), 1_000 + n, False)
+        head.admit(NewRecord(KINDS[n % 3], n % 5, b"payload %d" % n), 1_000 + n)
         for n in range(count)
     ]
 
@@ -98,7 +100,7 @@ def test_what_is_stored_is_read_back(path: Path, has_promise: bool) -> None:
 
 def test_a_look_ends_when_it_has_found_a_lot(path: Path) -> None:
     head = Sequencer()
-    stored = [head.admit(NewRecord("big", 0, bytes(300_000)), 1, False) for _ in range(10)]
+    stored = [head.admit(NewRecord("big", 0, bytes(300_000)), 1) for _ in range(10)]
     with opened(path) as file, closing(Reader(path)) as reader:
         file.store(batch(stored))
         found = reader.records(2, 99, [], 99)
@@ -145,16 +147,72 @@ def test_the_file_itself_holds_the_fence(path: Path, epoch: int) -> None:
         file.store(intent)
 
 
-def test_the_log_is_folded_into_the_file_when_it_is_long_enough(path: Path) -> None:
+def test_the_log_is_folded_into_the_file_and_leaves_nothing_behind(path: Path) -> None:
     log = path.with_name("journal.db-wal")
     with opened(path) as file:
         file.store(batch(records(5_000)))
-        file.checkpoint(100_000)
         small = path.stat().st_size
-        file.checkpoint(10)
+        pages, left = file.log()
+        file.fold()
+        assert pages == left > 50
+        assert file.log() == (pages, 0)
         assert path.stat().st_size > small
         assert log.stat().st_size > 0
     assert not log.exists()
+
+
+def grow(file: JournalFile, after: Record | None, pages: int) -> Record:
+    """Store small commits until the log has so many pages."""
+    while after is None or file.log()[0] < pages:
+        file.store(batch(records(1, after), has_promise=False))
+        after = records(1, after)[0]
+    return after
+
+
+def test_a_long_log_is_folded_beside_the_writer_and_its_short_rest_when_nobody_waits(
+    path: Path,
+) -> None:
+    with opened(path) as file:
+        beside = Checkpoints(file, pytest.fail)
+        last = grow(file, None, FOLD_FROM)
+        beside.look(is_idle=False)
+        beside.look(is_idle=True)
+        while file.log()[1]:
+            grow(file, last, 1)
+        last = grow(file, last, FOLD_FROM + 5)
+        beside.look(is_idle=False)
+        assert file.log()[1] > 0
+        beside.look(is_idle=True)
+        assert file.log()[1] == 0
+        grow(file, last, 1)
+        assert file.log()[0] < FOLD_FROM, "the log begins anew"
+        beside.stop()
+
+
+def test_a_log_that_cannot_be_folded_beside_the_writer_is_told(path: Path) -> None:
+    failures: SimpleQueue[WriteFailed] = SimpleQueue()
+    with opened(path) as file:
+        beside = Checkpoints(file, failures.put)
+        grow(file, None, FOLD_FROM)
+        with no_file_larger_than(path.stat().st_size):
+            beside.look(is_idle=False)
+            failed = failures.get(timeout=30)
+            with pytest.raises(WriteFailed, match="can't be written"):
+                file.fold()
+        beside.stop()
+    assert "the state file can't be written: " in str(failed)
+    assert not failed.certain
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    resource = pytest.importorskip("resource", reason="a limit on file sizes is POSIX")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_batch_that_does_not_fit_fails_as_a_whole(path: Path) -> None:

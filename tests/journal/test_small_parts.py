@@ -22,7 +22,7 @@ from risk_daemon.journal.server import refuse
 from risk_daemon.journal.subscriber import RECENT_MAX, Recent
 from risk_daemon.wire import control
 from risk_daemon.wire.control import Grant
-from risk_daemon.wire.record import NewRecord
+from risk_daemon.wire.record import NewRecord, Record
 from tests.journal.homes import account_seen, intent, mark, on_loop, policy
 
 # --- time ---------------------------------------------------------------------
@@ -224,8 +224,8 @@ def test_a_file_that_does_not_keep_up_stops_facts_but_never_intents() -> None:
     assert (intended.refused, wait) == ("", batch.number)
 
     intake.stored(batch)
-    again, wait = intake.append(control.Append(4, [mark()]))
-    assert (again.refused, wait) == ("", 0)
+    again, _ = intake.append(control.Append(4, [mark()]))
+    assert again.refused == ""
 
 
 def test_leases_are_shown_only_when_all_of_them_are_durable() -> None:
@@ -240,14 +240,17 @@ def test_leases_are_shown_only_when_all_of_them_are_durable() -> None:
     assert intake.held(control.Leases(4))[1] == 0
 
 
-def test_a_fact_is_answered_at_once_and_a_promise_after_its_batch() -> None:
+def test_facts_and_promises_are_answered_and_seen_after_their_batch() -> None:
     intake = new_intake()
     _, fact = intake.append(control.Append(1, [mark()]))
+    first = intake.take_batch()
     _, promise = intake.append(control.Append(2, [policy(7), account_seen(7)]))
+    second = intake.take_batch()
 
-    assert fact == 0
-    assert promise == intake.take_batch().number
-    assert intake.take_batch().number == promise + 1
+    assert (fact, promise) == (first.number, second.number)
+    assert (first.has_promise, second.has_promise) == (False, True)
+    assert [record.seq for record in intake.stored(first)] == [1]
+    assert [record.seq for record in intake.stored(second)] == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -269,15 +272,18 @@ def test_an_answer_whose_commit_failed_becomes_its_refusal(
     assert refuse(answer, "why") == refused
 
 
-def test_recent_records_are_kept_until_they_are_stored() -> None:
+def seen(intake: Intake) -> list[Record]:
+    return intake.stored(intake.take_batch())
+
+
+def test_the_newest_records_are_kept() -> None:
     intake = new_intake()
     recent = Recent(0)
     intake.append(control.Append(1, [mark()] * (RECENT_MAX + 500)))
-    records = intake.ready()
-    recent.add(records)
-    recent.trim(100)
-    assert recent.first_seq == 101
-    recent.trim(RECENT_MAX + 500)
+    records = seen(intake)
+    recent.add(records[:100])
+    assert recent.first_seq == 1
+    recent.add(records[100:])
 
     assert recent.first_seq == 501
     assert recent.piece(RECENT_MAX + 499) == records[-2:]
@@ -292,8 +298,7 @@ def test_large_records_are_kept_by_their_size_and_come_in_pieces() -> None:
     recent = Recent(0)
     for number in range(20):
         intake.append(control.Append(number, [NewRecord("big", 0, bytes(300_000))]))
-    recent.add(intake.ready())
-    assert [record.seq for record in recent.piece(3)] == [3, 4, 5, 6]
-    recent.trim(20)
+    recent.add(seen(intake))
 
     assert recent.first_seq == 15
+    assert [record.seq for record in recent.piece(16)] == [16, 17, 18, 19]

@@ -75,6 +75,8 @@ def answered(account: AccountGate, request: Request, outcome: Outcome, now: int)
         return outputs + settle(account, now)
     if outcome.outcome == UNKNOWN:
         return outputs + settle(account, now)
+    if slot.ended_at:
+        return outputs + settle(account, now)
     return outputs + _close_refused(account, slot, outcome, now)
 
 
@@ -120,7 +122,8 @@ def settle(account: AccountGate, now: int) -> list[Output]:
         _attribute(account, contract, slot)
         if slot.order and not slot.ended_at:
             _note_end(account, slot, now)
-        if slot.ended_at and _is_contained(account, contract, slot):
+        # Also answered: until then the broker may still be busy with the request itself.
+        if slot.ended_at and slot.outcome and _is_contained(account, contract, slot):
             outputs += _free(account, contract, slot.how)
     for number in sorted(account.cancels):
         cancel = account.cancels[number]
@@ -192,7 +195,8 @@ def _free(account: AccountGate, contract: str, how: str) -> list[Output]:
 def slot_read(account: AccountGate, contract: str, reading: Reading) -> list[Output]:
     """Judge one unsettled close by a read: contained, still there, or void."""
     slot = account.slots[contract]
-    if slot.ended_at and reading.began_at >= slot.ended_at and reading.rows.stable:
+    proven = slot.ended_at and reading.began_at >= slot.ended_at and reading.rows.stable
+    if proven and slot.outcome:
         return _free(account, contract, slot.how)
     if slot.order or reading.recent is None or reading.began_at < slot.sent_at:
         return []

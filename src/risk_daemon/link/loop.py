@@ -51,6 +51,8 @@ RESUME_WITHIN: Final = 600 * SECOND
 RECONNECT_WITHIN_S: Final = 5.0
 OVERLAP: Final = 60 * SECOND
 TICK_S_MAX: Final = 0.25
+#: The SDK closes connections that idle for 60 s.
+WARM_EVERY_S: Final = 25.0
 REFRESH_BEFORE: Final = 2 * 3_600 * SECOND
 TAIL_MAX: Final = 10_000
 FIRST_READ_WITHIN_S: Final = 20.0
@@ -137,6 +139,7 @@ class Link:
             group.create_task(self._keep_journal())
             group.create_task(forever(lambda: self.reconcile_every_s, self._reconcile_all))
             group.create_task(forever(lambda: 60.0, self._refresh_token))
+            group.create_task(forever(lambda: WARM_EVERY_S, self._keep_warm))
             group.create_task(self._fail_when_fatal())
 
     async def _fail_when_fatal(self) -> None:
@@ -350,6 +353,18 @@ class Link:
         expires = self.broker.token_expires_at
         if expires and expires - self.wall_ns() < REFRESH_BEFORE:
             await self._log_in_again()
+
+    async def _keep_warm(self) -> None:
+        """Use the enforcement connection before it idles out: a close must not wait for TLS."""
+        share, now = rationing.REST, self.clock.now_ns()
+        if not rationing.take(self.budget, share, now):
+            return
+        try:
+            await self.broker.warm()
+        except BrokerUnavailable:
+            return  # the reads and the probes tell of it
+        finally:
+            rationing.answer(self.budget, share, self.clock.now_ns())
 
     def wall_ns(self) -> int:
         """Return real time: the token's `exp` is not shifted in a demo home."""

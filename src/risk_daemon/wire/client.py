@@ -94,7 +94,7 @@ class JournalClient:
     # --- writing ------------------------------------------------------------
 
     def append(self, records: Sequence[NewRecord]) -> asyncio.Future[control.Appended]:
-        """Append, all or none. Facts are answered at once, promises when durable."""
+        """Append, all or none. Answered when stored, promises when flushed."""
         return self._ask(lambda number: control.Append(number, list(records)))
 
     def intend(
