@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +38,7 @@ from risk_daemon.core.events import (
     TradeSeen,
 )
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed
+from risk_daemon.link import spent
 from risk_daemon.link.desk import Desk
 from risk_daemon.link.emergency import EmergencyFile, once
 from risk_daemon.link.outlet import Outlet
@@ -56,6 +57,7 @@ WARM_EVERY_S: Final = 25.0
 REFRESH_BEFORE: Final = 2 * 3_600 * SECOND
 TAIL_MAX: Final = 10_000
 FIRST_READ_WITHIN_S: Final = 20.0
+THROTTLED_WAIT_S: Final = 1.0
 KINDS: Final = ("intended", "lease-granted", "policy-adopted")
 GOAL_KINDS: Final = ("intended", "request-sent", "request-settled", "goal-refused")
 
@@ -153,6 +155,8 @@ class Link:
         status = await self.journal.ask("status")
         last_seq = int(status.data["last_seq"])
         await self._take_policies()
+        window = self.clock.now_ns() - rationing.WINDOW
+        spent.spend(self.budget, await self.tail(spent.KINDS, 0, window), self.login, self.accounts)
         await self._take_goals(last_seq)
         self.journal.subscribe(
             last_seq + 1, KINDS, on_records=self._records, on_truncated=self._truncated
@@ -334,20 +338,32 @@ class Link:
     async def _opened(self) -> None:
         """Read everything once after every (re)subscription; only then is the feed trusted."""
         if not self._catalog:
-            self._catalog = {found.contract: found for found in await self.broker.contracts()}
-        for row in await self.broker.accounts():
+            contracts = await self._unthrottled(self.broker.contracts)
+            self._catalog = {found.contract: found for found in contracts}
+        for row in await self._unthrottled(self.broker.accounts):
             self.intake.account(row)
         missing = [n for n in self.accounts if n not in self.intake.standing]
         for account in missing:
             self.alarm(account, "page", "account missing", f"login {self.login} shows no {account}")
         began = self.clock.now_ns()
-        for account in self.accounts:
+        shown = [account for account in self.accounts if account not in missing]
+        for account in shown:
             self.reader.want(account, RECENT, why="after subscribing")
         try:
             async with asyncio.timeout(FIRST_READ_WITHIN_S):
-                await self.reader.read_since(self.accounts, began)
+                await self.reader.read_since(shown, began)
         except TimeoutError:
             raise BrokerUnavailable("the accounts could not be read after subscribing") from None
+
+    async def _unthrottled[T](self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until the broker's own count lets it; new hubs would only cost more requests."""
+        while True:
+            try:
+                return await ask()
+            except BrokerUnavailable as error:
+                if type(error).__name__ != "Throttled":
+                    raise
+            await asyncio.sleep(THROTTLED_WAIT_S)
 
     async def _refresh_token(self) -> None:
         expires = self.broker.token_expires_at
@@ -372,9 +388,9 @@ class Link:
 
     # --- reads ------------------------------------------------------------------
 
-    def _standing(self, account: int) -> tuple[int, bool]:
+    def _standing(self, account: int) -> tuple[int, bool] | None:
         row = self.intake.standing.get(account)
-        return (row.balance, row.can_trade) if row else (0, False)
+        return (row.balance, row.can_trade) if row else None
 
     def _since(self, account: int, at: int) -> int:
         """Ask for the trade day once, later only for what may have been missed."""
@@ -415,7 +431,7 @@ class Link:
             self._read_failed(0, error)
             return
         for account in self.accounts:
-            self.reader.want(account, why="regular", urgent=False)
+            self.reader.want(account, why=spent.REGULAR, urgent=False)
 
     # --- from the stream ----------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """Reads of accounts: at most one under way per account, the urgent ones first.
 
 A read is *stable* when nothing of the account arrived while it was under way;
-an unstable one is repeated, for only a stable one may re-base quantities.
+an unstable one is repeated, for only a stable one may re-base quantities. An
+account whose own row was never shown is not read: without it nobody knows
+whether it may trade, and a guess either locks it or lets it go.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class Reader:
         *,
         arrivals: Callable[[int], int],
         since: Callable[[int, int], int],
-        standing: Callable[[int], tuple[int, bool]],
+        standing: Callable[[int], tuple[int, bool] | None],
         on_reading: Callable[[Reading], None],
         on_failure: Callable[[int, Exception], None],
     ) -> None:
@@ -80,10 +82,13 @@ class Reader:
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
-                for account in [n for n in self._wishes if n not in self._busy]:
+                for account in [n for n in self._wishes if self._may_serve(n)]:
                     wish = self._wishes.pop(account)
                     self._busy.add(account)
                     group.create_task(self._serve(account, wish))
+
+    def _may_serve(self, account: int) -> bool:
+        return account not in self._busy and self._standing(account) is not None
 
     async def _serve(self, account: int, wish: Wish) -> None:
         """Read until the read is stable; a cheap one waits for the burst of messages to pass."""
@@ -102,7 +107,7 @@ class Reader:
 
     async def _once(self, account: int, wish: Wish) -> bool | None:
         """Read once; True for a stable read, False for an unstable one, None for a failure."""
-        share, cost = await self._take(wish), COST[wish.depth]
+        share, cost = await self._take(account, wish), COST[wish.depth]
         arrivals, began_at = self._arrivals(account), self._clock.now_ns()
         throttled = False
         try:
@@ -126,7 +131,9 @@ class Reader:
     def _reading(
         self, account: int, rows: Rows, began_at: int, stable: bool, wish: Wish
     ) -> Reading:
-        balance, can_trade = self._standing(account)
+        standing = self._standing(account)
+        assert standing is not None
+        balance, can_trade = standing
         return Reading(
             account=account,
             began_at=began_at,
@@ -146,11 +153,12 @@ class Reader:
             ),
         )
 
-    async def _take(self, wish: Wish) -> str:
+    async def _take(self, account: int, wish: Wish) -> str:
         """Wait until the budget lets the whole read out; return the share that pays for it.
 
         An urgent read may also use what polling leaves; polling never uses the share of
-        verification, and leaves room for one reconnect of the login.
+        verification, and leaves room for one reconnect of the login. The first read of
+        an account may use what enforcement has: before it nothing can be enforced.
         """
         cost = COST[wish.depth]
         first = rationing.VERIFICATION if wish.urgent else rationing.REST
@@ -162,10 +170,17 @@ class Reader:
                     return rationing.VERIFICATION
                 if self._may_poll(wish) and rationing.take(self._budget, rationing.REST, now, cost):
                     return rationing.REST
+                if self._is_first(account) and rationing.take(
+                    self._budget, rationing.ENFORCEMENT, now, cost
+                ):
+                    return rationing.ENFORCEMENT
                 until = rationing.free_at(self._budget, now)
                 await asyncio.sleep(min(max(until - now, 0) / 1e9, BUDGET_LOOK_S))
         finally:
             rationing.wait(self._budget, first, -cost)
+
+    def _is_first(self, account: int) -> bool:
+        return account not in self.last_read_at
 
     def _may_poll(self, wish: Wish) -> bool:
         left = rationing.SHARES[rationing.REST] - rationing.used(self._budget, rationing.REST)

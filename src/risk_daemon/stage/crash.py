@@ -44,7 +44,9 @@ WINDOW_S: Final = 5.0
 SETTLE_S: Final = 10.0
 UNSETTLED_WITHIN_S: Final = 4.0
 HEALTHY_WITHIN_S: Final = 30.0
-CALM_WITHIN_S: Final = 15.0
+CALM_WITHIN_S: Final = 75.0
+#: Of 200 in a minute; a restart of a link costs about thirty.
+REQUESTS_USED_MAX: Final = 120
 SLOW: Final = {"name": "demo", "fill_ms": [300, 500], "duplicates": 0.01}
 FAST: Final = {"name": "demo"}
 
@@ -239,14 +241,25 @@ class Crashes:
         )
 
     def _calm_down(self) -> None:
-        """Before the next kill: both workers are ready and nothing of ours is in flight."""
+        """Before the next kill: both workers ready, nothing of ours in flight, requests to spare.
+
+        Each kill is to be one crash, not part of a storm that eats the broker's rate limit.
+        """
 
         def calm() -> bool:
             rows = asked.status(self._home)["processes"]
             beating = [row for row in rows if row["heartbeat_age_ms"] is not None]
-            return len(beating) == 2 and not self._own_open()
+            return len(beating) == 2 and not self._own_open() and self._has_budget()
 
-        until(calm, CALM_WITHIN_S, "both workers to be ready and all of ours to be settled")
+        until(
+            calm,
+            CALM_WITHIN_S,
+            "both workers to be ready, ours to be settled and requests to be left",
+        )
+
+    def _has_budget(self) -> bool:
+        rows = self._gateway.get("/budget").values()
+        return all(row["used"] <= REQUESTS_USED_MAX for row in rows)
 
     def _own_open(self) -> bool:
         closes = self._gateway.get("/unsettled")["closes"]

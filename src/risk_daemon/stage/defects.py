@@ -207,9 +207,9 @@ DEFECTS: Final = (
         patches=(
             Patch(
                 "core",
-                "outputs = self._platform(account, entry.at)",
-                "if account.locks:\n            return []\n"
-                "        outputs = self._platform(account, entry.at)",
+                "outputs += self._end_locks(account, entry.at)\n",
+                "outputs += self._end_locks(account, entry.at)\n"
+                "        if account.locks:\n            return outputs\n",
             ),
         ),
         told_by="answered < breaches",

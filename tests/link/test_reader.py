@@ -1,0 +1,109 @@
+"""Reads of accounts: only of those whose own row is known, and the first one before all else."""
+
+import asyncio
+from typing import Any, cast
+
+from risk_daemon.broker import budget as rationing
+from risk_daemon.broker.budget import Budget
+from risk_daemon.broker.port import COST, FULL, Broker, Reading, Rows
+from risk_daemon.clock import Clock
+from risk_daemon.link.reader import Reader
+
+ACCOUNT = 7
+WITHIN_S = 10.0
+
+
+class Desk:
+    """A broker that shows an empty account and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def read(self, account: int, since: int, depth: str) -> Rows:
+        del account, since, depth
+        self.reads += 1
+        return Rows(positions=(), orders=(), trades=(), recent=None)
+
+
+class AtWork:
+    """A reader at work, what it is told of the account, and what came of it."""
+
+    def __init__(self, budget: Budget, standing: tuple[int, bool] | None) -> None:
+        self.desk, self.standing = Desk(), standing
+        self.found: list[Reading] = []
+        self.reader = Reader(
+            cast("Broker", self.desk),
+            budget,
+            Clock(),
+            arrivals=lambda _: 0,
+            since=lambda _, at: at,
+            standing=lambda _: self.standing,
+            on_reading=self.found.append,
+            on_failure=lambda _, __: None,
+        )
+
+    def run(self, *steps: Any) -> None:
+        """Let the reader serve while these steps are taken."""
+
+        async def story() -> None:
+            serving = asyncio.create_task(self.reader.run())
+            async with asyncio.timeout(WITHIN_S):
+                for step in steps:
+                    await step()
+            serving.cancel()
+
+        asyncio.run(story())
+
+    async def is_wanted(self) -> None:
+        self.reader.want(ACCOUNT, why="a test")
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def is_read(self) -> None:
+        await self.reader.read_since((ACCOUNT,), 1)
+
+
+def used_up(*shares: str) -> Budget:
+    """A budget in which these classes have nothing left."""
+    budget, now = Budget(), Clock().now_ns()
+    for share in shares:
+        budget.answered += [(now, share)] * rationing.SHARES[share]
+    return budget
+
+
+def test_an_account_whose_own_row_was_never_shown_is_not_read() -> None:
+    one = AtWork(Budget(), standing=None)
+
+    one.run(one.is_wanted)
+
+    assert one.desk.reads == 0
+
+
+def test_it_is_read_once_its_row_is_known_and_told_as_the_row_says() -> None:
+    one = AtWork(Budget(), standing=None)
+
+    async def row_comes() -> None:
+        one.standing = (500, True)
+
+    one.run(one.is_wanted, row_comes, one.is_wanted, one.is_read)
+
+    assert one.desk.reads == 1
+    assert (one.found[0].rows.balance, one.found[0].rows.can_trade) == (500, True)
+
+
+def test_the_first_read_of_an_account_may_use_what_enforcement_has() -> None:
+    budget = used_up(rationing.VERIFICATION, rationing.REST)
+    one = AtWork(budget, standing=(500, True))
+
+    one.run(one.is_wanted, one.is_read)
+
+    assert rationing.used(budget, rationing.ENFORCEMENT) == COST[FULL]
+
+
+def test_a_later_one_may_not() -> None:
+    budget = used_up(rationing.VERIFICATION, rationing.REST)
+    one = AtWork(budget, standing=(500, True))
+
+    one.run(one.is_wanted, one.is_read, one.is_wanted)
+
+    assert one.desk.reads == 1
