@@ -46,6 +46,14 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     credentials: str
     accounts: tuple[int, ...]
 
+    @property
+    def reconcile_every_s(self) -> float:
+        """How often its accounts are read although nothing seems wrong: three reads each.
+
+        Sixty requests a minute are what polling may cost a login of many accounts.
+        """
+        return max(10.0, 60.0 * 3 * len(self.accounts) / 60.0)
+
 
 class Workers(msgspec.Struct, frozen=True, kw_only=True):
     """How a worker shows that it lives, and when it is taken for dead."""

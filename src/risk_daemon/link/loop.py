@@ -77,6 +77,7 @@ class Link:
         clock: Timekeeper,
         emergency: Path,
         session_name: str,
+        reconcile_every_s: float,
     ) -> None:
         self.login, self.accounts = login, accounts
         self.broker, self.journal, self.clock = broker, journal, clock
@@ -118,7 +119,7 @@ class Link:
             on_state=self._feed,
             on_open=self._opened,
         )
-        self.reconcile_every_s = max(10.0, 60.0 * 3 * len(accounts) / 60.0)
+        self.reconcile_every_s = reconcile_every_s
         self.lost = asyncio.Event()
         self.fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._policies: dict[int, PolicyAdopted] = {}

@@ -209,6 +209,7 @@ def _process_line(row: Mapping[str, Any]) -> str:
         f"for {duration(since * 1_000)}" if isinstance(since, int | float) else "",
         f"{memory:.0f} MB" if isinstance(memory, int | float) else "",
         count(row["restarts"], "restart") if row.get("restarts") else "",
+        f"reconciles every {row['reconcile_every_s']:g} s" if row.get("reconcile_every_s") else "",
     ]
     role = row.get("role")
     state = f"{row.get('state')}" + (f", {role}" if role in ("active", "standby") else "")

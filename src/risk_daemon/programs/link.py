@@ -75,6 +75,7 @@ def make(
         Clock(int(settings.clock_offset_s * SECOND_NS)),
         home.state / f"emergency-{login.name}.jsonl",
         f"{name}-{os.getpid()}",
+        login.reconcile_every_s,
     )
 
 

@@ -369,7 +369,13 @@ class Supervisor:
             "release": self.release,
             "heartbeat_age_ms": (now - beat[0]) // 1_000_000 if beat else None,
             "memory_mb": memory_mb(running.pid) if running else None,
+            "reconcile_every_s": self._reconcile_every_s(name),
         }
+
+    def _reconcile_every_s(self, name: str) -> float | None:
+        """Return how often a link reads its accounts; None for other processes."""
+        login = name.removeprefix("link-")
+        return self.settings.login(login).reconcile_every_s if login != name else None
 
     def _account_row(self, account: int) -> dict[str, Any]:
         lease = next((one for one in self.promotion.leases if one.account == account), None)
