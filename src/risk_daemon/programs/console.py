@@ -28,7 +28,7 @@ from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import standing
-from risk_daemon.programs import service
+from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings, decode_settings
 from risk_daemon.wire.control import Op
 from risk_daemon.wire.transport import Hello, serve, write_private
@@ -138,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="instead of console.port; 0 is any free one")
     args = parser.parse_args(argv)
     home = Home(args.home.absolute())
-    return service.run(NAME, home.path, lambda: _run(home, args.port, args.release or release()))
+    return process.run(NAME, home.path, lambda: _run(home, args.port, args.release or release()))
 
 
 def _run(home: Home, port: int | None, version: str) -> int:

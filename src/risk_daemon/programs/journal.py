@@ -16,62 +16,29 @@ import argparse
 import asyncio
 import json
 import logging
-import logging.handlers
 import os
-import signal
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from risk_daemon.clock import SECOND_NS, Clock
-from risk_daemon.errors import OperatorError
 from risk_daemon.journal.exclusive import Hold
 from risk_daemon.journal.file import VERIFIED_AT_START, JournalFile
 from risk_daemon.journal.server import NAME, JournalServer
+from risk_daemon.programs import process
 from risk_daemon.wire.transport import write_private
 
-_LOG_BYTES_MAX: Final = 5_000_000
-_LOGS_KEPT: Final = 3
 #: How long the loop's thread may keep the interpreter while the writer wants it.
 _SWITCH_S: Final = 0.0005
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 _log = logging.getLogger("journal")
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object per line: a constant message plus fields."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write the fields given as `extra` beside the usual ones."""
-        line = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-        }
-        line.update({k: v for k, v in vars(record).items() if k not in _STANDARD})
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the journal until SIGTERM; return its exit code."""
     args = _parser().parse_args(argv)
     home: Path = args.home.absolute()
-    _log_to(home / "logs" / "journal.log")
-    try:
-        return _run(home, args)
-    except OperatorError as error:
-        _log.error("journal refused to start", extra={"why": error.sentence})
-        print(f"journal: {error.sentence}", file=sys.stderr)
-        return error.exit_code
-    except Exception:
-        _log.exception("journal died")
-        raise
+    return process.run(NAME, home, lambda: _run(home, args))
 
 
 def _run(home: Path, args: argparse.Namespace) -> int:
@@ -96,7 +63,7 @@ def _run(home: Path, args: argparse.Namespace) -> int:
 
 async def _serve(journal: JournalServer, run_dir: Path, prefer: str, ready: Path) -> int:
     stop = asyncio.Event()
-    _stop_on_signal(stop)
+    process.stop_on_signal(stop)
 
     def on_ready() -> None:
         line = {"pid": os.getpid(), "started_at": Clock().now_ns()}
@@ -104,25 +71,6 @@ async def _serve(journal: JournalServer, run_dir: Path, prefer: str, ready: Path
         _log.info("journal started", extra={"last_seq": journal.intake.last_seq, **line})
 
     return await journal.run(run_dir, prefer, stop, on_ready)
-
-
-def _stop_on_signal(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    if sys.platform == "win32":
-        for number in (signal.SIGBREAK, signal.SIGINT):
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-        return
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
-
-def _log_to(path: Path) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(
-        path, maxBytes=_LOG_BYTES_MAX, backupCount=_LOGS_KEPT, encoding="utf-8"
-    )
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 def _parser() -> argparse.ArgumentParser:

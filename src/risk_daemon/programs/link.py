@@ -18,7 +18,7 @@ from risk_daemon.link.admin import ops
 from risk_daemon.link.loop import Link
 from risk_daemon.operations import credentials, gateway
 from risk_daemon.operations.home import Home
-from risk_daemon.programs import service
+from risk_daemon.programs import process, service
 from risk_daemon.settings import Login, Settings
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.transport import Hello, serve
@@ -31,12 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
     name = f"link-{args.login}"
-    return service.run(name, home, lambda: asyncio.run(_main(home, name, args.login, args.release)))
+    return process.run(name, home, lambda: asyncio.run(_main(home, name, args.login, args.release)))
 
 
 async def _main(home: Path, name: str, login_name: str, release: str) -> int:
     stop, lost = asyncio.Event(), asyncio.Event()
-    service.stop_on_signal(stop)
+    process.stop_on_signal(stop)
     hello = Hello("link", name, release, pid=os.getpid())
     journal = await service.journal_of(home, hello, lost)
     settings = await service.settings_of(journal)

@@ -20,7 +20,7 @@ from risk_daemon.errors import OperatorError
 from risk_daemon.operations import home as homes
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
-from risk_daemon.programs import service
+from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor.children import Register, spawn
 from risk_daemon.supervisor.loop import Supervisor, journal_words
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
     (home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
-    return service.run(NAME, home, lambda: _hold(Home(home), args.release or release()))
+    return process.run(NAME, home, lambda: _hold(Home(home), args.release or release()))
 
 
 def _hold(home: Home, version: str) -> int:
@@ -54,7 +54,7 @@ def _hold(home: Home, version: str) -> int:
 
 async def _main(home: Home, version: str) -> int:
     stop, lost = asyncio.Event(), asyncio.Event()
-    service.stop_on_signal(stop)
+    process.stop_on_signal(stop)
     running = Register(home.run / "processes.json").found().get("journal")
     if running is None:
         settings = msgspec.json.decode(_ask_adopt(home, "--show"), type=Settings)

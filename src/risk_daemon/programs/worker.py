@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import DaemonError
-from risk_daemon.programs import service
+from risk_daemon.programs import process, service
 from risk_daemon.rules import CATALOG
 from risk_daemon.settings import Settings
 from risk_daemon.wire.client import JournalClient
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
     if args.verify:
-        return service.run("verify", home, lambda: _verify(home))
-    return service.run(
+        return process.run("verify", home, lambda: _verify(home))
+    return process.run(
         args.name, home, lambda: asyncio.run(_main(home, args.name, args.release or "dev"))
     )
 
@@ -50,7 +50,7 @@ def _verify(home: Path) -> int:
 
 async def _main(home: Path, name: str, release: str) -> int:
     stop, lost = asyncio.Event(), asyncio.Event()
-    service.stop_on_signal(stop)
+    process.stop_on_signal(stop)
     hello = Hello("worker", name, release, pid=os.getpid())
     journal = await service.journal_of(home, hello, lost)
     settings = await service.settings_of(journal)
