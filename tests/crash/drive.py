@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from risk_daemon.errors import OperatorError
 from risk_daemon.stage.crash import KINDS, Crashes, in_words
@@ -15,6 +16,7 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS), help="of these kinds only")
     parser.add_argument("--seed", type=int, default=7, help="of market and traders")
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
+    parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args()
     out = sys.stderr if args.json else sys.stdout
 
@@ -22,7 +24,8 @@ def main() -> int:
         print(f"{kind:>8}  {text}", file=out, flush=True)
 
     try:
-        verdict = Crashes(args.per_kind, args.seed, say, tuple(args.kinds.split(","))).run()
+        crashes = Crashes(args.per_kind, args.seed, say, tuple(args.kinds.split(",")))
+        verdict = crashes.run(args.keep)
     except OperatorError as error:
         print(f"crash: {error.sentence}", file=sys.stderr)
         return error.exit_code

@@ -1,7 +1,7 @@
 """The state file: what it keeps, what it notices, and what it refuses to open."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.journal.batch import Batch
-from risk_daemon.journal.checkpoints import FOLD_FROM, Checkpoints
+from risk_daemon.journal.checkpoints import FOLD_FROM, SHORT, Checkpoints
 from risk_daemon.journal.file import JournalFile, WriteFailed
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.schema import SCHEMA
@@ -20,6 +20,7 @@ from risk_daemon.journal.sequencer import Sequencer
 from risk_daemon.journal.sqlite import require, sqlite3
 from risk_daemon.wire.control import Lease, Snapshot
 from risk_daemon.wire.record import NewRecord, Record
+from tests.sim.gateway_process import until
 
 KINDS = ("mark-changed", "lock-placed", "pulse")
 
@@ -161,6 +162,19 @@ def test_the_log_is_folded_into_the_file_and_leaves_nothing_behind(path: Path) -
     assert not log.exists()
 
 
+def never(failed: WriteFailed) -> None:
+    raise failed
+
+
+@contextmanager
+def beside_of(file: JournalFile, on_failed: Callable[[WriteFailed], None]) -> Iterator[Checkpoints]:
+    beside = Checkpoints(file, on_failed)
+    try:
+        yield beside
+    finally:
+        beside.stop()
+
+
 def grow(file: JournalFile, after: Record | None, pages: int) -> Record:
     """Store small commits until the log has so many pages."""
     while after is None or file.log()[0] < pages:
@@ -172,34 +186,32 @@ def grow(file: JournalFile, after: Record | None, pages: int) -> Record:
 def test_a_long_log_is_folded_beside_the_writer_and_its_short_rest_when_nobody_waits(
     path: Path,
 ) -> None:
-    with opened(path) as file:
-        beside = Checkpoints(file, pytest.fail)
+    with opened(path) as file, beside_of(file, never) as beside:
         last = grow(file, None, FOLD_FROM)
-        beside.look(is_idle=False)
-        beside.look(is_idle=True)
-        while file.log()[1]:
-            grow(file, last, 1)
-        last = grow(file, last, FOLD_FROM + 5)
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT max(seq) FROM record").fetchone()
+            last = grow(file, last, FOLD_FROM + 5)
+            beside.look(is_idle=True)
+            beside.look(is_idle=True)
+            until(lambda: file.log()[1] <= SHORT)
         beside.look(is_idle=False)
         assert file.log()[1] > 0
         beside.look(is_idle=True)
         assert file.log()[1] == 0
-        grow(file, last, 1)
+        file.store(batch(records(1, last)))
         assert file.log()[0] < FOLD_FROM, "the log begins anew"
-        beside.stop()
 
 
 def test_a_log_that_cannot_be_folded_beside_the_writer_is_told(path: Path) -> None:
     failures: SimpleQueue[WriteFailed] = SimpleQueue()
-    with opened(path) as file:
-        beside = Checkpoints(file, failures.put)
+    with opened(path) as file, beside_of(file, failures.put) as beside:
         grow(file, None, FOLD_FROM)
         with no_file_larger_than(path.stat().st_size):
             beside.look(is_idle=False)
             failed = failures.get(timeout=30)
             with pytest.raises(WriteFailed, match="can't be written"):
                 file.fold()
-        beside.stop()
     assert "the state file can't be written: " in str(failed)
     assert not failed.certain
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.budget import Budget
-from risk_daemon.broker.port import COST, FULL, Broker, Reading, Rows
+from risk_daemon.broker.port import COST, FULL, RECENT, Broker, Reading, Rows
 from risk_daemon.clock import Clock
 from risk_daemon.link.reader import Reader
 
@@ -54,8 +54,8 @@ class AtWork:
 
         asyncio.run(story())
 
-    async def is_wanted(self) -> None:
-        self.reader.want(ACCOUNT, why="a test")
+    async def is_wanted(self, depth: str = FULL) -> None:
+        self.reader.want(ACCOUNT, depth, why="a test")
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -107,3 +107,15 @@ def test_a_later_one_may_not() -> None:
     one.run(one.is_wanted, one.is_read, one.is_wanted)
 
     assert one.desk.reads == 1
+
+
+def test_but_one_that_looks_for_a_request_of_unknown_outcome_may() -> None:
+    budget = used_up(rationing.VERIFICATION, rationing.REST)
+    one = AtWork(budget, standing=(500, True))
+
+    async def looks() -> None:
+        await one.is_wanted(RECENT)
+
+    one.run(one.is_wanted, one.is_read, looks)
+
+    assert one.desk.reads == 2

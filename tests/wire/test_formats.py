@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_daemon.core import events
-from risk_daemon.errors import Denied
+from risk_daemon.errors import Denied, Malformed
 from risk_daemon.wire import control, heart
 from risk_daemon.wire.channel import decoder_of, pack
 from risk_daemon.wire.record import (
@@ -88,6 +88,29 @@ def test_a_kind_of_a_newer_release_is_kept_as_unknown() -> None:
     record = placed(NewRecord("from-the-future", 7, b"\xc1"), 0, 1, 1)
 
     assert decode(record).fact == events.Unknown(kind="from-the-future")
+
+
+DEEP = b"\x91" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("pulse", b""),
+        ("pulse", b"\xc1"),
+        ("lock-ended", msgspec.msgpack.encode({"account": 7})),
+        ("lock-ended", msgspec.msgpack.encode({"account": "7", "lock": "l", "why": "w"})),
+        ("lock-ended", b"\x83\xa7account\x07\xa4lock\xa1\xff\xa3why\xa1w"),
+        ("policy-adopted", b"\x81\xa3new" + DEEP),
+    ],
+)
+def test_a_payload_that_is_not_of_its_kind_is_named_by_kind_and_seq(
+    kind: str, payload: bytes
+) -> None:
+    record = placed(NewRecord(kind, 7, payload), 0, 42, 1)
+
+    with pytest.raises(Malformed, match=f"record 42 is no {kind}: "):
+        decode(record)
 
 
 # --- frames -------------------------------------------------------------------

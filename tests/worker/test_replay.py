@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from risk_daemon.core.events import Entry, Fact, HashTaken, Intended, LockPlaced, TradeSeen
+from risk_daemon.core.events import Entry, Fact, HashTaken, Intended, LockPlaced, Pulse, TradeSeen
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.world import state_hash
 from risk_daemon.rules import CATALOG
-from risk_daemon.wire.record import Record, chain, encode, new_record
+from risk_daemon.wire.record import Record, chain, decode, encode, new_record
 from risk_daemon.worker.replay import Replayed, replay
 from tests.build import ACCOUNT, Stream, rule
+
+SECOND = 10**9
 
 
 def recorded() -> list[Record]:
@@ -81,6 +83,17 @@ def test_and_decides_the_same_without_the_intents() -> None:
 
     assert found.differences == []
     assert found.decisions > found.recorded
+
+
+def test_a_pulse_between_a_hash_and_its_place_in_the_stream_is_no_difference() -> None:
+    """A pulse changes the state (a look is due) and is not counted among the account's records."""
+    *before, taken = [(decode(record).fact, record.at) for record in recorded()]
+    late = before[-1][1] + 10 * SECOND
+
+    found = played(chained([*before, (Pulse(), late), (Pulse(), 2 * late), (taken[0], 2 * late)]))
+
+    assert found.differences == []
+    assert found.hashes == 1
 
 
 def altered(records: list[Record], number: int, fact: Fact) -> list[Record]:

@@ -47,7 +47,7 @@ class Admin:
         journal = self._journal
         leases = [lease for _, lease in sorted(journal.intake.leases.items())]
         return {
-            "last_seq": journal.intake.last_seq,
+            "last_seq": journal.recent.last_seq,
             "at": journal.intake.last_at,
             "records_per_s": journal.figures.records_per_s(),
             "file_bytes": _size(journal.path),

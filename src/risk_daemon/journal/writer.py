@@ -1,8 +1,9 @@
 """The one thread that writes the state file: group commit, nothing else.
 
 It takes every batch that waits, stores them in one transaction, and reports to
-the loop: at once when it was idle, in groups as large as a commit is slow. After a failure it reports once and ends: a file that could not be
-written is not written again by this process.
+the loop: at once when it was idle, in groups as large as a commit is slow. After
+a failure it reports once and ends: a file that could not be written is not
+written again by this process.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from typing import Final
 import msgspec
 
 from risk_daemon.core.events import Fact, Intended, OperatorActed
-from risk_daemon.wire.record import KINDS, NAMES, encode
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.record import KINDS, NAMES, encode, new_record
 
 FORMAT: Final = 1
 
@@ -65,6 +66,30 @@ class EmergencyFile:
     def clear(self) -> None:
         """Empty the file: the journal has it all."""
         self._path.unlink(missing_ok=True)
+
+
+async def fold(file: EmergencyFile, journal: JournalClient) -> list[str]:
+    """Bring a file into the journal and empty it; return what was refused, in words.
+
+    Raises JournalAway with the file as it was: each fact is stored once by its name.
+    """
+    refused: list[str] = []
+    folded = 0
+    # What is written meanwhile is folded in too: between the last look and the end nobody waits.
+    while len(facts := file.read()) > folded:
+        for fact in facts[folded:]:
+            why = await _store(fact, journal)
+            refused += [f"{once(fact)}: {why}"] if why else []
+        folded = len(facts)
+    file.clear()
+    return refused
+
+
+async def _store(fact: Fact, journal: JournalClient) -> str:
+    record = new_record(fact, once(fact))
+    if isinstance(fact, Intended):
+        return (await journal.intend(fact.account, fact.epoch, fact.key, record)).refused
+    return (await journal.append([record])).refused
 
 
 def once(fact: Fact) -> str:

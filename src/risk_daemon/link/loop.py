@@ -21,26 +21,24 @@ from risk_daemon.broker.port import RECENT, Broker, IntakeMaker, Reading
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
+    AccountSeen,
     AlarmRaised,
     ContractSeen,
     Fact,
     FeedChanged,
     Goal,
-    GoalRefused,
     Intended,
     LeaseGranted,
     OperatorActed,
     OrderChanged,
     PolicyAdopted,
     PositionChanged,
-    RequestSent,
-    RequestSettled,
     TradeSeen,
 )
-from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed
-from risk_daemon.link import spent
+from risk_daemon.errors import BrokerRefused, BrokerUnavailable, JournalAway, Malformed
+from risk_daemon.link import inherited, spent
 from risk_daemon.link.desk import Desk
-from risk_daemon.link.emergency import EmergencyFile, once
+from risk_daemon.link.emergency import EmergencyFile, fold, once
 from risk_daemon.link.outlet import Outlet
 from risk_daemon.link.reader import Reader, forever
 from risk_daemon.link.session import Session
@@ -58,8 +56,10 @@ REFRESH_BEFORE: Final = 2 * 3_600 * SECOND
 TAIL_MAX: Final = 10_000
 FIRST_READ_WITHIN_S: Final = 20.0
 THROTTLED_WAIT_S: Final = 1.0
+#: Longer than the journal takes to answer that it refuses what was read for a gap.
+GAP_SETTLES_S: Final = 0.5
+GAP_SETTLES_S_MAX: Final = 30.0
 KINDS: Final = ("intended", "lease-granted", "policy-adopted")
-GOAL_KINDS: Final = ("intended", "request-sent", "request-settled", "goal-refused")
 
 _log = logging.getLogger("link")
 
@@ -128,13 +128,16 @@ class Link:
         self._group: asyncio.TaskGroup | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._watchers: list[Callable[[], None]] = []
+        self._missing: set[int] = set()
+        self._gaps = 0
+        self._is_mending = False
 
     # --- running -------------------------------------------------------------
 
     async def run(self) -> None:
         """Serve until cancelled; raises when the stream cannot be followed any more."""
         await self._resume()
-        self.fold_emergency()
+        await self._fold_emergency()
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self.reader.run())
@@ -180,22 +183,15 @@ class Link:
             from_seq, since = page[-1].seq + 1, 0
 
     async def _take_goals(self, last_seq: int) -> None:
-        """Goals that may have left without an end count as sent, outcome unknown."""
+        """Goals that may have left without an end count as sent; those that have not, leave now."""
         since = self.clock.now_ns() - RESUME_WITHIN
-        goals: dict[str, tuple[int, Intended]] = {}
-        for record in await self.tail(GOAL_KINDS, 0, since):
-            if record.seq > last_seq:
-                break
-            fact = decode(record).fact
-            if isinstance(fact, Intended) and fact.account in self.accounts:
-                if fact.goal.act != "look":
-                    goals[fact.key] = (record.at, fact)
-            elif isinstance(fact, RequestSettled | GoalRefused):
-                goals.pop(fact.key, None)
-            elif isinstance(fact, RequestSent) and fact.key in goals:
-                goals[fact.key] = (record.at, goals[fact.key][1])
-        for at, intended in goals.values():
+        records = await self.tail(inherited.KINDS, 0, since)
+        known = [record for record in records if record.seq <= last_seq]
+        found = inherited.inherited(known, self.login, self.accounts)
+        for at, intended in found.in_doubt:
             self.apply(fence.Resumed(intended, at))
+        for intended in found.fresh:
+            self.desk.take(intended)
 
     def _truncated(self, last_seq: int) -> None:
         """The journal lost what we have seen: begin again from what it has."""
@@ -216,19 +212,20 @@ class Link:
                     self.reconnect_error = str(error)
                     await asyncio.sleep(0.05)
             self.outlet.resend()
-            self.fold_emergency()
+            await self._fold_emergency()
             self._feed(self.session.state, "the journal is back")
             for account in self.accounts:
                 self.reader.want(account, why="the journal was away")
 
     reconnect_error = ""
 
-    def fold_emergency(self) -> None:
-        """Bring what was made durable without the journal into it."""
-        facts = self.emergency.read()
-        if facts:
-            self.outlet.put(facts, once)
-            self.emergency.clear()
+    async def _fold_emergency(self) -> None:
+        try:
+            refused = await fold(self.emergency, self.journal)
+        except JournalAway:
+            return  # the file is as it was, and the next connection folds it in
+        for why in refused:
+            self.alarm(0, "urgent", "not in the journal", f"done without the journal: {why}")
 
     # --- the fence ------------------------------------------------------------
 
@@ -341,13 +338,9 @@ class Link:
         if not self._catalog:
             contracts = await self._unthrottled(self.broker.contracts)
             self._catalog = {found.contract: found for found in contracts}
-        for row in await self._unthrottled(self.broker.accounts):
-            self.intake.account(row)
-        missing = [n for n in self.accounts if n not in self.intake.standing]
-        for account in missing:
-            self.alarm(account, "page", "account missing", f"login {self.login} shows no {account}")
+        self._take_accounts(await self._unthrottled(self.broker.accounts))
         began = self.clock.now_ns()
-        shown = [account for account in self.accounts if account not in missing]
+        shown = [account for account in self.accounts if account in self.intake.standing]
         for account in shown:
             self.reader.want(account, RECENT, why="after subscribing")
         try:
@@ -355,6 +348,18 @@ class Link:
                 await self.reader.read_since(shown, began)
         except TimeoutError:
             raise BrokerUnavailable("the accounts could not be read after subscribing") from None
+
+    def _take_accounts(self, rows: list[AccountSeen]) -> None:
+        """Take the rows of the login; a guarded account that is not among them is told of, once.
+
+        One that was shown before goes on being read and closed, by what is known of it.
+        """
+        for row in rows:
+            self.intake.account(row)
+        missing = set(self.accounts) - {row.account for row in rows}
+        for account in sorted(missing - self._missing):
+            self.alarm(account, "page", "account missing", f"login {self.login} shows no {account}")
+        self._missing = missing
 
     async def _unthrottled[T](self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask until the broker's own count lets it; new hubs would only cost more requests."""
@@ -426,8 +431,7 @@ class Link:
         if self.session.state == "blind":
             return
         try:
-            for row in await self.broker.accounts():
-                self.intake.account(row)
+            self._take_accounts(await self.broker.accounts())
         except (BrokerUnavailable, Malformed) as error:
             self._read_failed(0, error)
             return
@@ -537,6 +541,26 @@ class Link:
         left = [f"{row.contract}: {row.quantity}" for row in reading.rows.positions if row.quantity]
         return left + [f"order {row.order} ({row.contract})" for row in reading.rows.orders]
 
-    def _gap(self) -> None:
-        """Facts were dropped: nothing is certain until every account was read."""
-        self.session.state = "suspect"
+    def _gap(self, why: str) -> None:
+        """Facts did not get into the stream: nothing is certain until every account was read."""
+        _log.warning("gap", extra={"why": why})
+        self._gaps += 1
+        self.session.doubt(why)
+        self.reader.forget()
+        if not (self._is_mending or self.outlet.is_dropping):
+            self._is_mending = True
+            self.spawn(self._mend())
+
+    async def _mend(self) -> None:
+        """Have every account read until no fact was lost meanwhile, ever less often."""
+        gap, pause_s = -1, GAP_SETTLES_S
+        while gap != self._gaps:
+            gap, began = self._gaps, self.clock.now_ns()
+            shown = [number for number in self.accounts if number in self.intake.standing]
+            for account in shown:
+                self.reader.want(account, why="facts were lost on their way into the journal")
+            await self.reader.read_since(shown, began)
+            await asyncio.sleep(pause_s)  # what was read may be what the journal refuses
+            pause_s = min(pause_s * 2, GAP_SETTLES_S_MAX)
+        self._is_mending = False
+        self.session.believe()

@@ -1,9 +1,9 @@
 """The link's way into the stream: in order, and kept until the journal has it.
 
 While the journal is away facts wait here, up to a bound; beyond it they are
-dropped, a gap is marked, and the accounts are read anew. A batch whose answer
-was lost with the connection is sent again: every fold is idempotent, a lost
-fill is not.
+dropped. That is a gap, and so is what the journal refuses: the accounts are read
+anew. A batch whose answer was lost with the connection is sent again: every
+fold is idempotent, a lost fill is not.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ WAITING_MAX: Final = 20_000
 
 
 class Outlet:
-    """Appends facts; `on_gap` is called once when facts had to be dropped."""
+    """Appends facts; `on_gap` is told why facts do not get into the stream."""
 
-    def __init__(self, journal: JournalClient, on_gap: Callable[[], None]) -> None:
+    def __init__(self, journal: JournalClient, on_gap: Callable[[str], None]) -> None:
         self._journal = journal
         self._on_gap = on_gap
         self._unsaid: deque[tuple[int, list[NewRecord]]] = deque()
         self._number = 0
-        self._has_gap = False
-        self.refused = ""
+        #: Facts are dropped: from the bound on, until half of what waits is in the journal.
+        self.is_dropping = False
 
     def put(self, facts: Sequence[Fact], once: Callable[[Fact], str] | None = None) -> None:
         """Append facts, now or when the journal is back."""
         records = [new_record(fact, once(fact) if once else "") for fact in facts]
         if len(self._unsaid) >= WAITING_MAX:
-            if not self._has_gap:
-                self._has_gap = True
-                self._on_gap()
+            if not self.is_dropping:
+                self.is_dropping = True
+                self._on_gap(f"more than {WAITING_MAX} facts wait for the journal")
             return
         self._number += 1
         self._unsaid.append((self._number, records))
@@ -53,7 +53,6 @@ class Outlet:
 
     def resend(self) -> None:
         """Send again, in order, what had no answer when the journal was lost."""
-        self._has_gap = False
         for number, records in list(self._unsaid):
             self._send(number, records)
 
@@ -69,7 +68,12 @@ class Outlet:
             return  # kept, and sent again after the reconnect
         if error is not None:
             raise error
-        if done.result().refused:
-            self.refused = done.result().refused
         while self._unsaid and self._unsaid[0][0] <= number:
             self._unsaid.popleft()
+        if self.is_dropping and len(self._unsaid) < WAITING_MAX // 2:
+            self.is_dropping = False
+            self._on_gap("facts were dropped while the journal was away")
+        answer = done.result()
+        # Nobody guards an account without a policy: its facts are nobody's loss.
+        if answer.refused and not answer.accounts:
+            self._on_gap(f"the journal refused facts: {answer.refused}")

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from risk_daemon.broker import budget as rationing
-from risk_daemon.broker.port import COST, FULL, POSITIONS, Broker, Reading, Rows
+from risk_daemon.broker.port import COST, FULL, POSITIONS, RECENT, Broker, Reading, Rows
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import Reconciled
 from risk_daemon.errors import BrokerUnavailable, Malformed
@@ -68,6 +68,10 @@ class Reader:
         wish.depth = max(wish.depth, depth, key=lambda name: COST[name])
         wish.urgent = wish.urgent or urgent
         self._wanted.set()
+
+    def forget(self) -> None:
+        """What was read did not reach everybody: the next read begins where the first one did."""
+        self.last_read_at.clear()
 
     async def read_since(self, accounts: Sequence[int], at: int) -> None:
         """Return when every one of these accounts has a stable read that began after `at`."""
@@ -157,8 +161,9 @@ class Reader:
         """Wait until the budget lets the whole read out; return the share that pays for it.
 
         An urgent read may also use what polling leaves; polling never uses the share of
-        verification, and leaves room for one reconnect of the login. The first read of
-        an account may use what enforcement has: before it nothing can be enforced.
+        verification, and leaves room for one reconnect of the login. What enforcement
+        has may be used by the reads it waits for: the first one of an account, and those
+        that look for a request of unknown outcome.
         """
         cost = COST[wish.depth]
         first = rationing.VERIFICATION if wish.urgent else rationing.REST
@@ -170,9 +175,8 @@ class Reader:
                     return rationing.VERIFICATION
                 if self._may_poll(wish) and rationing.take(self._budget, rationing.REST, now, cost):
                     return rationing.REST
-                if self._is_first(account) and rationing.take(
-                    self._budget, rationing.ENFORCEMENT, now, cost
-                ):
+                enforcing = self._is_first(account) or wish.depth == RECENT
+                if enforcing and rationing.take(self._budget, rationing.ENFORCEMENT, now, cost):
                     return rationing.ENFORCEMENT
                 until = rationing.free_at(self._budget, now)
                 await asyncio.sleep(min(max(until - now, 0) / 1e9, BUDGET_LOOK_S))

@@ -1,10 +1,10 @@
 """Supervision of the broker session: both hubs, probed, rebuilt, subscribed anew.
 
 States a person sees: `trusted` (hubs open, subscribed, every account read
-since), `suspect` (a probe is late, or the reads are not done), `blind` (no
-hub). Quiet is not dead: only the probe tells. The SDK's own reconnecting is
-not used, because a connection without our subscriptions is deaf and says so
-to nobody.
+since), `suspect` (a probe is late, the reads are not done, or somebody doubts
+what was passed on), `blind` (no hub). Quiet is not dead: only the probe tells.
+The SDK's own reconnecting is not used, because a connection without our
+subscriptions is deaf and says so to nobody.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Session:
         self._needs_login = True
         self.state = "blind"
         self._why = ""
+        self._doubt = ""
         self.probe_ns: dict[str, int] = {}
         self.opened_at = 0
 
@@ -63,18 +64,32 @@ class Session:
         """Take the token for revoked: log in before the next connection."""
         self._needs_login = True
 
+    def doubt(self, why: str) -> None:
+        """Be suspect until `believe`: not all that was shown has been passed on."""
+        self._doubt = why
+        if self.state != "blind":
+            self.state = "suspect"
+            self._on_state("suspect", why)
+
+    def believe(self) -> None:
+        """Every account was read since the doubt began; the next probe may say trusted."""
+        self._doubt = ""
+
     async def refresh_login(self) -> None:
         """Log in again now; the hubs keep the old token until they are rebuilt."""
         await self._broker.login()
         self._needs_login = False
 
     async def run(self) -> None:
-        """Open, watch, throw away, again, for ever."""
-        while True:
-            why = await self._serve()
-            self._lose(why)
+        """Open, watch, throw away, again, for ever; the hubs are closed when this is ended."""
+        try:
+            while True:
+                why = await self._serve()
+                self._lose(why)
+                await self._drop()
+                await asyncio.sleep(self._pause())
+        finally:
             await self._drop()
-            await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:
         if self._was_logged_out:
@@ -92,7 +107,7 @@ class Session:
             await self._open()
             self._set("suspect", "reading the accounts")
             await self._on_open()
-            self._set("trusted", "")
+            self._trust()
             return await self._watch()
         except (BrokerUnavailable, BrokerRefused) as error:
             if type(error).__name__ == "Unauthorized":
@@ -171,7 +186,7 @@ class Session:
                     return lost
             if self._was_logged_out:
                 return "the gateway ended the session (GatewayLogout)"
-            self._set("trusted", "")
+            self._trust()
             await self._wait_for_death(user, market)
 
     def _probes(self, user: HubLike, market: HubLike) -> list[tuple[str, HubLike, str, list[Any]]]:
@@ -218,6 +233,10 @@ class Session:
             return
         self.state, self._why = "blind", why
         self._on_state("blind", why)
+
+    def _trust(self) -> None:
+        if not self._doubt:
+            self._set("trusted", "")
 
     def _set(self, state: str, why: str) -> None:
         if state != self.state:

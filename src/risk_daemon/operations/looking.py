@@ -6,6 +6,7 @@ answers, opened read-only, and the answer says so.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -83,8 +84,9 @@ def _console_health(at: Home) -> dict[str, Any]:
     try:
         port = json.loads((at.run / "console.json").read_text())["port"]
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HEALTH_WITHIN_S)
-        connection.request("GET", "/health")
-        body: dict[str, Any] = json.loads(connection.getresponse().read())
+        with contextlib.closing(connection):
+            connection.request("GET", "/health")
+            body: dict[str, Any] = json.loads(connection.getresponse().read())
     except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
         raise NotReachable(f"the console does not answer ({error})") from None
     return body

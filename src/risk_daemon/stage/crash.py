@@ -38,7 +38,8 @@ KINDS: Final = ("journal", "link", "worker", "supervisor", "console")
 OWN: Final = {"crash-north": 9_200_000_101, "crash-south": 9_200_000_201}
 LOCKED_FOR_HOURS, LOCKED_UNTIL_ENDED = 9_200_000_203, 9_200_000_204
 LIMIT: Final = 5
-EXCESS: Final = 2
+#: More than the account's own trader could take away again meanwhile.
+EXCESS: Final = 3
 
 WINDOW_S: Final = 5.0
 SETTLE_S: Final = 10.0

@@ -21,7 +21,7 @@ from risk_daemon.supervisor import process, promotion
 from risk_daemon.supervisor.children import Register, Running, memory_mb, spawn
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
-from risk_daemon.wire.heart import Heartbeat
+from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
 from risk_daemon.wire.record import new_record
 
 WORKERS: Final = ("worker-1", "worker-2")
@@ -162,7 +162,7 @@ class Supervisor:
         """Say for a link that is not there that its login is blind, until it says otherwise."""
         if name.startswith("link-"):
             login = name.removeprefix("link-")
-            blind = FeedChanged(login=login, state="blind", why=f"{name} is not running")
+            blind = FeedChanged(login=login, state="blind", why=LINK_IS_DOWN)
             self.journal.append([new_record(blind)])
 
     # --- leases ---------------------------------------------------------------------

@@ -5,7 +5,13 @@ The supervisor compares this with the leases; it never takes a role for granted.
 
 from __future__ import annotations
 
+from typing import Final
+
 from risk_daemon.wire.control import Answer, Ask, Frame, Int
+
+#: Why a login is blind, said by the supervisor once its link is dead and reaped: goals decided
+#: after this, and before the next link speaks, have certainly not left.
+LINK_IS_DOWN: Final = "its link is not running"
 
 
 class Heartbeat(Frame, frozen=True, tag="heartbeat"):

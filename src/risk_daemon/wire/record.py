@@ -18,6 +18,7 @@ import msgspec
 
 from risk_daemon.core import events
 from risk_daemon.core.events import Entry, Fact
+from risk_daemon.errors import Malformed
 
 FORMAT_VERSION: Final = 1
 FACT: Final = "fact"
@@ -119,11 +120,17 @@ def new_record(fact: Fact, once: str = "") -> NewRecord:
 
 
 def decode(record: Record) -> Entry:
-    """Read a record as the deciders see it; an unknown kind is kept as `Unknown`."""
+    """Read a record as the deciders see it; an unknown kind is kept as `Unknown`.
+
+    Raises Malformed for a known kind whose payload is not of its shape.
+    """
     decoder = _decoders.get(record.kind)
-    fact: Fact = (
-        events.Unknown(kind=record.kind) if decoder is None else decoder.decode(record.payload)
-    )
+    if decoder is None:
+        return Entry(record.seq, record.at, record.account, events.Unknown(kind=record.kind))
+    try:
+        fact: Fact = decoder.decode(record.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"record {record.seq} is no {record.kind}: {error}") from error
     return Entry(record.seq, record.at, record.account, fact)
 
 

@@ -217,7 +217,8 @@ class Worker:
         self._hashed_at[account.account] = account.records
         digest = state_hash(account)
         mine = self._hashes.setdefault(account.account, {})
-        mine[account.records] = digest
+        # By seq, not by count: a pulse changes state and is not counted.
+        mine[self.engine.world.seq] = digest
         if len(mine) > HASHES_KEPT:
             del mine[min(mine)]
         if self.holds(account) and self.is_ready:
@@ -239,7 +240,7 @@ class Worker:
     def _compare(self, fact: Fact) -> None:
         if not isinstance(fact, HashTaken) or fact.release != self.release:
             return
-        mine = self._hashes.get(fact.account, {}).get(fact.count)
+        mine = self._hashes.get(fact.account, {}).get(fact.seq)
         if mine is None or mine == fact.digest:
             return
         text = (

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     BreachFound,
+    Entry,
     Fact,
     HashTaken,
     Intended,
     LockEnded,
     LockPlaced,
+    Pulse,
 )
 from risk_daemon.core.world import Parser, state_hash
 from risk_daemon.wire.record import Record, decode, encode, holds
+
+#: So many pulses that moved an account may lie between a hash and its record.
+BEFORE_MAX: Final = 16
 
 Decision = Intended | LockPlaced | LockEnded | BreachFound
 
@@ -51,6 +57,7 @@ class Replay:
         self._recorded: list[tuple[int, str, bytes]] = []
         self._crc: int | None = None
         self._digest = hashlib.blake2b(digest_size=16)
+        self._before: dict[int, list[tuple[int, int, str]]] = {}
 
     def take(self, record: Record) -> None:
         """Fold one record; its place in the chain is checked if the one before is known."""
@@ -64,6 +71,8 @@ class Replay:
             self._recorded.append((record.seq, *_name(fact)))
         elif isinstance(fact, HashTaken):
             self._compare(record.seq, fact)
+        elif isinstance(fact, Pulse):
+            self._remember(entry)
         for output in self.engine.step(entry):
             self._note(output)
         self.found.records += 1
@@ -77,13 +86,33 @@ class Replay:
 
     def _compare(self, seq: int, fact: HashTaken) -> None:
         """Compare a recorded hash; it belongs to the state after `fact.seq`."""
-        account = self.engine.world.accounts.get(fact.account)
-        if account is None or account.records != fact.count:
+        mine = self._hash_at(fact)
+        if mine is None:
             return  # taken beside later records of the account: the next one tells
         self.found.hashes += 1
-        mine = state_hash(account)
         if mine != fact.digest:
             self._differ(seq, f"state of account {fact.account} is {mine}, was {fact.digest}")
+
+    def _hash_at(self, fact: HashTaken) -> str | None:
+        for seq, count, digest in self._before.get(fact.account, ()):
+            if seq > fact.seq and count == fact.count:
+                return digest
+        account = self.engine.world.accounts.get(fact.account)
+        if account is None or account.records != fact.count:
+            return None
+        return state_hash(account)
+
+    def _remember(self, entry: Entry) -> None:
+        """Keep the hashes from before a pulse.
+
+        It changes state and is not counted, and it may come between the taking of a hash
+        and its place in the stream.
+        """
+        for number, account in self.engine.world.accounts.items():
+            if account.wake_at and account.wake_at <= entry.at:
+                kept = self._before.setdefault(number, [])
+                kept.append((entry.seq, account.records, state_hash(account)))
+                del kept[:-BEFORE_MAX]
 
     def finish(self) -> Replayed:
         """Compare what was recorded with what was decided; return what came of it all."""

@@ -1,0 +1,140 @@
+"""The session: never blind unreported, and back only with every subscription and every account."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from risk_daemon.core.events import FeedChanged, Reconciled
+from tests.link.at_work import AtWork
+from tests.link.conftest import Play
+
+LOST: list[tuple[str, dict[str, Any]]] = [
+    ("hub_reset", {}),
+    ("hub_close", {}),
+    ("hub_close", {"hub": "market"}),
+    ("hub_close_error", {}),
+    ("hub_close_error", {"hub": "user"}),
+    ("freeze", {"seconds": 3.0}),
+    ("token_revoked", {}),
+]
+
+
+def test_a_link_opens_subscribes_every_account_and_probes(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        assert await work.is_subscribed()
+        assert [one.state for one in work.stream.of(FeedChanged)] == ["suspect", "trusted"]
+        session = work.link.session
+        await work.until(lambda: {"user", "market"} <= set(session.probe_ns), "both probes")
+        await work.trade(2)
+        await work.holds(2)
+        await work.until(lambda: session.contracts, "the contract to be followed")
+        await work.agrees_with_the_truth()
+
+    play(story)
+
+
+@pytest.mark.parametrize(("kind", "more"), LOST)
+def test_a_lost_hub_is_told_and_trusted_only_when_all_is_read_again(
+    play: Play, kind: str, more: dict[str, Any]
+) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(1)
+        await work.holds(1)
+        before = work.stream.last_seq
+        await work.fault(kind, **more)
+
+        def told() -> list[FeedChanged]:
+            return work.stream.of(FeedChanged, before)
+
+        await work.until(lambda: told() and told()[0].state != "trusted", "a word of the loss", 4.0)
+        await work.trade(1)
+        await work.until(lambda: told()[-1].state == "trusted", "the feed to be trusted")
+        assert all(one.why for one in told() if one.state != "trusted")
+        assert read_between_blind_and_trusted(work, before) == set(work.accounts)
+        assert await work.is_subscribed()
+        assert await work.connections() == ["market", "user"], "no socket is left behind"
+        await work.holds(2)
+        await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def read_between_blind_and_trusted(work: AtWork, after: int) -> set[int]:
+    """Return the accounts that were read whole after the last blindness, before all was well."""
+    later = [entry for entry in work.stream.entries if entry.seq > after]
+    states = [(e.seq, e.fact.state) for e in later if isinstance(e.fact, FeedChanged)]
+    blind = max(seq for seq, state in states if state == "blind")
+    trusted = min(seq for seq, state in states if state == "trusted" and seq > blind)
+    return {
+        entry.account
+        for entry in later
+        if blind < entry.seq < trusted
+        and isinstance(entry.fact, Reconciled)
+        and entry.fact.stable
+        and not entry.fact.only_positions
+    }
+
+
+def test_hubs_that_are_refused_are_asked_for_again_and_again(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.fault("hub_refuse", seconds=1.5)
+        await work.fault("hub_reset")
+        await work.until(lambda: work.feed == "blind", "a word of the loss", 3.0)
+        await work.trade(1)
+        await work.until(lambda: work.feed == "trusted", "the feed to be trusted")
+        assert await work.is_subscribed()
+        await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def test_a_session_that_another_device_took_is_not_fought_for(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        logins = len(await work.requests("/Auth/loginKey"))
+        began = asyncio.get_running_loop().time()
+        await work.fault("session_conflict", seconds=1.0)
+        await work.until(lambda: work.feed == "blind", "a word of the loss", 3.0)
+        why = work.stream.of(FeedChanged)[-1].why
+        await work.until(lambda: work.feed == "trusted", "the feed to be trusted")
+        assert asyncio.get_running_loop().time() - began >= 5.0
+        assert len(await work.requests("/Auth/loginKey")) == logins + 1
+        assert why
+        await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def test_a_read_that_is_unauthorized_logs_in_again(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        began = work.clock.now_ns()
+        await work.fault("token_revoked")
+        work.link.reader.want(work.account, why="a test")
+        await work.was_read(began)
+        await work.until(lambda: work.feed == "trusted", "the feed to be trusted")
+        await work.trade(-1)
+        await work.holds(-1)
+
+    play(story)
+
+
+def test_what_was_lost_on_its_way_into_the_journal_is_told_and_read(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(2)
+        await work.holds(2)
+        before, began = work.stream.last_seq, work.clock.now_ns()
+        work.link.alarm(0, "info", "too long", "x" * 600_000)
+        await work.until(
+            lambda: any(
+                one.state == "suspect" and "the journal refused facts: a payload" in one.why
+                for one in work.stream.of(FeedChanged, before)
+            ),
+            "a word of the gap",
+        )
+        await work.was_read(began)
+        await work.until(lambda: work.feed == "trusted", "the feed to be trusted")
+        await work.agrees_with_the_truth()
+
+    play(story)
