@@ -706,14 +706,15 @@ def test_a_cheap_read_that_agrees_settles_and_one_that_differs_asks_for_a_full_o
     assert door.read(position(3), cheap=True, stable=False) == []
 
 
-def test_orders_a_full_read_does_not_show_are_gone_but_suspended_ones_hide() -> None:
+def test_orders_a_full_read_does_not_show_are_gone_but_those_only_the_stream_shows_stay() -> None:
     door = Door().holding(0)
     door.arrive(order(11, 1, 1), order(12, 1, 1, status=8), order(13, 1, 1, status=3))
+    door.arrive(order(14, 1, 1, status=6))
 
     door.read()
 
     found = {n: s.order.status for n, s in door.gate.of(ACCOUNT).orders.items()}
-    assert found == {11: 3, 12: 8, 13: 3}
+    assert found == {11: 3, 12: 8, 13: 3, 14: 6}
 
 
 def test_a_first_sight_by_a_read_counts_no_fill_twice() -> None:

@@ -543,13 +543,19 @@ def test_an_unstable_read_adds_what_it_shows_and_takes_nothing_away() -> None:
     assert list(stream.account.orders) == [11]
 
 
-def test_orders_a_read_does_not_show_are_gone_but_suspended_children_hide() -> None:
+def test_orders_a_read_does_not_show_are_gone_but_those_only_the_stream_shows_stay() -> None:
     stream = Stream().open(rule("max-contracts", limit=9))
-    stream.feed(order(11, 1, 1), order(12, -1, 1, status=8, parent=11), order(13, 1, 1))
+    stream.feed(
+        order(11, 1, 1),
+        order(12, -1, 1, status=8, parent=11),
+        order(13, 1, 1),
+        order(14, 1, 1, status=6),
+        order(15, 1, 1, status=7),
+    )
 
     stream.feed(reading(order(13, 1, 1), began_at=stream.at))
 
-    assert list(stream.account.orders) == [12, 13]
+    assert list(stream.account.orders) == [12, 13, 14, 15]
 
 
 def test_a_position_that_a_read_shows_flipped_begins_a_new_epoch() -> None:

@@ -7,8 +7,9 @@ view. The test plays the worker: it asks the journal for goals, under a lease.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -104,6 +105,14 @@ def policy_of(account: int, login: str) -> PolicyAdopted:
     )
 
 
+async def _farewells() -> None:
+    """Let sockets that were thrown away say goodbye before their loop ends."""
+    gc.collect()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=WITHIN_S)
+
+
 class Stream:
     """Everything that got into the journal, as facts."""
 
@@ -140,7 +149,7 @@ class AtWork:
         self.clock = Clock(int(floor.offset_s * SECOND_NS))
         self.stream = Stream()
         self.link: Link
-        self._offset_s = floor.offset_s
+        self.offset_s = floor.offset_s
         self._journal: JournalClient
         self._running: asyncio.Task[None]
         self._goals = 0
@@ -163,7 +172,7 @@ class AtWork:
             await self.until(lambda: self.feed == "trusted", "the feed to be trusted")
 
     def start_journal(self) -> None:
-        self.home.start("--offset-s", str(self._offset_s))
+        self.home.start("--offset-s", str(self.offset_s))
 
     async def _client(self, name: str, role: str) -> JournalClient:
         return await JournalClient.connect(self.home.run_dir, Hello(role, name), WITHIN_S)
@@ -192,7 +201,22 @@ class AtWork:
 
     async def end(self) -> None:
         """Stop everything; a link that died says why here."""
-        died = self._running.done()
+        died = self.is_dead
+        try:
+            await self.end_link()
+        finally:
+            self._journal.close()
+            self.home.kill()
+            await _farewells()
+        assert not died
+
+    @property
+    def is_dead(self) -> bool:
+        """The link has ended by itself."""
+        return self._running.done()
+
+    async def end_link(self) -> None:
+        """Stop the link; what it died of is raised."""
         self._running.cancel()
         try:
             with suppress(asyncio.CancelledError):
@@ -201,10 +225,7 @@ class AtWork:
             for server in self.servers:
                 await server.close()
             self.link.journal.close()
-            self._journal.close()
             await self.link.broker.close()
-            self.home.kill()
-        assert not died
 
     # --- the journal ------------------------------------------------------------
 
@@ -344,13 +365,13 @@ class AtWork:
 
     async def agrees_with_the_truth(self) -> None:
         """Wait until every account's view is what the exchange holds, and nothing is unsettled."""
-        async with asyncio.timeout(WITHIN_S):
-            while True:
-                truth = await self.truth()
-                mine = {account: self.view(account) for account in self.accounts}
-                if truth == mine and fence.unsettled(self.link.gate) == 0:
-                    return
-                await asyncio.sleep(ASK_EVERY_S)
+
+        async def agrees() -> bool:
+            truth = await self.truth()
+            mine = {account: self.view(account) for account in self.accounts}
+            return truth == mine and fence.unsettled(self.link.gate) == 0
+
+        await self.until_so(agrees, "the view to be the truth")
 
     async def behaved(self) -> None:
         """One closing request at a time per contract, and nothing was ever placed."""
@@ -385,6 +406,14 @@ class AtWork:
         """Wait for a condition; fails after the deadline with what was waited for."""
         deadline = asyncio.get_running_loop().time() + (within_s or WITHIN_S)
         while not holds():
-            assert not self._running.done(), self._running
+            assert not self.is_dead, f"the link died while a test waited for {what}"
             assert asyncio.get_running_loop().time() < deadline, f"waited for {what}"
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def until_so(self, holds: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait for something that must be asked for."""
+        deadline = asyncio.get_running_loop().time() + WITHIN_S
+        while not await holds():
+            assert not self.is_dead, f"the link died while a test waited for {what}"
+            assert asyncio.get_running_loop().time() < deadline, f"waited for {what}"
+            await asyncio.sleep(ASK_EVERY_S)

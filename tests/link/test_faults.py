@@ -263,8 +263,10 @@ def test_an_account_that_is_not_shown_any_more_is_told_and_still_guarded(play: P
             "an alarm",
         )
         await work.until(
-            lambda: work.stream.of(FeedChanged, before)
-            and work.stream.of(FeedChanged, before)[-1].state == "trusted",
+            lambda: (
+                work.stream.of(FeedChanged, before)
+                and work.stream.of(FeedChanged, before)[-1].state == "trusted"
+            ),
             "the feed to be trusted",
         )
         goal = await work.want()

@@ -8,7 +8,7 @@ import msgspec
 
 from risk_daemon.broker.gate import AccountGate, Gate, Seen, View, is_working
 from risk_daemon.broker.port import Reading
-from risk_daemon.core.account import CANCELLED, SUSPENDED
+from risk_daemon.core.account import CANCELLED, HIDDEN_STATES
 from risk_daemon.core.events import OrderChanged, TradeSeen
 
 SEEN_MAX: Final = 4_096
@@ -87,5 +87,5 @@ def take_rows(gate: Gate, account: AccountGate, reading: Reading) -> None:
     working = {order.order for order in reading.rows.orders}
     for number, seen in account.orders.items():
         gone = number not in working and is_working(seen.order)
-        if gone and seen.order.status != SUSPENDED:
+        if gone and seen.order.status not in HIDDEN_STATES:
             seen.order = msgspec.structs.replace(seen.order, status=CANCELLED)

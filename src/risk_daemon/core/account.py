@@ -30,6 +30,9 @@ from risk_daemon.core.position import Holding
 
 # The broker's order states and types. Source: ProjectX gateway, docs/brokers/projectx.md.
 FILLED, CANCELLED, EXPIRED, REJECTED, SUSPENDED = 2, 3, 4, 5, 8
+PENDING, PENDING_CANCELLATION = 6, 7
+#: Alive at the broker, shown by the stream and never by REST: their absence there proves nothing.
+HIDDEN_STATES: Final = frozenset({PENDING, PENDING_CANCELLATION, SUSPENDED})
 ENDED_STATES: Final = frozenset({FILLED, CANCELLED, EXPIRED, REJECTED})
 LIMIT, MARKET, STOP_LIMIT, STOP, TRAILING_STOP = 1, 2, 3, 4, 5
 STOP_TYPES: Final = frozenset({STOP_LIMIT, STOP, TRAILING_STOP})
@@ -396,8 +399,7 @@ def _confirm_positions(account: Account, fact: Reconciled, seq: int, at: int) ->
 def _take_orders(account: Account, fact: Reconciled, at: int) -> None:
     shown = {order.order for order in fact.orders}
     for number in sorted(account.orders):
-        # Suspended bracket children exist and REST does not show them.
-        if number not in shown and account.orders[number].status != SUSPENDED:
+        if number not in shown and account.orders[number].status not in HIDDEN_STATES:
             del account.orders[number]
             _remember_ended(account, number, at)
     for order in fact.orders:

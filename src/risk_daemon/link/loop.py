@@ -411,6 +411,7 @@ class Link:
     def _reading(self, reading: Reading) -> None:
         rows = reading.rows
         self.intake.note_contracts((*rows.positions, *rows.orders, *rows.trades))
+        ended = self._ended_unseen(reading)
         outputs = fence.step(self.gate, fence.ReadDone(reading), self.clock.now_ns())
         stamped = tuple(
             msgspec.structs.replace(
@@ -418,8 +419,21 @@ class Link:
             )
             for row in rows.positions
         )
-        self.outlet.put([msgspec.structs.replace(rows, positions=stamped)])
+        self.outlet.put(
+            [msgspec.structs.replace(rows, positions=stamped, orders=(*rows.orders, *ended))]
+        )
         self.perform(outputs)
+
+    def _ended_unseen(self, reading: Reading) -> tuple[OrderChanged, ...]:
+        """Return the orders that ended in a gap of the stream: only a read of all states tells."""
+        known = self.gate.of(reading.account).orders
+        return tuple(
+            order
+            for order in reading.recent or ()
+            if not fence.is_working(order)
+            and order.order in known
+            and fence.is_working(known[order.order].order)
+        )
 
     def _read_failed(self, account: int, error: Exception) -> None:
         if isinstance(error, Malformed):
