@@ -23,6 +23,7 @@ COLOURS: Final = {
     "answered": "32",
     "fault": "1;33",
     "act": "1;36",
+    "daemon": "36",
     "stage": "1",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,6 +136,13 @@ class Daemon:
         process = self.processes()[name]
         process.kill()
         return process.pid
+
+    def api(self, path: str) -> Any:
+        """Ask the console over HTTP, as a browser would."""
+        port = json.loads((self.home / "run" / "console.json").read_text())["port"]
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=COMMAND_WITHIN_S) as answer:
+            return json.load(answer)
 
     def active_worker(self) -> str:
         """Return the worker that enforces now."""

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Clock
-from risk_daemon.errors import OperatorError
+from risk_daemon.errors import OperatorError, TimedOut
 from risk_daemon.operations.words import count
 from risk_daemon.stage import figures
 from risk_daemon.stage.daemon import COMMAND_WITHIN_S, Daemon
 from risk_daemon.stage.gateway import SCENARIOS, Gateway, wednesday_offset_s
-from risk_daemon.stage.waiting import pause
+from risk_daemon.stage.told import Told
+from risk_daemon.stage.waiting import pause, until
 
 SETTLE_S: Final = 6.0
 LINES_EVERY_S: Final = 0.1
+VIEWS_WITHIN_S: Final = 3.0
+TOLD_EVERY_S: Final = 1.0
 MEMORY_EVERY_S: Final = 5.0
 #: When an order of an operator may take this long to come through the command line.
 GRACE_MS: Final = 900
@@ -94,7 +97,7 @@ class Play:
         self._began = self._clock.steady_ns()
         self._act_out(gateway, daemon)
         verdict: dict[str, Any] = gateway.post("/finish", settle_s=self.settle_s)
-        verdict["problems"] += self._failed_commands()
+        verdict["problems"] += self._failed_commands() + differences(gateway, daemon)
         self._tell(gateway)
         self._measure(daemon)
         verdict["memory_mb"] = self._memory
@@ -108,7 +111,7 @@ class Play:
 
     def _act_out(self, gateway: Gateway, daemon: Daemon) -> None:
         gateway.post("/traders", on=True, end_in_s=self.seconds)
-        plot = self._plot()
+        plot, told, next_told = self._plot(), Told(daemon.home), 0.0
         next_memory = MEMORY_EVERY_S
         while (now_s := self._now_s()) < self.seconds:
             while plot and now_s >= plot[0][0]:
@@ -117,6 +120,10 @@ class Play:
                 next_memory += MEMORY_EVERY_S
                 self._measure(daemon)
             self._tell(gateway)
+            if now_s >= next_told and not self._quiet:
+                next_told += TOLD_EVERY_S
+                for line in told.lines():
+                    self._say("daemon", line)
             pause(LINES_EVERY_S)
 
     def _now_s(self) -> float:
@@ -194,6 +201,35 @@ class Play:
         found = daemon.memory_mb()
         if found["total"] > self._memory["total"]:
             self._memory = found
+
+
+def differences(gateway: Gateway, daemon: Daemon) -> list[str]:
+    """Compare what the daemon shows with the broker's books; views are up to a moment old."""
+    try:
+        until(lambda: not _differences(gateway, daemon), VIEWS_WITHIN_S, "the books to agree")
+    except TimedOut:
+        return _differences(gateway, daemon)
+    return []
+
+
+def _differences(gateway: Gateway, daemon: Daemon) -> list[str]:
+    """Name each position and each day's P&L, to the cent, that differs."""
+    shown = {row["account"]: row for row in daemon.api("/api/v1/accounts")["accounts"]}
+    found = []
+    for truth in gateway.get("/truth")["accounts"]:
+        view = shown[truth["account"]]
+        held = {row["contract"]: row["q"] for row in truth["positions"] if row["q"]}
+        seen = {row["contract"]: row["quantity"] for row in view["positions"]}
+        for what, ours, theirs in (
+            ("positions", seen, held),
+            ("realized P&L", round(float(view["realized"]), 2), round(truth["realized"], 2)),
+        ):
+            if ours != theirs:
+                found.append(
+                    f"account {truth['account']}: the daemon shows {what} {ours},"
+                    f" the broker's books {theirs}"
+                )
+    return found
 
 
 def judge(verdict: dict[str, Any], seconds: float) -> dict[str, Any]:
