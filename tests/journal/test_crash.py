@@ -272,7 +272,7 @@ def test_a_damaged_file_is_not_served(home: Home) -> None:
     assert "restore the newest verified backup" in said
     assert not (home.run_dir / "journal.ready").exists()
     log = _lines(home.path / "logs" / "journal.log")
-    assert json.loads(log[-1])["event"] == "journal refused to start"
+    assert json.loads(log[-1])["event"] == "refused"
 
 
 @on_loop

@@ -32,6 +32,7 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.link.loop import Link
 from risk_daemon.settings import Gateway as Addresses
+from risk_daemon.settings import Login
 from risk_daemon.stage.gateway import Gateway
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Grant
@@ -43,7 +44,8 @@ MNQ: Final = "CON.F.US.MNQ.Z26"
 WITHIN_S: Final = 15.0
 LOOK_EVERY_S: Final = 0.005
 ASK_EVERY_S: Final = 0.05
-#: Shorter than in life, so that what only a regular read mends is mended soon.
+#: A keep-alive of the SDK's hubs sleeps for ten seconds after its hub was lost.
+FAREWELL_S: Final = 0.3
 RECONCILE_EVERY_S: Final = 1.5
 CLOSING: Final = ("/Position/closeContract", "/Position/partialCloseContract")
 CHANGING: Final = (*CLOSING, "/Order/cancel", "/Order/modify", "/Order/place")
@@ -56,7 +58,7 @@ class Floor:
         self.offset_s = offset_s
         self._free = list(range(1, logins + 1))
         config = folder / "floor.yaml"
-        config.write_text(_scenario(logins))
+        config.write_text(floor_config(logins))
         self.gateway = Gateway(folder, config=config, seed=3, offset_s=offset_s)
 
     def take(self) -> int:
@@ -64,7 +66,7 @@ class Floor:
         return self._free.pop(0)
 
 
-def _scenario(logins: int) -> str:
+def floor_config(logins: int) -> str:
     lines = ["seed: 3", "profile: calm", "traders: false", "logins:"]
     for number in range(1, logins + 1):
         lines += [f"  - user: {user_of(number)}", f"    api_key: {key_of(number)}", "    accounts:"]
@@ -105,12 +107,20 @@ def policy_of(account: int, login: str) -> PolicyAdopted:
     )
 
 
+class _OftenRead(Login, frozen=True, kw_only=True):
+    """A login whose accounts are read so often that what only a read mends is mended soon."""
+
+    @property
+    def reconcile_every_s(self) -> float:
+        return RECONCILE_EVERY_S
+
+
 async def _farewells() -> None:
     """Let sockets that were thrown away say goodbye before their loop ends."""
     gc.collect()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     if others:
-        await asyncio.wait(others, timeout=WITHIN_S)
+        await asyncio.wait(others, timeout=FAREWELL_S)
 
 
 class Stream:
@@ -179,20 +189,22 @@ class AtWork:
 
     async def run_link(self) -> None:
         journal = await self._client(f"link-{self.login}", "link")
-        self.link = Link(
-            self.login,
-            self.accounts,
+        self.link = link = Link(
+            self.as_configured(),
             self.broker(),
             Intake,
             journal,
             self.clock,
             self.home.path / "state" / f"emergency-{self.login}.jsonl",
             f"link-{self.login}-{os.getpid()}",
-            RECONCILE_EVERY_S,
         )
-        link = self.link
         journal.on_lost = lambda _: link.lost.set()
         self._running = asyncio.create_task(link.run())
+
+    def as_configured(self) -> Login:
+        return _OftenRead(
+            name=self.login, user=self.login, credentials="env", accounts=self.accounts
+        )
 
     def broker(self) -> Broker:
         return ProjectXBroker(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.broker.settlement import CLOCKS_DIFFER
 from risk_daemon.core.events import (
     FeedChanged,
     GoalRefused,
@@ -86,9 +85,6 @@ class Program(AtWork):
             return [row.quantity for row in rows if row.account == self.account]
 
         await self.until(lambda: shown() and shown()[-1] == quantity, f"a position of {quantity}")
-        # A market order that is younger than this when a goal is decided may be taken for its close.
-        old_at = self.clock.now_ns() + 2 * CLOCKS_DIFFER
-        await self.until(lambda: self.clock.now_ns() > old_at, "the entry to be old")
 
     async def is_refused(self, goal: Intended) -> str:
         """Wait until the fence has refused a goal; return why."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.core.events import FeedChanged, Reconciled
+from risk_daemon.core.events import AccountSeen, AlarmRaised, FeedChanged, Reconciled
 from tests.link.at_work import AtWork
 from tests.link.conftest import Play
 
@@ -17,7 +17,7 @@ LOST: list[tuple[str, dict[str, Any]]] = [
     ("hub_close", {"hub": "market"}),
     ("hub_close_error", {}),
     ("hub_close_error", {"hub": "user"}),
-    ("freeze", {"seconds": 3.0}),
+    ("freeze", {"seconds": 2.0}),
     ("token_revoked", {}),
 ]
 
@@ -136,5 +136,20 @@ def test_what_was_lost_on_its_way_into_the_journal_is_told_and_read(play: Play) 
         await work.was_read(began)
         await work.until(lambda: work.feed == "trusted", "the feed to be trusted")
         await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def test_facts_of_an_account_that_nobody_guards_are_nobodys_loss(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        before = work.stream.last_seq
+        stranger = AccountSeen(account=1, login=work.login, name="X", balance=0, can_trade=True)
+        work.link.outlet.put([stranger])
+        work.link.alarm(0, "info", "behind it", "the journal has answered")
+        await work.until(lambda: work.stream.of(AlarmRaised, before), "what was said behind it")
+        await work.until(lambda: work.link.outlet.waiting == 0, "every answer")
+        assert work.stream.of(FeedChanged, before) == []
+        assert work.stream.of(AccountSeen, before) == []
+        assert work.link.session.state == "trusted"
 
     play(story)

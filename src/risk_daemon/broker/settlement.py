@@ -141,7 +141,7 @@ def _attribute(account: AccountGate, contract: str, slot: Slot) -> None:
     candidates = [
         seen
         for seen in account.orders.values()
-        if seen.number > slot.seen_before and _could_be(seen.order, contract, slot)
+        if seen.number > slot.seen_before and _could_be(account, seen.order, contract, slot)
     ]
     # A whole close has the size the position had when the broker took it: ours, unless
     # another fill came between.
@@ -152,13 +152,16 @@ def _attribute(account: AccountGate, contract: str, slot: Slot) -> None:
         slot.order = min(exact or candidates, key=lambda seen: seen.number).order.order
 
 
-def _could_be(order: OrderChanged, contract: str, slot: Slot) -> bool:
+def _could_be(account: AccountGate, order: OrderChanged, contract: str, slot: Slot) -> bool:
     if order.contract != contract or order.type != MARKET:
         return False
     if slot.side:
         return order.side == slot.side
-    # Taken over from a run that died: what it saw is lost, the broker's time is not.
-    return order.created >= slot.sent_at - CLOCKS_DIFFER
+    # Taken over from a run that died: what it saw is lost. The broker's time is not, and a
+    # close stands against the position it found: the entry that made it necessary does not.
+    found = account.view(contract).by_orders - order.side * order.filled
+    late = order.created >= slot.sent_at - CLOCKS_DIFFER
+    return account.was_read and late and order.side * found < 0
 
 
 def _note_end(account: AccountGate, slot: Slot, now: int) -> None:

@@ -42,6 +42,7 @@ from risk_daemon.link.emergency import EmergencyFile, fold, once
 from risk_daemon.link.outlet import Outlet
 from risk_daemon.link.reader import Reader, forever
 from risk_daemon.link.session import Session
+from risk_daemon.settings import Login
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import Record, decode
 
@@ -69,17 +70,15 @@ class Link:
 
     def __init__(
         self,
-        login: str,
-        accounts: tuple[int, ...],
+        login: Login,
         broker: Broker,
         intake: IntakeMaker,
         journal: JournalClient,
         clock: Timekeeper,
         emergency: Path,
         session_name: str,
-        reconcile_every_s: float,
     ) -> None:
-        self.login, self.accounts = login, accounts
+        self.login, self.accounts = login.name, login.accounts
         self.broker, self.journal, self.clock = broker, journal, clock
         self.gate = fence.Gate(session=session_name, version_base=clock.now_ns() // 1_000)
         self.budget = rationing.Budget()
@@ -94,8 +93,8 @@ class Link:
             on_unauthorized=self._unauthorized,
         )
         self.intake = intake(
-            login,
-            accounts,
+            login.name,
+            login.accounts,
             on_fact=self.fact,
             on_contract=self._new_contract,
             on_quarantine=self._read_after_quarantine,
@@ -113,13 +112,13 @@ class Link:
         self.session = Session(
             broker,
             clock,
-            accounts=accounts,
+            accounts=login.accounts,
             handlers=self.intake.handlers(),
             market_handlers=self.intake.market_handlers(),
             on_state=self._feed,
             on_open=self._opened,
         )
-        self.reconcile_every_s = reconcile_every_s
+        self.reconcile_every_s = login.reconcile_every_s
         self.lost = asyncio.Event()
         self.fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._policies: dict[int, PolicyAdopted] = {}

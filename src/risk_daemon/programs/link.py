@@ -67,15 +67,13 @@ def make(
     found = credentials.resolve(home, login)
     broker = ProjectXBroker(settings.gateway, login.name, found.user, found.key.reveal())
     return Link(
-        login.name,
-        login.accounts,
+        login,
         broker,
         Intake,
         journal,
         Clock(int(settings.clock_offset_s * SECOND_NS)),
         home.state / f"emergency-{login.name}.jsonl",
         f"{name}-{os.getpid()}",
-        login.reconcile_every_s,
     )
 
 

@@ -1,0 +1,101 @@
+"""What a person asks of a link: is it connected, is it right, close everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from risk_daemon.core.events import OperatorActed
+from risk_daemon.errors import UsageError
+from risk_daemon.link.admin import ops
+from tests.link.at_work import CLOSING, MNQ, AtWork
+from tests.link.conftest import Play
+
+
+async def ask(work: AtWork, op: str, **args: Any) -> dict[str, Any]:
+    return await ops(work.link)[op](args)
+
+
+def test_the_connection_is_probed_now(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        good = await ask(work, "connection")
+        assert good["ok"]
+        assert (good["user_hub"]["connected"], good["market_hub"]["connected"]) == (True, True)
+        await work.fault("rest_error", seconds=0.5)
+        bad = await ask(work, "connection")
+        assert not bad["ok"]
+        assert bad["error"]
+        status = await ask(work, "status")
+        assert (status["state"], status["journal"], status["unsettled"]) == ("trusted", True, 0)
+
+    play(story)
+
+
+def test_a_difference_is_named_and_mended(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(2)
+        await work.holds(2)
+        consistent = await ask(work, "reconcile")
+        assert all(row["consistent"] for row in consistent["accounts"])
+        work.link.reconcile_every_s = 60.0
+        await work.fault("withhold_positions", seconds=5.0, deliver="never")
+        await work.trade(1)
+        view = work.link.gate.of(work.account).view(MNQ)
+        await work.until(lambda: view.by_trades == 3, "the trade")
+        row = (await ask(work, "reconcile"))["accounts"][0]
+        if not row["consistent"]:
+            assert row["differences"] == [f"{MNQ}: we had 2, the broker shows 3"]
+        await work.holds(3)
+
+    play(story)
+
+
+def test_everything_is_closed_and_proven_by_a_read(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(3)
+        await work.trade(-2, account=work.accounts[1])
+        stop = await work.rest(-3, "100.00", kind="stop")
+        more = await work.rest(2, "101.00")
+        await work.until(lambda: {stop, more} <= work.view()[1], "the orders to be seen")
+        await work.holds(3)
+        done = await ask(work, "flatten", by="ann", reason="a test", act_id="a1")
+        assert [row["flat"] and row["proven"] for row in done["accounts"]] == [True, True]
+        truth = await work.truth()
+        assert list(truth.values()) == [({}, set()), ({}, set())]
+        assert len(await work.requests(*CLOSING)) == 2
+        await work.until(lambda: len(work.stream.of(OperatorActed)) == 2, "both acts")
+        acts = {(one.act, one.by, one.reason) for one in work.stream.of(OperatorActed)}
+        assert acts == {("flatten-lock", "ann", "a test")}
+        await work.behaved()
+
+    play(story)
+
+
+def test_closing_by_hand_beside_the_worker_closes_once(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(3)
+        await work.holds(3)
+        await work.tell("/profile", fill_ms=[150, 200])
+        goal = await work.want()
+        done = await ask(work, "flatten", account=work.account, by="ann", reason="a test")
+        await work.tell("/profile", name="calm")
+        assert done["accounts"][0]["flat"]
+        assert await work.has_ended(goal) in ("filled", "ended")
+        assert len(await work.requests(*CLOSING)) == 1
+        await work.behaved()
+
+    play(story)
+
+
+def test_what_cannot_be_read_is_not_called_flat(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.fault("rest_error", seconds=3.0)
+        left = await work.link.flatten(work.account, "ann", "a test", 0.1)
+        assert left == ["the account could not be read"]
+        with pytest.raises(UsageError, match="account 1 is not of login"):
+            await ask(work, "flatten", account=1)
+        with pytest.raises(UsageError, match="no act can be read"):
+            await ask(work, "act", act="flatten-lock")
+
+    play(story)
