@@ -7,7 +7,7 @@ from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.budget import Budget
 from risk_daemon.broker.port import COST, FULL, RECENT, Broker, Reading, Rows
 from risk_daemon.clock import Clock
-from risk_daemon.link.reader import Reader
+from risk_daemon.link.reader import BUDGET_LOOK_S, RECONNECT_KEEPS, Reader
 
 ACCOUNT = 7
 WITHIN_S = 10.0
@@ -58,6 +58,10 @@ class AtWork:
         self.reader.want(ACCOUNT, depth, why="a test")
         for _ in range(5):
             await asyncio.sleep(0)
+
+    async def is_polled(self) -> None:
+        self.reader.want(ACCOUNT, why="regular", urgent=False)
+        await asyncio.sleep(0)
 
     async def is_read(self) -> None:
         await self.reader.read_since((ACCOUNT,), 1)
@@ -119,3 +123,53 @@ def test_but_one_that_looks_for_a_request_of_unknown_outcome_may() -> None:
     one.run(one.is_wanted, one.is_read, looks)
 
     assert one.desk.reads == 2
+
+
+def test_one_that_waits_for_its_turn_holds_up_no_urgent_one() -> None:
+    budget = used_up(rationing.REST)
+    one = AtWork(budget, standing=(500, True))
+
+    async def poll_looks_for_its_turn() -> None:
+        for _ in range(3):
+            await asyncio.sleep(BUDGET_LOOK_S)
+
+    one.run(one.is_polled, poll_looks_for_its_turn, one.is_wanted, one.is_read)
+
+    assert [reading.rows.why for reading in one.found] == ["a test"]
+
+
+def test_a_regular_one_takes_its_turn_while_the_rest_has_room_for_a_reconnect() -> None:
+    one = AtWork(Budget(), standing=(500, True))
+
+    one.run(one.is_polled, one.is_read)
+
+    assert [reading.rows.why for reading in one.found] == ["regular"]
+
+
+def test_and_leaves_the_room_of_a_reconnect_untouched() -> None:
+    budget, now = Budget(), Clock().now_ns()
+    spent = rationing.SHARES[rationing.REST] - RECONNECT_KEEPS
+    budget.answered += [(now, rationing.REST)] * spent
+    one = AtWork(budget, standing=(500, True))
+
+    async def poll_looks_for_its_turn() -> None:
+        for _ in range(3):
+            await asyncio.sleep(BUDGET_LOOK_S)
+
+    one.run(one.is_polled, poll_looks_for_its_turn)
+
+    assert one.desk.reads == 0
+
+
+def test_what_was_read_urgently_is_not_polled_again() -> None:
+    budget = used_up(rationing.REST)
+    one = AtWork(budget, standing=(500, True))
+
+    async def rest_is_free_again() -> None:
+        budget.answered.clear()
+        for _ in range(3):
+            await asyncio.sleep(BUDGET_LOOK_S)
+
+    one.run(one.is_polled, one.is_wanted, one.is_read, rest_is_free_again)
+
+    assert one.desk.reads == 1

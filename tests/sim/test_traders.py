@@ -15,7 +15,17 @@ from risk_daemon.sim.contracts import BY_ROOT
 from risk_daemon.sim.model import Order, Quote, Ticket
 from risk_daemon.sim.moment import NS_PER_S
 from risk_daemon.sim.standing import RULES
-from risk_daemon.sim.traders import Act, Bracketer, Calm, Loser, Oversizer, Trader, View, trader
+from risk_daemon.sim.traders import (
+    LOSER_GREED_S,
+    Act,
+    Bracketer,
+    Calm,
+    Loser,
+    Oversizer,
+    Trader,
+    View,
+    trader,
+)
 from tests.sim.toy_guard import START, live
 
 MNQ = BY_ROOT["MNQ"]
@@ -115,7 +125,7 @@ def test_losers_open_in_several_markets_close_what_loses_and_keep_what_wins() ->
         (Side.BUY, 2)
     }
 
-    winning = holding(4, averages={MNQ.id: MNQ.start_price - 50})
+    winning = holding(4, averages={MNQ.id: MNQ.start_price - 50}, now_s=LOSER_GREED_S - 1)
     assert tickets(many(Loser, winning)) == []
 
 
@@ -132,16 +142,17 @@ def test_a_loser_opens_another_market_before_he_closes_his_last() -> None:
     assert {ticket.contract for ticket in tickets(many(Loser, both))} == {MNQ.id}
 
 
-def test_a_loser_with_every_market_open_and_winning_waits() -> None:
+def test_a_loser_whose_markets_all_win_waits_and_then_adds_beyond_his_limit() -> None:
     roots = ("ES", "CL", "GC")
     view = replace(
         READY,
-        limit=99,
-        quantities={BY_ROOT[root].id: 2 for root in roots},
-        averages={BY_ROOT[root].id: BY_ROOT[root].start_price / 2 for root in roots},
+        limit=6,
+        quantities={BY_ROOT[root].id: -2 for root in roots},
+        averages={BY_ROOT[root].id: BY_ROOT[root].start_price * 2 for root in roots},
     )
 
-    assert tickets(many(Loser, view)) == []
+    assert tickets(many(Loser, replace(view, now_s=LOSER_GREED_S - 1))) == []
+    assert {(t.side, t.size) for t in tickets(many(Loser, view))} == {(Side.SELL, 2)}
 
 
 @pytest.mark.parametrize(("style", "times"), [("loser", 3), ("calm", 1), ("oversizer", 1)])

@@ -1,8 +1,10 @@
 """Reads of accounts: at most one under way per account, the urgent ones first.
 
 A read is *stable* when nothing of the account arrived while it was under way;
-an unstable one is repeated, for only a stable one may re-base quantities. An
-account whose own row was never shown is not read: without it nobody knows
+an unstable one is repeated, for only a stable one may re-base quantities. A
+regular read that has to wait for the budget waits outside the door: were it
+*under way*, the read after a reconnect would wait behind it. An account whose
+own row was never shown is not read: without it nobody knows
 whether it may trade, and a guess either locks it or lets it go.
 """
 
@@ -33,7 +35,6 @@ class Wish(msgspec.Struct, kw_only=True):
 
     depth: str = POSITIONS
     why: str = ""
-    urgent: bool = False
 
 
 class Reader:
@@ -55,6 +56,7 @@ class Reader:
         self._arrivals, self._since, self._standing = arrivals, since, standing
         self._on_reading, self._on_failure = on_reading, on_failure
         self._wishes: dict[int, Wish] = {}
+        self._polls: dict[int, Wish] = {}
         self._busy: set[int] = set()
         self._wanted = asyncio.Event()
         self._news = asyncio.Condition()
@@ -64,9 +66,8 @@ class Reader:
 
     def want(self, account: int, depth: str = FULL, *, why: str, urgent: bool = True) -> None:
         """Ask for a read; several wishes for one account become one, as deep as the deepest."""
-        wish = self._wishes.setdefault(account, Wish(why=why))
+        wish = (self._wishes if urgent else self._polls).setdefault(account, Wish(why=why))
         wish.depth = max(wish.depth, depth, key=lambda name: COST[name])
-        wish.urgent = wish.urgent or urgent
         self._wanted.set()
 
     def forget(self) -> None:
@@ -83,6 +84,7 @@ class Reader:
     async def run(self) -> None:
         """Serve wishes for ever."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(forever(lambda: BUDGET_LOOK_S, lambda: self._poll(group)))
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
@@ -99,19 +101,38 @@ class Reader:
         overtaken_s = VERIFY_AFTER_S if wish.depth == POSITIONS else REPEAT_AFTER_S
         try:
             for _ in range(REPEATS_MAX):
-                stable = await self._once(account, wish)
+                stable = await self._once(account, wish, await self._take(account, wish))
                 if stable:
                     return
                 await asyncio.sleep(overtaken_s if stable is False else FAILED_AFTER_S)
-            self.want(account, wish.depth, why=wish.why, urgent=wish.urgent)
+            self.want(account, wish.depth, why=wish.why)
         finally:
-            self._busy.discard(account)
-            if account in self._wishes:
-                self._wanted.set()
+            self._leave(account)
 
-    async def _once(self, account: int, wish: Wish) -> bool | None:
+    async def _poll(self, group: asyncio.TaskGroup) -> None:
+        """Let those regular reads out that the budget has room for now, beside one reconnect."""
+        for account in [n for n in self._polls if self._may_serve(n) and n not in self._wishes]:
+            cost, now = COST[self._polls[account].depth], self._clock.now_ns()
+            if self._left_for_polls() < cost or not self._take_rest(cost, now):
+                return
+            self._busy.add(account)
+            group.create_task(self._serve_poll(account, self._polls.pop(account)))
+
+    async def _serve_poll(self, account: int, wish: Wish) -> None:
+        try:
+            if not await self._once(account, wish, rationing.REST):
+                self._polls.setdefault(account, wish)
+        finally:
+            self._leave(account)
+
+    def _leave(self, account: int) -> None:
+        self._busy.discard(account)
+        if account in self._wishes:
+            self._wanted.set()
+
+    async def _once(self, account: int, wish: Wish, share: str) -> bool | None:
         """Read once; True for a stable read, False for an unstable one, None for a failure."""
-        share, cost = await self._take(account, wish), COST[wish.depth]
+        cost = COST[wish.depth]
         arrivals, began_at = self._arrivals(account), self._clock.now_ns()
         throttled = False
         try:
@@ -128,6 +149,7 @@ class Reader:
         self._on_reading(reading)
         if stable and wish.depth != POSITIONS:
             self.last[account], self.last_read_at[account] = reading, began_at
+            self._polls.pop(account, None)
             async with self._news:
                 self._news.notify_all()
         return stable
@@ -161,19 +183,17 @@ class Reader:
         """Wait until the budget lets the whole read out; return the share that pays for it.
 
         An urgent read may also use what polling leaves; polling never uses the share of
-        verification, and leaves room for one reconnect of the login. What enforcement
-        has may be used by the reads it waits for: the first one of an account, and those
-        that look for a request of unknown outcome.
+        verification. What enforcement has may be used by the reads it waits for: the first
+        one of an account, and those that look for what happened while nobody could see.
         """
         cost = COST[wish.depth]
-        first = rationing.VERIFICATION if wish.urgent else rationing.REST
-        rationing.wait(self._budget, first, cost)
+        rationing.wait(self._budget, rationing.VERIFICATION, cost)
         try:
             while True:
                 now = self._clock.now_ns()
-                if wish.urgent and rationing.take(self._budget, rationing.VERIFICATION, now, cost):
+                if rationing.take(self._budget, rationing.VERIFICATION, now, cost):
                     return rationing.VERIFICATION
-                if self._may_poll(wish) and rationing.take(self._budget, rationing.REST, now, cost):
+                if self._take_rest(cost, now):
                     return rationing.REST
                 enforcing = self._is_first(account) or wish.depth == RECENT
                 if enforcing and rationing.take(self._budget, rationing.ENFORCEMENT, now, cost):
@@ -181,14 +201,17 @@ class Reader:
                 until = rationing.free_at(self._budget, now)
                 await asyncio.sleep(min(max(until - now, 0) / 1e9, BUDGET_LOOK_S))
         finally:
-            rationing.wait(self._budget, first, -cost)
+            rationing.wait(self._budget, rationing.VERIFICATION, -cost)
+
+    def _take_rest(self, cost: int, now: int) -> bool:
+        return rationing.take(self._budget, rationing.REST, now, cost)
 
     def _is_first(self, account: int) -> bool:
         return account not in self.last_read_at
 
-    def _may_poll(self, wish: Wish) -> bool:
+    def _left_for_polls(self) -> int:
         left = rationing.SHARES[rationing.REST] - rationing.used(self._budget, rationing.REST)
-        return wish.urgent or left > RECONNECT_KEEPS
+        return left - RECONNECT_KEEPS
 
 
 async def forever(period_s: Callable[[], float], turn: Callable[[], Awaitable[None]]) -> None:

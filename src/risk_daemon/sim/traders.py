@@ -24,6 +24,7 @@ REENTRIES_MAX = 3
 CALM_BREACH_S = (28.0, 44.0)
 LOSER_ROOTS = ("ES", "CL", "GC")
 LOSER_SIZE = 2
+LOSER_GREED_S = 20.0
 
 Act = Ticket | int  # a ticket to place, or the id of an order to cancel
 
@@ -127,7 +128,8 @@ class Loser(Trader):
     """Takes every loss and sits on every winner, so his day's result only ever falls.
 
     He never closes his last market before he opened another: when the limit is reached there is
-    something left to flatten. Locked out, he comes back three times.
+    something left to flatten. Locked out, he comes back three times. When everything wins for
+    long, greed takes him over his limit instead.
     """
 
     def _decide(self, view: View) -> list[Act]:
@@ -139,9 +141,16 @@ class Loser(Trader):
             q = view.quantities[worst]
             return [Ticket(worst, Side.SELL if q > 0 else Side.BUY, abs(q))]
         if not has_room:
-            return []
+            return self._add(view, worst) if worst else []
         side = self.rng.choice((Side.BUY, Side.SELL))
         return [Ticket(BY_ROOT[self.rng.choice(free)].id, side, LOSER_SIZE)]
+
+    def _add(self, view: View, contract: str) -> list[Act]:
+        if view.now_s - self._started_s < LOSER_GREED_S:
+            return []
+        self.next_s = view.now_s + LOSER_GREED_S
+        side = Side.BUY if view.quantities[contract] > 0 else Side.SELL
+        return [Ticket(contract, side, LOSER_SIZE)]
 
 
 def _open_result(view: View, contract: str) -> Decimal:
