@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import psutil
 
 from risk_daemon.core.events import FeedChanged, Intended, OperatorActed, RequestSettled
 from risk_daemon.link.admin import ops
@@ -115,6 +116,27 @@ def test_a_persons_act_is_kept_until_the_journal_has_it(play: Play) -> None:
         await work.journal_is_back()
         await work.until(lambda: work.stream.of(OperatorActed), "the act in the journal")
         await work.until(lambda: not work.link.emergency.read(), "the file to be folded in")
+        assert work.stream.of(OperatorActed) == [act]
+
+    play(story)
+
+
+def test_a_persons_act_is_answered_only_when_it_is_stored_somewhere(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        act = OperatorActed(
+            account=work.account, act="flatten-lock", by="ann", reason="r", act_id="a2"
+        )
+        assert work.home.process is not None
+        frozen = psutil.Process(work.home.process.pid)
+        frozen.suspend()
+        stored = await ops(work.link)["act"](msgspec.to_builtins(act))
+        kept = work.link.emergency.read()
+        frozen.resume()
+        assert stored == {"stored": "emergency file"}
+        assert len(kept) == 1
+        await work.until(lambda: work.stream.of(OperatorActed), "the act in the journal")
+        again = await ops(work.link)["act"](msgspec.to_builtins(act))
+        assert again == {"stored": "journal"}
         assert work.stream.of(OperatorActed) == [act]
 
     play(story)

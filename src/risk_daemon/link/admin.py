@@ -33,7 +33,7 @@ def ops(link: Link) -> dict[str, Op]:
         return await flatten_of(link, args)
 
     async def act(args: dict[str, Any]) -> dict[str, Any]:
-        return {"stored": link.act(_acted(args))}
+        return {"stored": await link.act(_acted(args))}
 
     async def goal(args: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -131,18 +131,22 @@ def _shown(link: Link, account: int) -> dict[str, int]:
 
 
 async def flatten_of(link: Link, args: dict[str, Any]) -> dict[str, Any]:
-    """Store the person's act, then close by hand beside whatever the worker does."""
+    """Close by hand, beside whatever the worker does, and store the person's act meanwhile."""
     account, by = int(args.get("account") or 0), str(args.get("by") or "unknown")
     reason = str(args.get("reason") or "none given")
     numbers = link.accounts if not account else (account,)
     if not set(numbers) <= set(link.accounts):
         raise UsageError(f"account {account} is not of login {link.login}")
-    for number in numbers:
-        name = f"{args.get('act_id') or link.clock.now_ns()}-{number}"
-        act = OperatorActed(account=number, act="flatten-lock", by=by, reason=reason, act_id=name)
-        link.act(act)
-    left = await asyncio.gather(
-        *(link.flatten(number, by, reason, FLATTEN_WITHIN_S) for number in numbers)
+    act_id = str(args.get("act_id") or link.clock.now_ns())
+    acts = [
+        OperatorActed(
+            account=number, act="flatten-lock", by=by, reason=reason, act_id=f"{act_id}-{number}"
+        )
+        for number in numbers
+    ]
+    left, _ = await asyncio.gather(
+        asyncio.gather(*(link.flatten(n, by, reason, FLATTEN_WITHIN_S) for n in numbers)),
+        asyncio.gather(*(link.act(act) for act in acts)),
     )
     rows = [
         {"account": number, "flat": not rest, "proven": not rest, "left": rest}

@@ -44,7 +44,7 @@ from risk_daemon.link.reader import Reader, forever
 from risk_daemon.link.session import Session
 from risk_daemon.settings import Login
 from risk_daemon.wire.client import JournalClient
-from risk_daemon.wire.record import Record, decode
+from risk_daemon.wire.record import Record, decode, new_record
 
 SECOND: Final = 1_000_000_000
 RESUME_WITHIN: Final = 600 * SECOND
@@ -55,6 +55,8 @@ TICK_S_MAX: Final = 0.25
 WARM_EVERY_S: Final = 25.0
 REFRESH_BEFORE: Final = 2 * 3_600 * SECOND
 TAIL_MAX: Final = 10_000
+#: A journal that has not answered by then is treated as away (the same bound as for a close).
+ACT_WITHIN_S: Final = 0.25
 FIRST_READ_WITHIN_S: Final = 20.0
 THROTTLED_WAIT_S: Final = 1.0
 #: Longer than the journal takes to answer that it refuses what was read for a gap.
@@ -484,11 +486,18 @@ class Link:
             self.desk.take(intended)
         return ""
 
-    def act(self, acted: OperatorActed) -> str:
-        """Take a person's act: into the journal, or onto the disk while that is away."""
-        if self.journal.is_open:
-            self.outlet.put([acted], once)
-            return "journal"
+    async def act(self, acted: OperatorActed) -> str:
+        """Store a person's act durably; return where: in the journal, or on this disk instead.
+
+        Whichever answers: an act that got to both is one act, by its id.
+        """
+        try:
+            async with asyncio.timeout(ACT_WITHIN_S):
+                answer = await self.journal.append([new_record(acted, once(acted))])
+            if not answer.refused:
+                return "journal"
+        except (JournalAway, TimeoutError):
+            pass  # the file is for this
         self.emergency.write(acted)
         return "emergency file"
 
