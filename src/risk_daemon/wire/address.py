@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -24,17 +23,13 @@ SOCKET_PATH_MAX: Final = 100 if os.name == "posix" else 0
 
 _RUNTIME_PREFIX: Final = "rd-"
 
-if sys.platform == "win32":
+#: Python on Windows has no name for the family; its number is the same, and refused by bind there.
+_UNIX: Final[int] = getattr(socket, "AF_UNIX", 1)
 
-    def unix_socket() -> socket.socket:
-        """Return a socket of this machine; Windows has loopback TCP and a token instead."""
-        raise OSError("Unix sockets are not used on Windows")
 
-else:
-
-    def unix_socket() -> socket.socket:
-        """Return an unbound socket of this machine."""
-        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def unix_socket() -> socket.socket:
+    """Return an unbound socket of this machine. Raises OSError where there are none."""
+    return socket.socket(_UNIX, socket.SOCK_STREAM)
 
 
 class Address(msgspec.Struct, frozen=True, omit_defaults=True):
