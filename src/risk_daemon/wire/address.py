@@ -23,7 +23,7 @@ SOCKET_PATH_MAX: Final = 100 if os.name == "posix" else 0
 
 _RUNTIME_PREFIX: Final = "rd-"
 
-#: Python on Windows has no name for the family; its number is the same, and refused by bind there.
+#: Python on Windows has no name for the family; nothing asks for it there: every path is too long.
 _UNIX: Final[int] = getattr(socket, "AF_UNIX", 1)
 
 
