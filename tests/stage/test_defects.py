@@ -8,6 +8,7 @@ import pytest
 from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.stage import defects
 from risk_daemon.stage.defects import DEFECTS, Defect, Patch
+from risk_daemon.stage.scenes import Evening
 
 NAMES = [defect.name for defect in DEFECTS]
 TEN = 10
@@ -72,5 +73,11 @@ def test_names_may_be_listed_and_all_means_all() -> None:
 @pytest.mark.parametrize("name", ["reversed", "costs-ignored"])
 def test_the_referee_says_no_to_a_daemon_with_a_defect(name: str) -> None:
     shown = defects.show_one(of(name))
+
+    assert shown.noticed, shown.problem
+
+
+def test_a_sound_daemon_is_ok_on_both_sides_of_the_trade_days_end() -> None:
+    shown = defects.control(Evening)
 
     assert shown.noticed, shown.problem

@@ -210,15 +210,13 @@ class Link:
                 except Exception as error:  # away for whatever reason: try again
                     if self.fatal.done():
                         raise
-                    self.reconnect_error = str(error)
+                    _log.warning("the journal is away", extra={"why": str(error)})
                     await asyncio.sleep(0.05)
             self.outlet.resend()
             await self._fold_emergency()
             self._feed(self.session.state, "the journal is back")
             for account in self.accounts:
                 self.reader.want(account, why="the journal was away")
-
-    reconnect_error = ""
 
     async def _fold_emergency(self) -> None:
         try:

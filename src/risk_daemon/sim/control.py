@@ -18,7 +18,7 @@ from risk_daemon.sim import contracts
 from risk_daemon.sim.faults import FaultRefused, FaultWish
 from risk_daemon.sim.gate import Gate
 from risk_daemon.sim.model import Answer, Quote
-from risk_daemon.sim.moment import NS_PER_S, iso
+from risk_daemon.sim.moment import NS_PER_S, iso, trade_date
 from risk_daemon.sim.profile import ProfileRefused, changed
 from risk_daemon.sim.tokens import BARS_MAX, RATE_MAX
 from risk_daemon.sim.wire_json import nine, render
@@ -269,7 +269,7 @@ class Control:
             "name": account.name,
             "login": account.login,
             "balance": account.balance,
-            "realized": nine(account.realized),
+            "realized": nine(case.truth.realized(trade_date(self._gate.now().at))),
             "can_trade": account.can_trade,
             "locked_until": iso(case.locked_until) if case.locked_until else None,
             "act": case.act,

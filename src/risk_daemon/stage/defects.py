@@ -256,7 +256,7 @@ def show(defects: Iterable[Defect], say: Say) -> list[Shown]:
     for defect in defects:
         if defect.scene not in controls:
             controls.add(defect.scene)
-            shown.append(_told(_control(defect.scene), say))
+            shown.append(_told(control(defect.scene), say))
         shown.append(_told(show_one(defect), say))
     return shown
 
@@ -273,11 +273,12 @@ def show_one(defect: Defect) -> Shown:
     return _shown(defect.name, defect.scene, verdict, noticed, defect.told_by, began)
 
 
-def _control(scene: type[Scene]) -> Shown:
-    """Play a scene against the daemon as it is: it must be ok, or the scene proves nothing."""
+def control(scene: type[Scene]) -> Shown:
+    """Play a scene against the daemon as it is: without a problem, or the scene proves nothing."""
     began = Clock().steady_ns()
     verdict = scene(0, SEED, _nobody, quiet=True).run()
-    return _shown("sound", scene, verdict, bool(verdict["ok"]), "ok", began)
+    is_sound = bool(verdict["ok"]) and not verdict["problems"]
+    return _shown("sound", scene, verdict, is_sound, "ok", began)
 
 
 def _shown(
