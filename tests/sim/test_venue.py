@@ -43,7 +43,6 @@ def test_closing_books_gross_profit_and_subtracts_costs_from_the_balance(venue: 
         ("position", 2, 0),
         ("account", 1, Decimal("50037.52")),
     ]
-    assert venue.accounts[ONE].realized == Decimal("37.52")
 
 
 def test_adding_averages_the_price_without_rounding(venue: Venue) -> None:

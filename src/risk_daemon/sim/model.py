@@ -37,7 +37,7 @@ class Message:
 
 @dataclass(slots=True)
 class Account:
-    """One account; `realized` is net of costs, over all trades that are not voided."""
+    """One account; `balance` is net of costs, over all trades that are not voided."""
 
     id: int
     name: str
@@ -46,7 +46,6 @@ class Account:
     can_trade: bool = True
     is_visible: bool = True
     vanished: bool = False
-    realized: Decimal = ZERO
     last_fill_ns: int = 0
 
     def row(self) -> Row:

@@ -335,7 +335,6 @@ class Venue:
 
     def _pay(self, account: int, net: Decimal) -> None:
         self.accounts[account].balance += net
-        self.accounts[account].realized += net
 
     def _set_position(self, order: Order, turn: HalfTurn, now: Moment) -> None:
         key = (order.account, order.contract.id)
