@@ -7,7 +7,6 @@ view. The test plays the worker: it asks the journal for goals, under a lease.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -44,8 +43,6 @@ MNQ: Final = "CON.F.US.MNQ.Z26"
 WITHIN_S: Final = 15.0
 LOOK_EVERY_S: Final = 0.005
 ASK_EVERY_S: Final = 0.05
-#: A keep-alive of the SDK's hubs sleeps for ten seconds after its hub was lost.
-FAREWELL_S: Final = 0.3
 RECONCILE_EVERY_S: Final = 1.5
 CLOSING: Final = ("/Position/closeContract", "/Position/partialCloseContract")
 CHANGING: Final = (*CLOSING, "/Order/cancel", "/Order/modify", "/Order/place")
@@ -113,14 +110,6 @@ class _OftenRead(Login, frozen=True, kw_only=True):
     @property
     def reconcile_every_s(self) -> float:
         return RECONCILE_EVERY_S
-
-
-async def _farewells() -> None:
-    """Let sockets that were thrown away say goodbye before their loop ends."""
-    gc.collect()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    if others:
-        await asyncio.wait(others, timeout=FAREWELL_S)
 
 
 class Stream:
@@ -219,7 +208,6 @@ class AtWork:
         finally:
             self._journal.close()
             self.home.kill()
-            await _farewells()
         assert not died
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import psutil
 import pytest
 
 from risk_daemon.core.events import AccountSeen, AlarmRaised, FeedChanged, Reconciled
@@ -32,6 +33,28 @@ def test_a_link_opens_subscribes_every_account_and_probes(play: Play) -> None:
         await work.holds(2)
         await work.until(lambda: session.contracts, "the contract to be followed")
         await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def sockets() -> set[tuple[Any, Any]]:
+    """Both ends of every connection that this process holds."""
+    return {(one.laddr, one.raddr) for one in psutil.Process().net_connections(kind="tcp")}
+
+
+def test_a_frozen_hub_thrown_away_leaves_no_socket_behind(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        before = sockets()
+        hubs = work.link.broker.hubs()
+        for hub in hubs:
+            await hub.open()
+        opened = sockets() - before
+        assert len(opened) >= 2
+        await work.fault("freeze", seconds=20.0)
+        for hub in hubs:
+            await hub.drop()
+        await asyncio.sleep(0)  # asyncio closes an aborted socket in its next round
+        assert not sockets() & opened
 
     play(story)
 

@@ -1,7 +1,7 @@
 """Sessions with the gateway on project-x-py: two REST clients, two hubs.
 
 The only file that uses the SDK, and the only one that touches private names of
-it, three in all, checked at start (`require_sdk`):
+it and of the SignalR client below it, checked at start (`require_sdk`):
 
 * `ProjectX._execute_http_request`: one request, sent once. The public way
   retries reads after sleeping and has no close, partial close or cancel.
@@ -9,6 +9,8 @@ it, three in all, checked at start (`require_sdk`):
   only active probe the protocol has (a quiet socket says nothing).
 * `AsyncHubConnection._run_task`: the truth about a hub; its flags stay "connected"
   after a close with an error.
+* `WebsocketTransport._ws`, by way of `SignalRClient._transport`: the socket. Cancelling
+  the task leaves it to a goodbye of up to ten seconds, which a frozen peer never returns.
 
 A hub that closed, died or does not answer its probe is thrown away and built
 anew with a fresh token: the SDK's own retries are finite and keep stale tokens.
@@ -19,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import project_x_py
 from project_x_py import ProjectX, ProjectXConfig
@@ -35,6 +37,9 @@ from project_x_py.realtime.async_hub import AsyncHubConnection, HubConnectionBui
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable, OperatorError, OutcomeUnknown
 from risk_daemon.settings import Gateway
 
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
 SDK_VERSION: Final = "4.4.1"
 CONNECT_WITHIN_S: Final = 2.0
 #: The SDK's own limiter would queue closes behind polls; `broker.budget` rations instead.
@@ -45,12 +50,16 @@ Handler = Callable[..., None]
 
 def require_sdk() -> None:
     """Refuse an SDK that is not the one whose private names are used here."""
+    from pysignalr.client import SignalRClient  # noqa: PLC0415 - a quarter of a second, as below
+
+    url = "http://127.0.0.1"
     missing = [
         name
         for owner, name in (
             (ProjectX, "_execute_http_request"),
-            (AsyncHubConnection("http://127.0.0.1"), "_client"),
-            (AsyncHubConnection("http://127.0.0.1"), "_run_task"),
+            (AsyncHubConnection(url), "_client"),
+            (AsyncHubConnection(url), "_run_task"),
+            (getattr(SignalRClient(url), "_transport", None), "_ws"),
         )
         if not hasattr(owner, name)
     ]
@@ -234,7 +243,7 @@ class Hub:
                 await done
         except (TimeoutError, OSError, RuntimeError) as error:
             raise BrokerUnavailable(f"{method} on the {self.name} hub: no answer") from error
-        except project_x_py_closed() as error:
+        except hub_closed() as error:
             raise BrokerUnavailable(f"the {self.name} hub is closed") from error
         finally:
             self._pending.remove(done)
@@ -248,7 +257,10 @@ class Hub:
                 return
 
     async def drop(self) -> None:
-        """Throw the connection away, whatever state it is in."""
+        """Throw the connection away, whatever state it is in, without a goodbye."""
+        socket = self._socket()
+        if socket is not None:
+            socket.transport.abort()
         task = self._hub._run_task  # noqa: SLF001
         if task is not None:
             task.cancel()
@@ -256,9 +268,16 @@ class Hub:
             if task.done() and not task.cancelled():
                 task.exception()  # seen: the supervision already knows that it died
 
+    def _socket(self) -> ClientConnection | None:
+        client = self._hub._client  # noqa: SLF001
+        return None if client is None else client._transport._ws  # noqa: SLF001
 
-def project_x_py_closed() -> type[Exception]:
-    """Return the WebSocket library's "closed" error, which the SDK lets through."""
+
+def hub_closed() -> type[Exception]:
+    """Return the WebSocket library's "closed" error, which the SDK lets through.
+
+    Imported late: `emergency flatten-all` uses REST alone and must not wait for it.
+    """
     from websockets.exceptions import ConnectionClosed  # noqa: PLC0415
 
     return ConnectionClosed
