@@ -14,6 +14,7 @@ from risk_daemon.core.account import Account
 from risk_daemon.core.decision import Clear, Finding, Undecided
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
+    AccountMissing,
     AccountSeen,
     AlarmRaised,
     BreachFound,
@@ -24,7 +25,10 @@ from risk_daemon.core.events import (
     LockEnded,
     LockPlaced,
     OperatorActed,
+    PrintSeen,
+    Probed,
     Pulse,
+    QuoteAged,
     RecordQuarantined,
     SettingsAdopted,
     Unknown,
@@ -349,6 +353,24 @@ def test_a_lock_of_a_newer_release_is_the_strictest() -> None:
     outputs = stream.engine.step(Entry(99, stream.at, ACCOUNT, Unknown(kind="lock-hibernated")))
 
     assert [goal.act for goal in goals(outputs)] == ["close"]
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        PrintSeen(contract="CON.F.US.MNQ.Z26", price=28_418 * UNIT),
+        QuoteAged(contract="CON.F.US.MNQ.Z26", state="stale"),
+        AccountMissing(account=ACCOUNT, login=LOGIN),
+        Probed(),
+    ],
+)
+def test_facts_that_nothing_is_decided_on_change_nothing(fact: Fact) -> None:
+    stream = Stream().open(LIMIT)
+    stream.fill(1, 1, 1)
+    before = state_hash(stream.account)
+
+    assert stream.feed(fact) == []
+    assert state_hash(stream.account) == before
 
 
 def test_other_kinds_of_a_newer_release_are_counted() -> None:

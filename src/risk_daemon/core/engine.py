@@ -21,6 +21,7 @@ from risk_daemon.core import doubt, executor, lockout, session
 from risk_daemon.core.account import Account, Doubt
 from risk_daemon.core.decision import Finding, Target, Undecided, lock_target, merge
 from risk_daemon.core.events import (
+    AccountMissing,
     AccountSeen,
     AlarmRaised,
     BreachFound,
@@ -39,7 +40,10 @@ from risk_daemon.core.events import (
     OrderChanged,
     PolicyAdopted,
     PositionChanged,
+    PrintSeen,
+    Probed,
     Pulse,
+    QuoteAged,
     Reconciled,
     RecordQuarantined,
     RequestAnswered,
@@ -54,7 +58,10 @@ from risk_daemon.core.instrument import Instrument
 from risk_daemon.core.world import Parser, Rule, World, seal
 
 #: Written by the daemon about its own decisions: no news to it.
-INERT: Final = (Intended, BreachFound, AlarmRaised, HashTaken, LockEnded)
+OWN: Final = (Intended, BreachFound, AlarmRaised, HashTaken, LockEnded)
+#: Facts that nothing is decided on.
+UNUSED: Final = (PrintSeen, QuoteAged, AccountMissing, Probed)
+INERT: Final = OWN + UNUSED
 
 
 class Engine:

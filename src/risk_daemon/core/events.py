@@ -102,6 +102,32 @@ class MarkChanged(Fact, frozen=True, kw_only=True):
     last: int | None = None
 
 
+class PrintSeen(Fact, frozen=True, kw_only=True):
+    """One trade of the market itself, whoever's it was: the price it was made at."""
+
+    contract: str
+    price: int
+
+
+class QuoteAged(Fact, frozen=True, kw_only=True):
+    """How far a contract's mark may be believed: `fresh`, `quiet` or `stale`.
+
+    Quiet is old and proven by a probe: its last mark is good. Stale is old and
+    proven by nothing.
+    """
+
+    contract: str
+    state: str
+    why: str = ""
+
+
+class AccountMissing(Fact, frozen=True, kw_only=True):
+    """The broker does not list a guarded account; over with its next `AccountSeen`."""
+
+    account: int
+    login: str
+
+
 class Reconciled(Fact, frozen=True, kw_only=True):
     """One read of an account's truth over REST.
 
@@ -125,7 +151,10 @@ class Reconciled(Fact, frozen=True, kw_only=True):
 
 
 class FeedChanged(Fact, frozen=True, kw_only=True):
-    """State of a login's session: `trusted`, `suspect` or `blind`."""
+    """State of a login's session: `trusted`, `polling`, `suspect` or `blind`.
+
+    `polling`: another client has the streams, and every account is read in turn.
+    """
 
     login: str
     state: str
@@ -352,6 +381,10 @@ class RequestSettled(Fact, frozen=True, kw_only=True):
 
 class Pulse(Fact, frozen=True, kw_only=True):
     """Nothing happened, and time passed."""
+
+
+class Probed(Fact, frozen=True, kw_only=True):
+    """A promise that means nothing: it shows that promises get onto the disk."""
 
 
 class Unknown(Fact, frozen=True, kw_only=True):

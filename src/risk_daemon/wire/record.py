@@ -59,6 +59,9 @@ KINDS: Final[dict[str, type[Fact]]] = {
     "position-changed": events.PositionChanged,
     "trade-seen": events.TradeSeen,
     "mark-changed": events.MarkChanged,
+    "print-seen": events.PrintSeen,
+    "quote-aged": events.QuoteAged,
+    "account-missing": events.AccountMissing,
     "reconciled": events.Reconciled,
     "feed-changed": events.FeedChanged,
     "record-quarantined": events.RecordQuarantined,
@@ -79,6 +82,7 @@ KINDS: Final[dict[str, type[Fact]]] = {
     "request-answered": events.RequestAnswered,
     "request-settled": events.RequestSettled,
     "pulse": events.Pulse,
+    "probed": events.Probed,
 }
 NAMES: Final[dict[type[Fact], str]] = {fact: kind for kind, fact in KINDS.items()}
 
@@ -94,6 +98,7 @@ PROMISES: Final = frozenset(
         "protection-disabled",
         "protection-enabled",
         "intended",
+        "probed",
     }
 )
 
