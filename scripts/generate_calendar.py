@@ -8,6 +8,7 @@ pandas, which the daemon never needs):
 
 The table keeps only what departs from the usual week (17:00 to 16:00 Chicago,
 Sunday to Friday), so that a person can read it beside the exchange's notice.
+Products that open later are kept for the end of their day only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ GROUPS = {
     "cme_metals": "CMEGlobex_GC",
     "cme_fx": "CMEGlobex_FX",
     "cme_crypto": "CME Globex Cryptocurrencies",
+    "cme_rates": "CBOT_Bond",
+    "cme_grains": "CBOT_Agriculture",
+    "cme_livestock": "CMEGlobex_Livestock",
 }
+#: Groups that do not trade from 17:00 on, with their usual close; no account follows them.
+DAY_ENDS_ONLY = {"cme_grains": 13 * 60 + 20, "cme_livestock": 13 * 60 + 5}
 USUAL_OPEN, USUAL_CLOSE = 17 * 60, 16 * 60
 
 
@@ -43,18 +49,19 @@ def minutes(moment) -> int:
     return local.hour * 60 + local.minute
 
 
-def group_rows(name: str) -> tuple[list[str], dict[str, int]]:
-    """Return dates without a session, and closes that are not 16:00, in minutes of the day."""
+def group_rows(group: str, name: str) -> tuple[list[str], dict[str, int]]:
+    """Return dates without a session, and closes that are not the usual, in minutes of the day."""
     schedule = calendars.get_calendar(name).schedule(FIRST, LAST)
     have = {stamp.date(): row for stamp, row in schedule.iterrows()}
     closed = [str(day) for day in weekdays() if day not in have]
     early = {}
     for day, row in have.items():
         opened = row["market_open"].tz_convert(CHICAGO)
-        assert opened.hour * 60 + opened.minute == USUAL_OPEN, (name, day, opened)
-        assert opened.date() == day - dt.timedelta(1), (name, day, opened)
+        if group not in DAY_ENDS_ONLY:
+            assert opened.hour * 60 + opened.minute == USUAL_OPEN, (name, day, opened)
+            assert opened.date() == day - dt.timedelta(1), (name, day, opened)
         close = minutes(row["market_close"])
-        if close != USUAL_CLOSE:
+        if close != DAY_ENDS_ONLY.get(group, USUAL_CLOSE):
             early[str(day)] = close
     return closed, early
 
@@ -98,6 +105,12 @@ def main() -> None:
     for day in merged:
         print(f'    "{day}",')
     print(")")
+    print()
+    print("#: Products kept for the end of their day only, with their usual close in minutes.")
+    print("DAY_ENDS_ONLY: Final[dict[str, int]] = {")
+    for group, close in DAY_ENDS_ONLY.items():
+        print(f'    "{group}": {close},')
+    print("}")
     for constant, which in (("CLOSED", 0), ("CLOSES", 1)):
         note = ("weekdays without a session", "closes, in minutes of the Chicago day")[which]
         kind = "dict[str, tuple[str, ...]]" if which == 0 else "dict[str, dict[str, int]]"
@@ -105,7 +118,7 @@ def main() -> None:
         print(f"#: Per product group: {note}.")
         print(f"{constant}: Final[{kind}] = {{")
         for group, name in GROUPS.items():
-            rows = group_rows(name)[which]
+            rows = group_rows(group, name)[which]
             if isinstance(rows, list):
                 inner = "".join(f'        "{day}",\n' for day in rows)
                 print(f'    "{group}": (\n{inner}    ),')

@@ -12,6 +12,7 @@ from risk_daemon.core.decision import (
     Target,
     lock_target,
     merge,
+    scoped_lock_target,
     target_of,
 )
 
@@ -23,6 +24,8 @@ targets = st.builds(
     ),
     cancel_increasing=st.booleans(),
     cancel_all=st.booleans(),
+    increasing_in=st.sets(st.sampled_from("ABC")).map(lambda names: tuple(sorted(names))),
+    all_in=st.sets(st.sampled_from("ABC")).map(lambda names: tuple(sorted(names))),
     cancel_orders=st.sets(st.integers(1, 9)).map(lambda orders: tuple(sorted(orders))),
 )
 
@@ -50,6 +53,10 @@ def test_a_merged_target_is_as_strict_as_each_of_its_parts(one: Target, other: T
     for name in "ABC":
         caps = [cap for part in (one, other) if (cap := part.allowance(name)) is not None]
         assert whole.allowance(name) == (min(caps) if caps else None)
+        assert whole.stops_growth_in(name) == any(
+            part.stops_growth_in(name) for part in (one, other)
+        )
+        assert whole.clears(name) == any(part.clears(name) for part in (one, other))
 
 
 def test_nothing_changes_nothing() -> None:
@@ -73,3 +80,24 @@ def test_each_lock_demands_what_its_mode_says() -> None:
     assert lock_target(REDUCE_ONLY, held, ["A", "B"]).allowed == (("A", 2), ("B", 0))
     assert lock_target(FULL, held, ["A"]).flatten
     assert lock_target("a newer mode", held, ["A"]).flatten
+
+
+def test_a_remedy_within_contracts_leaves_the_others_alone() -> None:
+    found = target_of(Remedy(allowed=(("B", 1),), cancel="all", within=("B", "A")))
+
+    assert not found.cancel_increasing
+    assert not found.cancel_all
+    assert (found.increasing_in, found.all_in) == (("A", "B"), ("A", "B"))
+    assert target_of(Remedy(cancel="increasing", within=("A",))).all_in == ()
+    assert target_of(Remedy(within=("A",))).increasing_in == ()
+
+
+def test_a_lock_on_some_contracts_demands_it_of_those_only() -> None:
+    held = {"A": 2}
+
+    assert scoped_lock_target(NO_NEW_ENTRY, held, ["A"]) == Target(increasing_in=("A",))
+    reducing = scoped_lock_target(REDUCE_ONLY, held, ["B", "A"])
+    assert reducing == Target(allowed=(("A", 2), ("B", 0)), increasing_in=("A", "B"))
+    for mode in (FULL, "a newer mode"):
+        closing = scoped_lock_target(mode, held, ["A"])
+        assert closing == Target(allowed=(("A", 0),), increasing_in=("A",), all_in=("A",))

@@ -24,6 +24,7 @@ from risk_daemon.core.events import (
     HashTaken,
     LockEnded,
     LockPlaced,
+    MarkChanged,
     OperatorActed,
     PrintSeen,
     Probed,
@@ -332,6 +333,19 @@ def test_an_unlock_ends_what_a_person_locked_and_nothing_else() -> None:
     assert [lock.placed.rule for lock in stream.account.locks.values()] == ["daily-realized-loss"]
 
 
+def test_an_unlock_ends_a_rules_lock_that_waits_for_an_admin() -> None:
+    drawdown = rule("trailing-max-drawdown", drawdown="1000", start="50000", buffer="0")
+    stream = Stream().open(drawdown)
+    stream.mark("MNQ", "21000", "21000")
+    stream.feed(trade(1, 1, 1, pnl=-1000 * UNIT, fees=UNIT), position(1))
+    assert [lock.placed.until for lock in stream.account.locks.values()] == [None]
+    stream.feed(trade(2, -1, 1, pnl=900 * UNIT), position(0))
+
+    stream.feed(OperatorActed(account=ACCOUNT, act="unlock", by="anna", reason="x", act_id="b"))
+
+    assert stream.account.locks == {}
+
+
 def test_an_act_that_ended_while_another_stood_is_forgotten() -> None:
     stream = Stream().open(BUTTON)
     for name, until in (("a", None), ("b", stream.at + SECOND)):
@@ -355,22 +369,47 @@ def test_a_lock_of_a_newer_release_is_the_strictest() -> None:
     assert [goal.act for goal in goals(outputs)] == ["close"]
 
 
-@pytest.mark.parametrize(
-    "fact",
-    [
-        PrintSeen(contract="CON.F.US.MNQ.Z26", price=28_418 * UNIT),
-        QuoteAged(contract="CON.F.US.MNQ.Z26", state="stale"),
-        AccountMissing(account=ACCOUNT, login=LOGIN),
-        Probed(),
-    ],
-)
-def test_facts_that_nothing_is_decided_on_change_nothing(fact: Fact) -> None:
+def test_the_journals_probe_changes_nothing() -> None:
     stream = Stream().open(LIMIT)
-    stream.fill(1, 1, 1)
     before = state_hash(stream.account)
 
-    assert stream.feed(fact) == []
+    assert stream.feed(Probed()) == []
     assert state_hash(stream.account) == before
+
+
+def test_who_holds_a_contract_is_told_when_its_quotes_are_stale() -> None:
+    stream = Stream().open(LIMIT)
+    assert stream.feed(QuoteAged(contract=contract("MNQ"), state="stale")) == []
+
+    stream.fill(1, 1, 1)
+    (told,) = stream.feed(QuoteAged(contract=contract("MNQ"), state="stale", why="probe failed"))
+    assert isinstance(told, AlarmRaised)
+    assert "probe failed" in told.text
+    assert stream.feed(QuoteAged(contract=contract("MNQ"), state="fresh")) == []
+    assert stream.engine.world.aged == {contract("MNQ"): "fresh"}
+
+
+@pytest.mark.parametrize("gone", ["missing", "invisible"])
+def test_an_account_the_broker_lists_no_more_is_locked_until_it_is_back(gone: str) -> None:
+    stream = Stream().open(LIMIT)
+    row = AccountSeen(
+        account=ACCOUNT, login=LOGIN, name="NORTH-1", balance=50_000 * UNIT, can_trade=True
+    )
+    hidden = msgspec.structs.replace(row, visible=False)
+    stream.feed(AccountMissing(account=ACCOUNT, login=LOGIN) if gone == "missing" else hidden)
+    assert list(stream.account.locks) == ["platform"]
+
+    stream.feed(row)
+    stream.pulse(30 * SECOND)
+    assert stream.account.locks == {}
+
+
+def test_read_in_turn_beside_another_client_is_seen() -> None:
+    stream = Stream().open(LIMIT)
+    stream.feed(FeedChanged(login=LOGIN, state="polling"))
+    stream.pulse(20 * SECOND)
+
+    assert stream.account.doubts == {}
 
 
 def test_other_kinds_of_a_newer_release_are_counted() -> None:
@@ -554,6 +593,17 @@ def test_a_rule_that_needs_contract_data_cannot_tell_without_it() -> None:
     assert "rule:max-contracts" not in stream.account.doubts
 
 
+def test_a_root_that_is_not_known_leaves_its_limit_undecided() -> None:
+    limits = rule("max-contracts-per-instrument", limits={"MNQ": 1})
+    stream = Stream().open(limits, roots=("ES",))
+
+    stream.fill(1, 1, 9, "MNQ")
+    assert any("its root is unknown" in doubt.why for doubt in stream.account.doubts.values())
+
+    stream.fill(2, -1, 9, "MNQ")
+    assert "rule:max-contracts-per-instrument" not in stream.account.doubts
+
+
 def test_an_unstable_read_adds_what_it_shows_and_takes_nothing_away() -> None:
     stream = Stream().open(rule("max-contracts", limit=9))
     stream.fill(1, 1, 2)
@@ -615,11 +665,39 @@ facts = st.one_of(
     st.just(FeedChanged(login=LOGIN, state="blind")),
     st.just(FeedChanged(login=LOGIN, state="trusted")),
     st.integers(-2, 2).map(lambda quantity: reading(position(quantity))),
+    st.builds(
+        lambda bid, spread: MarkChanged(
+            contract=contract("MNQ"), bid=bid * UNIT, ask=(bid + spread) * UNIT, last=bid * UNIT
+        ),
+        st.sampled_from([20_900, 20_980, 20_990, 21_000, 21_100]),
+        st.sampled_from([0, 1, 50]),
+    ),
+    st.integers(20_900, 21_100).map(
+        lambda price: PrintSeen(contract=contract("MNQ"), price=price * UNIT)
+    ),
+)
+
+ALL_EIGHT = (
+    BUTTON,
+    LOSS,
+    rule("daily-combined-loss", limit="300", est_exit_fees="0.62"),
+    rule(
+        "trailing-max-drawdown",
+        drawdown="400",
+        start="50000",
+        lock_at="60000",
+        trail="intraday-equity",
+        buffer="10",
+    ),
+    rule("end-of-day-flatten", flatten="10:00:00", entries_lead="1s"),
+    rule("max-contracts", limit=2),
+    rule("max-contracts-per-instrument", limits={"MNQ": 3}),
+    rule("no-stop-loss-grace", grace="1s", replace_grace="1s", action="close-uncovered"),
 )
 
 
 def played(found: list[Fact]) -> Stream:
-    stream = Stream().open(BUTTON, LOSS, rule("max-contracts", limit=2))
+    stream = Stream().open(*ALL_EIGHT)
     for fact in found:
         outputs = stream.feed(fact)
         for intended in intents(outputs):

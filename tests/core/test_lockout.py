@@ -1,5 +1,6 @@
 """Locks: the strictest in force counts, each ends on its own time."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +9,9 @@ from risk_daemon.core.events import LockPlaced
 from risk_daemon.core.lockout import (
     Lock,
     closes_everything,
+    covers,
     is_over,
+    is_scoped,
     strictest,
     strictness,
     tighten,
@@ -59,3 +62,25 @@ def test_what_reduce_only_allows_only_falls() -> None:
     tighten(held, {"A": 4})
 
     assert held.allowance == {"A": 1, "B": 0}
+
+
+@pytest.mark.parametrize(
+    ("scope", "covered", "scoped"),
+    [
+        ("", ["ZC", "ES", ""], False),
+        ("configuration", ["ZC", "ES", ""], False),
+        ("galaxy:ZC", ["ZC", "ES", ""], False),
+        ("roots:ZC,ZW", ["ZC"], True),
+        ("except:ZC,ZW", ["ES", ""], True),
+    ],
+)
+def test_a_lock_covers_what_its_scope_names_and_an_unknown_scope_everything(
+    scope: str, covered: list[str], scoped: bool
+) -> None:
+    placed = LockPlaced(
+        account=1, lock="l", rule="r", mode=FULL, began_at=0, until=None, reason="", scope=scope
+    )
+    found = Lock(placed=placed)
+
+    assert [root for root in ("ZC", "ES", "") if covers(found, root)] == covered
+    assert is_scoped(found) is scoped

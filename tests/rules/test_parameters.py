@@ -8,8 +8,13 @@ import pytest
 
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.rules import CATALOG, ParameterError, parse
+from risk_daemon.rules.daily_combined_loss import DailyCombinedLoss
 from risk_daemon.rules.daily_realized_loss import DailyRealizedLoss
+from risk_daemon.rules.end_of_day_flatten import EndOfDayFlatten
 from risk_daemon.rules.max_contracts import MaxContracts
+from risk_daemon.rules.no_stop_loss_grace import NoStopLossGrace
+from risk_daemon.rules.parameters import SECOND
+from risk_daemon.rules.trailing_max_drawdown import TrailingMaxDrawdown
 
 
 def test_defaults_are_those_of_the_rules_page() -> None:
@@ -25,6 +30,28 @@ def test_defaults_are_those_of_the_rules_page() -> None:
         limit=500 * UNIT, buffer=0, pnl_basis="net"
     )
     assert parse("kill-switch", {}).priority == 0
+    assert parse("daily-combined-loss", {"limit": "500"}) == DailyCombinedLoss(limit=500 * UNIT)
+    assert parse("trailing-max-drawdown", {"drawdown": "3000", "start": "50000"}) == (
+        TrailingMaxDrawdown(
+            drawdown=3000 * UNIT,
+            start=50_000 * UNIT,
+            lock_at=50_000 * UNIT,
+            trail="eod",
+            buffer=150 * UNIT,
+        )
+    )
+    small = parse("trailing-max-drawdown", {"drawdown": "1000", "start": "50000"})
+    assert isinstance(small, TrailingMaxDrawdown)
+    assert small.buffer == 100 * UNIT
+    assert parse("no-stop-loss-grace", {}) == NoStopLossGrace(
+        grace=30 * SECOND, replace_grace=10 * SECOND
+    )
+    assert parse("end-of-day-flatten", {}) == EndOfDayFlatten(
+        flatten=15 * 3600 + 8 * 60, entries_lead=180 * SECOND, product_lead=600 * SECOND
+    )
+    assert parse("end-of-day-flatten", {"flatten": "15:08:30"}) == EndOfDayFlatten(
+        flatten=15 * 3600 + 8 * 60 + 30, entries_lead=180 * SECOND, product_lead=600 * SECOND
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,6 +72,42 @@ def test_defaults_are_those_of_the_rules_page() -> None:
         ("daily-realized-loss", {"limit": 500.5}, "limit"),
         ("daily-realized-loss", {"limit": "500", "buffer": "500"}, "buffer"),
         ("daily-realized-loss", {"limit": "500", "reset": "midnight"}, "reset"),
+        ("daily-combined-loss", {"limit": "0"}, "limit"),
+        ("daily-combined-loss", {"limit": "500", "buffer": "500"}, "buffer"),
+        ("daily-combined-loss", {"limit": "500", "staged": "0.7"}, "staged"),
+        ("daily-combined-loss", {"limit": "500", "staged": ["0.7"]}, "staged"),
+        ("daily-combined-loss", {"limit": "500", "staged": [{"at": "0.7"}]}, "staged.0.at"),
+        (
+            "daily-combined-loss",
+            {"limit": "500", "staged": [{"at": "1", "do": "reduce-only"}]},
+            "staged.0.at",
+        ),
+        (
+            "daily-combined-loss",
+            {"limit": "500", "staged": [{"at": "0", "do": "reduce-only"}]},
+            "staged.0.at",
+        ),
+        (
+            "daily-combined-loss",
+            {"limit": "500", "staged": [{"at": "1", "do": "dance"}]},
+            "staged.0.do",
+        ),
+        ("trailing-max-drawdown", {"start": "50000"}, "drawdown"),
+        ("trailing-max-drawdown", {"drawdown": "2000"}, "start"),
+        ("trailing-max-drawdown", {"drawdown": "1", "start": "1", "trail": "daily"}, "trail"),
+        ("end-of-day-flatten", {"flatten": "24:00"}, "flatten"),
+        ("end-of-day-flatten", {"flatten": 908}, "flatten"),
+        ("end-of-day-flatten", {"entries_lead": "3"}, "entries_lead"),
+        ("no-stop-loss-grace", {"accept_stop_limit": "yes"}, "accept_stop_limit"),
+        ("no-stop-loss-grace", {"action": "protect"}, "action"),
+        ("no-stop-loss-grace", {"max_distance": -1}, "max_distance"),
+        ("max-contracts-per-instrument", {}, "limits"),
+        ("max-contracts-per-instrument", {"limits": {}}, "limits"),
+        ("max-contracts-per-instrument", {"limits": {"MNQ": -1}}, "limits.MNQ"),
+        ("max-contracts-per-instrument", {"limits": {"MNQ": True}}, "limits.MNQ"),
+        ("max-contracts-per-instrument", {"limits": {"MNQQ": 1}}, "limits.MNQQ"),
+        ("max-contracts-per-instrument", {"limits": {"%": 1}}, "limits.%"),
+        ("max-contracts-per-instrument", {"limits": {"ES": 1}, "unlisted": "few"}, "unlisted"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(
@@ -79,6 +142,16 @@ def test_durations_are_read_in_the_usual_units(span: str) -> None:
 
 def test_the_catalogue_names_each_rule_by_itself() -> None:
     assert {name: kind.name for name, kind in CATALOG.items()} == {
-        name: name for name in ("kill-switch", "daily-realized-loss", "max-contracts")
+        name: name
+        for name in (
+            "kill-switch",
+            "trailing-max-drawdown",
+            "daily-combined-loss",
+            "daily-realized-loss",
+            "end-of-day-flatten",
+            "max-contracts",
+            "max-contracts-per-instrument",
+            "no-stop-loss-grace",
+        )
     }
     assert all(kind.summary for kind in CATALOG.values())

@@ -10,6 +10,9 @@ from risk_daemon.core.world import state_hash
 from risk_daemon.worker.rehearsal import rehearse
 from tests.build import ACCOUNT, Stream, rule
 
+FOLLOWING = {"drawdown": "2500", "start": "50000", "buffer": "100", "lock_at": "60000"}
+STAGED = [{"at": "0.7", "do": "reduce-only"}, {"at": "1", "do": "flatten-lock"}]
+
 
 @pytest.mark.parametrize(
     ("name", "params", "request_"),
@@ -20,6 +23,19 @@ from tests.build import ACCOUNT, Stream, rule
         ("daily-realized-loss", {"limit": "500"}, "close"),
         ("daily-realized-loss", {"limit": "500", "buffer": "100", "pnl_basis": "gross"}, "close"),
         ("kill-switch", {}, "close"),
+        ("daily-combined-loss", {"limit": "1000"}, "close"),
+        ("daily-combined-loss", {"limit": "1000", "buffer": "100", "est_exit_fees": "2"}, "close"),
+        ("daily-combined-loss", {"limit": "9000000"}, "close"),
+        ("daily-combined-loss", {"limit": "1000", "staged": STAGED}, "close"),
+        ("trailing-max-drawdown", {"drawdown": "2000", "start": "50000"}, "close"),
+        ("trailing-max-drawdown", {**FOLLOWING, "trail": "intraday-equity"}, "close"),
+        ("trailing-max-drawdown", {**FOLLOWING, "trail": "static"}, "close"),
+        ("trailing-max-drawdown", {**FOLLOWING, "floor_override": "0"}, "close"),
+        ("no-stop-loss-grace", {}, "close"),
+        ("no-stop-loss-grace", {"action": "close-uncovered"}, "close"),
+        ("end-of-day-flatten", {}, "close"),
+        ("max-contracts-per-instrument", {"limits": {"MNQ": 5}}, "reduce"),
+        ("max-contracts-per-instrument", {"limits": {"CL": 0}}, "close"),
     ],
 )
 @pytest.mark.parametrize("roots", [("ES", "MNQ"), ()])

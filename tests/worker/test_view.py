@@ -69,6 +69,16 @@ def test_what_is_broken_locked_underway_and_unknown_is_said() -> None:
     del cancel
 
 
+def test_of_several_findings_of_one_rule_the_first_is_shown() -> None:
+    stream = Stream().open(rule("max-contracts-per-instrument", limits={"MNQ": 1, "ES": 1}))
+    stream.fill(1, 1, 2, "MNQ")
+    stream.fill(2, 1, 3, "ES")
+
+    view = view_of(stream.engine, stream.account, "worker-1")
+
+    assert [(d.observed, d.limit, d.state) for d in view.distances] == [("3", "1", "breach")]
+
+
 def test_a_locked_account_hears_until_when_and_an_open_one_that_it_may_trade() -> None:
     stream = Stream().open(rule("daily-realized-loss", limit="500"))
     view = view_of(stream.engine, stream.account, "worker-1")

@@ -8,6 +8,7 @@ which a dict was filled: iterate sorted, prune by value.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -24,18 +25,23 @@ from risk_daemon.core.events import (
     Reconciled,
     TradeSeen,
 )
-from risk_daemon.core.instrument import Instrument, money
+from risk_daemon.core.instrument import Instrument, divide, money, show
 from risk_daemon.core.lockout import Lock
 from risk_daemon.core.position import Holding
 
 # The broker's order states and types. Source: ProjectX gateway, docs/brokers/projectx.md.
 FILLED, CANCELLED, EXPIRED, REJECTED, SUSPENDED = 2, 3, 4, 5, 8
-PENDING, PENDING_CANCELLATION = 6, 7
+WORKING, PENDING, PENDING_CANCELLATION = 1, 6, 7
 #: Alive at the broker, shown by the stream and never by REST: their absence there proves nothing.
 HIDDEN_STATES: Final = frozenset({PENDING, PENDING_CANCELLATION, SUSPENDED})
 ENDED_STATES: Final = frozenset({FILLED, CANCELLED, EXPIRED, REJECTED})
 LIMIT, MARKET, STOP_LIMIT, STOP, TRAILING_STOP = 1, 2, 3, 4, 5
 STOP_TYPES: Final = frozenset({STOP_LIMIT, STOP, TRAILING_STOP})
+
+#: States of a session in which nothing at the broker stays hidden.
+SEEING: Final = frozenset({"trusted", "polling"})
+#: A balance that differs for so long has moved without a trade.
+BALANCE_WAIT: Final = 1_000_000_000
 
 #: How many ended orders are remembered against late duplicates of theirs.
 ENDED_MAX: Final = 512
@@ -48,6 +54,14 @@ class Booked(msgspec.Struct, kw_only=True, omit_defaults=True):
     day: str
     net: int = 0
     gross: int = 0
+
+
+class ExitFee(msgspec.Struct, frozen=True, gc=False):
+    """What leaving cost last, per contract of a root: from the fill `trade` at `traded_at`."""
+
+    traded_at: int
+    trade: int
+    per_contract: int
 
 
 class Incident(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -67,6 +81,7 @@ class Doubt(msgspec.Struct, kw_only=True, omit_defaults=True):
     since: int
     why: str
     is_alarmed: bool = False
+    is_read: bool = False
     lock: str = ""
 
 
@@ -119,6 +134,12 @@ class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     name: str = ""
     policy: PolicyAdopted | None = None
     balance: int | None = None
+    ledger: int | None = None
+    differs_since: int = 0
+    closing: int | None = None
+    exit_fees: dict[str, ExitFee] = msgspec.field(default_factory=dict)
+    memory: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    read_began: int = 0
     can_trade: bool = True
     can_trade_since: int = 0
     feed: str = "blind"
@@ -161,6 +182,16 @@ class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
         return found
 
     @property
+    def is_seen(self) -> bool:
+        """What happens at the broker reaches us: by its streams, or by reads in turn."""
+        return self.feed in SEEING
+
+    @property
+    def calendar(self) -> str:
+        """The calendar the account follows; any, before it has a policy."""
+        return self.policy.calendar if self.policy else session.CALENDARS[0]
+
+    @property
     def is_flat(self) -> bool:
         """No contract is held by either view."""
         return all(holding.is_flat for holding in self.holdings.values())
@@ -193,6 +224,11 @@ def is_increasing(order: OrderChanged, quantity: int) -> bool:
     return remaining(order) > abs(quantity)
 
 
+def is_closing(order: OrderChanged, quantity: int) -> bool:
+    """Tell whether an order stands on the side that closes a position."""
+    return order.side * quantity < 0
+
+
 # --- folds ------------------------------------------------------------------
 
 
@@ -200,9 +236,26 @@ def fold_account(account: Account, fact: AccountSeen, at: int) -> None:
     """Take the account row; the instant `can_trade` turned is kept."""
     account.login, account.name = fact.login, fact.name
     account.balance = fact.balance
-    if fact.can_trade != account.can_trade:
-        account.can_trade = fact.can_trade
-        account.can_trade_since = at
+    _compare_balance(account, at)
+    _may_trade(account, at, may=fact.can_trade and fact.visible)
+
+
+def fold_missing(account: Account, at: int) -> None:
+    """The broker does not list the account any more: it counts as stopped from trading."""
+    _may_trade(account, at, may=False)
+
+
+def _may_trade(account: Account, at: int, *, may: bool) -> None:
+    if may != account.can_trade:
+        account.can_trade, account.can_trade_since = may, at
+
+
+def _compare_balance(account: Account, at: int) -> None:
+    """Note since when the broker's balance moved without a trade that explains it."""
+    if account.ledger is None or account.balance == account.ledger:
+        account.differs_since = 0
+    else:
+        account.differs_since = account.differs_since or at
 
 
 def fold_order(account: Account, fact: OrderChanged, at: int) -> None:
@@ -260,10 +313,14 @@ def fold_trade(
     if known is not None:
         if _same_fill(known.trade, fact):
             return
+        _move_ledger(account, known.day, cash(fact) - cash(known.trade))
         known.trade = fact
         _refold(account, holding, instrument)
     else:
         _book(account, holding, fact, instrument, seq)
+        _move_ledger(account, account.booked[fact.trade].day, cash(fact))
+    if instrument is not None:
+        _learn_exit_fee(account, fact, instrument.root)
     if holding.agreed:
         position.settle(holding)
     else:
@@ -272,6 +329,38 @@ def fold_trade(
 
 def _same_fill(one: TradeSeen, other: TradeSeen) -> bool:
     return msgspec.structs.replace(one, version=0) == msgspec.structs.replace(other, version=0)
+
+
+def cash(trade: TradeSeen) -> int:
+    """Return what a fill did to the balance: its P&L against the entry, less what it cost."""
+    return 0 if trade.voided else (trade.pnl or 0) - trade.fees - trade.commissions
+
+
+def _move_ledger(account: Account, day: str, change: int) -> None:
+    """Move our own balance with a fill; the broker's own word for it comes apart from it.
+
+    One dated before the roll and delivered after it belongs to the balance at the close.
+    """
+    if account.ledger is None:
+        return
+    account.ledger += change
+    if account.closing is not None and day != account.trade_date:
+        account.closing += change
+    if account.ledger == account.balance:
+        account.differs_since = 0
+
+
+def _learn_exit_fee(account: Account, trade: TradeSeen, root: str) -> None:
+    """Keep what the latest fill in a root cost per contract, whatever the order of delivery."""
+    known = account.exit_fees.get(root)
+    if trade.voided:
+        if known is not None and known.trade == trade.trade:
+            del account.exit_fees[root]
+        return
+    per_contract = divide(trade.fees + trade.commissions, trade.size)
+    found = ExitFee(trade.traded_at, trade.trade, per_contract)
+    if known is None or (known.traded_at, known.trade) <= (found.traded_at, found.trade):
+        account.exit_fees[root] = found
 
 
 def _book(
@@ -317,6 +406,7 @@ def _refold(account: Account, holding: Holding, instrument: Instrument | None) -
         if number not in holding.trades:
             _count_cash_only(account, booked)
     holding.by_trades, holding.cost = holding.base_quantity, holding.base_cost
+    holding.entry = holding.base_entry
     holding.carried = holding.base_carried
     for number in holding.trades:
         _count(account, holding, account.booked[number], instrument)
@@ -350,16 +440,36 @@ def fold_reconciled(
     for trade in fact.trades:
         fold_trade(account, trade, instruments.get(trade.contract), seq, at)
     account.balance = fact.balance
-    if fact.can_trade != account.can_trade:
-        account.can_trade, account.can_trade_since = fact.can_trade, at
+    _may_trade(account, at, may=fact.can_trade)
     if not fact.stable:
+        _compare_balance(account, at)
         for order in fact.orders:
             fold_order(account, order, at)
         return []
-    differences = _take_positions(account, fact, seq)
+    differences = _take_balance(account, fact, at)
+    differences += _take_positions(account, fact, seq)
     _take_orders(account, fact, at)
-    account.known = True
+    account.known, account.read_began = True, fact.began_at
     return differences
+
+
+def _take_balance(account: Account, fact: Reconciled, at: int) -> list[str]:
+    """Take the balance of a stable read; one that no trade explained for a second is adjusted.
+
+    Payouts and resets move a balance without a trade. They are neither loss nor
+    profit: day P&L and the drawdown's floor stay, equity is measured anew.
+    """
+    before, since = account.ledger, account.differs_since
+    if before is None:
+        account.ledger = fact.balance
+    _compare_balance(account, at)
+    if before is None or not account.differs_since:
+        return []
+    if not since or fact.began_at - since < BALANCE_WAIT:
+        return []
+    account.ledger, account.differs_since = fact.balance, 0
+    change = show(fact.balance - before)
+    return [f"the balance moved by {change} without a trade: counted as an adjustment"]
 
 
 def _take_positions(account: Account, fact: Reconciled, seq: int) -> list[str]:
@@ -434,6 +544,7 @@ def roll_day(
     """
     unmarked = []
     account.realized_net = account.realized_gross = 0
+    account.closing = account.ledger
     _keep_last_day(account)
     account.trips = {}
     for contract in sorted(account.holdings):
@@ -475,6 +586,38 @@ def exit_price(mark: MarkChanged | None, quantity: int) -> int | None:
         return None
     side = mark.bid if quantity > 0 else mark.ask
     return side or settlement(mark)
+
+
+def equity(
+    account: Account, marks: Mapping[str, MarkChanged], instruments: Mapping[str, Instrument]
+) -> int | None:
+    """Return balance plus open P&L against the entries; None when it cannot be known."""
+    if account.ledger is None:
+        return None
+    total = account.ledger
+    for name, holding in account.holdings.items():
+        if holding.by_trades == 0:
+            continue
+        price, grid = exit_price(marks.get(name), holding.by_trades), instruments.get(name)
+        if price is None or grid is None:
+            return None
+        total += money(grid, price * holding.by_trades - holding.entry)
+    return total
+
+
+def open_pnl(
+    account: Account, marks: Mapping[str, MarkChanged], instruments: Mapping[str, Instrument]
+) -> int | None:
+    """Return the day's unrealized P&L of all contracts; None when it cannot be known."""
+    total = 0
+    for name, holding in account.holdings.items():
+        if holding.by_trades == 0:
+            continue
+        found = unrealized(holding, marks.get(name), instruments.get(name))
+        if found is None:
+            return None
+        total += found
+    return total
 
 
 def unrealized(

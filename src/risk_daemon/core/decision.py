@@ -26,27 +26,39 @@ LOCK_MODES: Final = (FULL, REDUCE_ONLY, NO_NEW_ENTRY)
 
 
 class LockWish(msgspec.Struct, frozen=True, gc=False):
-    """A lock a rule asks for. `until` in ns UTC; None means until an admin ends it."""
+    """A lock a rule asks for. `until` in ns UTC; None means until an admin ends it.
+
+    `scope` says which roots it covers (`core.lockout.covers`), "" for the whole
+    account; `name` is given only where a record from elsewhere must find it.
+    """
 
     mode: str
     until: int | None
+    scope: str = ""
+    name: str = ""
 
 
 class Remedy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What must become true: the least a rule accepts.
 
     `flatten` means zero everywhere; `allowed` caps |quantity| per contract;
-    `cancel` is "", "increasing" or "all"; `cancel_orders` names single orders.
+    `cancel` is "", "increasing" or "all", of the orders in the contracts named
+    `within`, or of all orders; `cancel_orders` names single orders.
     """
 
     flatten: bool = False
     allowed: tuple[tuple[str, int], ...] = ()
     cancel: str = ""
+    within: tuple[str, ...] = ()
     cancel_orders: tuple[int, ...] = ()
     lock: LockWish | None = None
 
 
-class Breach(msgspec.Struct, frozen=True, kw_only=True, tag="breach", gc=False):
+#: What a rule wants to know again at its next check: figures by name, replaced as a whole.
+Memory = dict[str, int]
+
+
+class Breach(msgspec.Struct, frozen=True, kw_only=True, tag="breach"):
     """A limit is broken. `part` tells apart findings of one rule that latch separately."""
 
     observed: str
@@ -54,13 +66,21 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, tag="breach", gc=False):
     text: str
     remedy: Remedy
     part: str = ""
+    memory: Memory | None = None
+    wake_at: int = 0
 
 
-class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear", gc=False):
-    """The rule's condition is false, on figures that are known."""
+class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
+    """The rule's condition is false, on figures that are known.
+
+    `look` asks for one read of the account before the rule goes on; the words say what for.
+    """
 
     observed: str = ""
     limit: str = ""
+    memory: Memory | None = None
+    wake_at: int = 0
+    look: str = ""
 
 
 class Undecided(msgspec.Struct, frozen=True, kw_only=True, tag="undecided", gc=False):
@@ -69,16 +89,30 @@ class Undecided(msgspec.Struct, frozen=True, kw_only=True, tag="undecided", gc=F
     why: str
 
 
-Finding = Breach | Clear | Undecided
+class Several(msgspec.Struct, frozen=True, kw_only=True, tag="several"):
+    """Breaches of one rule that latch and end separately, each with a `part` of its own."""
+
+    breaches: tuple[Breach, ...]
+    memory: Memory | None = None
+    wake_at: int = 0
+
+
+Finding = Breach | Clear | Undecided | Several
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The merged demand on an account. `allowed` lacks a contract that is unconstrained."""
+    """The merged demand on an account. `allowed` lacks a contract that is unconstrained.
+
+    `increasing_in` and `all_in` name contracts whose orders are cancelled where
+    the demand is not on the whole account.
+    """
 
     flatten: bool = False
     allowed: tuple[tuple[str, int], ...] = ()
     cancel_increasing: bool = False
     cancel_all: bool = False
+    increasing_in: tuple[str, ...] = ()
+    all_in: tuple[str, ...] = ()
     cancel_orders: tuple[int, ...] = ()
 
     def allowance(self, contract: str) -> int | None:
@@ -90,23 +124,36 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 return size
         return None
 
+    def stops_growth_in(self, contract: str) -> bool:
+        """Tell whether orders that could raise the position of a contract must go."""
+        return self.cancel_increasing or contract in self.increasing_in
+
+    def clears(self, contract: str) -> bool:
+        """Tell whether every order of a contract must go once it is flat."""
+        return self.cancel_all or contract in self.all_in
+
 
 NOTHING: Final = Target()
 
 
 def target_of(remedy: Remedy) -> Target:
     """Translate one remedy; its lock is demanded through `lock_target` once it stands."""
+    stops = bool(remedy.cancel or remedy.flatten or remedy.allowed)
+    clears = remedy.cancel == "all"
+    within = tuple(sorted(remedy.within))
     return Target(
         flatten=remedy.flatten,
         allowed=tuple(sorted(remedy.allowed)),
-        cancel_increasing=bool(remedy.cancel or remedy.flatten or remedy.allowed),
-        cancel_all=remedy.cancel == "all",
+        cancel_increasing=stops and not within,
+        cancel_all=clears and not within,
+        increasing_in=within if stops else (),
+        all_in=within if clears else (),
         cancel_orders=tuple(sorted(set(remedy.cancel_orders))),
     )
 
 
 def lock_target(mode: str, allowance: dict[str, int], contracts: Iterable[str]) -> Target:
-    """Translate one lock in force; `allowance` holds what reduce-only still allows."""
+    """Translate a lock on the account; `allowance` holds what reduce-only still allows."""
     if mode == NO_NEW_ENTRY:
         return Target(cancel_increasing=True)
     if mode == REDUCE_ONLY:
@@ -115,15 +162,30 @@ def lock_target(mode: str, allowance: dict[str, int], contracts: Iterable[str]) 
     return Target(flatten=True, cancel_increasing=True, cancel_all=True)
 
 
+def scoped_lock_target(mode: str, allowance: dict[str, int], contracts: Iterable[str]) -> Target:
+    """Translate a lock on some contracts only: the others stay as they are."""
+    names = tuple(sorted(contracts))
+    if mode == NO_NEW_ENTRY:
+        return Target(increasing_in=names)
+    if mode == REDUCE_ONLY:
+        caps = tuple((name, allowance.get(name, 0)) for name in names)
+        return Target(allowed=caps, increasing_in=names)
+    return Target(allowed=tuple((name, 0) for name in names), increasing_in=names, all_in=names)
+
+
 def merge(targets: Iterable[Target]) -> Target:
     """Join targets: order, grouping and repetition make no difference."""
     flatten = increasing = everything = False
     caps: dict[str, int] = {}
+    growing: set[str] = set()
+    cleared: set[str] = set()
     orders: set[int] = set()
     for target in targets:
         flatten = flatten or target.flatten
         increasing = increasing or target.cancel_increasing
         everything = everything or target.cancel_all
+        growing.update(target.increasing_in)
+        cleared.update(target.all_in)
         orders.update(target.cancel_orders)
         for name, size in target.allowed:
             caps[name] = min(size, caps.get(name, size))
@@ -132,5 +194,7 @@ def merge(targets: Iterable[Target]) -> Target:
         allowed=tuple(sorted(caps.items())),
         cancel_increasing=increasing,
         cancel_all=everything,
+        increasing_in=tuple(sorted(growing)),
+        all_in=tuple(sorted(cleared)),
         cancel_orders=tuple(sorted(orders)),
     )

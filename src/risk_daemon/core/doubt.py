@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from risk_daemon.core.account import Account, Doubt
+from risk_daemon.core.account import BALANCE_WAIT, Account, Doubt
 from risk_daemon.core.decision import FULL, REDUCE_ONLY
 from risk_daemon.core.events import Fact, LockPlaced
 from risk_daemon.core.incident import alarm, end_lock, held_now, stand
@@ -28,8 +28,11 @@ def doubts(world: World, account: Account) -> list[Fact]:
     missing = account.known and not account.pnl_is_known
     _doubt(account, "trade", "a position moved by a fill that has not been shown", at, missing)
     _doubt(account, "read", "the account has not been read yet", at, not account.known)
-    blind = account.feed != "trusted"
+    blind = not account.is_seen
     _doubt(account, "feed", f"the broker session is {account.feed}", at, blind)
+    since = account.differs_since
+    moved = bool(since) and at - since >= BALANCE_WAIT
+    _doubt(account, "balance", "the balance moved and no trade has explained it yet", at, moved)
     for name in sorted(account.doubts):
         doubt = account.doubts[name]
         if not doubt.is_alarmed and at - doubt.since >= ALARM_AFTER:
@@ -99,7 +102,7 @@ def end_platform_lock(world: World, account: Account) -> list[Fact]:
 
 def wakes(account: Account) -> list[int]:
     """Return the instants at which something unknown, or the platform's lock, moves on."""
-    found = []
+    found = [account.differs_since + BALANCE_WAIT] if account.differs_since else []
     for doubt in account.doubts.values():
         found += [doubt.since + ALARM_AFTER, doubt.since + REDUCE_ONLY_AFTER]
     if "platform" in account.locks and account.can_trade:

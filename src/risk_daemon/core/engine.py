@@ -18,8 +18,17 @@ from typing import Final
 
 from risk_daemon.core import account as fold
 from risk_daemon.core import doubt, executor, lockout, session
+from risk_daemon.core import marks as market
 from risk_daemon.core.account import Account, Doubt
-from risk_daemon.core.decision import Finding, Target, Undecided, lock_target, merge
+from risk_daemon.core.decision import (
+    Clear,
+    Finding,
+    Target,
+    Undecided,
+    lock_target,
+    merge,
+    scoped_lock_target,
+)
 from risk_daemon.core.events import (
     AccountMissing,
     AccountSeen,
@@ -55,13 +64,14 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.core.incident import alarm, end_lock, stand, weigh
 from risk_daemon.core.instrument import Instrument
+from risk_daemon.core.lockout import Lock
 from risk_daemon.core.world import Parser, Rule, World, seal
 
+#: Time and prices touch many accounts and are counted by none.
+_OF_NO_ACCOUNT: Final = (Pulse, MarkChanged, PrintSeen)
 #: Written by the daemon about its own decisions: no news to it.
 OWN: Final = (Intended, BreachFound, AlarmRaised, HashTaken, LockEnded)
-#: Facts that nothing is decided on.
-UNUSED: Final = (PrintSeen, QuoteAged, AccountMissing, Probed)
-INERT: Final = OWN + UNUSED
+INERT: Final = (*OWN, Probed)
 
 
 class Engine:
@@ -69,8 +79,23 @@ class Engine:
 
     def __init__(self, catalog: Mapping[str, Parser], world: World | None = None) -> None:
         self.catalog = catalog
-        self.world = world or World()
+        self.world = World()
         self._rules: dict[int, list[tuple[RuleSetting, Rule]]] = {}
+        self._waits: list[int] = []
+        self._held: dict[int, tuple[str, ...]] = {}
+        self._holders: dict[str, set[int]] = {}
+        self.adopt(world or World())
+
+    def adopt(self, world: World) -> None:
+        """Go on from a state that was restored."""
+        self.world = world
+        self._rules, self._held, self._holders = {}, {}, {}
+        for account in world.accounts.values():
+            self._index(account)
+
+    def holders(self, contract: str) -> set[int]:
+        """Return the accounts that hold a contract: whom its quotes concern."""
+        return self._holders.get(contract, set())
 
     def step(self, entry: Entry) -> list[Fact]:
         """Fold one record; return what it makes necessary, in a fixed order."""
@@ -79,14 +104,8 @@ class Engine:
         match entry.fact:
             case Pulse():
                 return self._pulse(entry)
-            case MarkChanged() as mark:
-                world.marks[mark.contract] = mark
-                return []
-            case ContractSeen() as seen:
-                world.instruments[seen.contract] = Instrument(
-                    seen.contract, seen.root, seen.tick_size, seen.tick_value
-                )
-                return []
+            case MarkChanged() | PrintSeen() | QuoteAged() | ContractSeen():
+                return self._of_market(entry)
             case FeedChanged() as feed:
                 return self._feed(entry, feed)
             case OperatorActed(account=0):
@@ -102,8 +121,79 @@ class Engine:
 
     # --- which accounts a record touches ---
 
+    def _of_market(self, entry: Entry) -> list[Fact]:
+        match entry.fact:
+            case MarkChanged() as mark:
+                return self._quoted(entry, mark)
+            case PrintSeen() as seen:
+                return self._printed(entry, seen)
+            case QuoteAged() as aged:
+                return self._aged(aged)
+            case ContractSeen() as seen:
+                self.world.instruments[seen.contract] = Instrument(
+                    seen.contract, seen.root, seen.tick_size, seen.tick_value
+                )
+                return []
+            case _:
+                return []
+
+    def _market(self, contract: str) -> market.Market:
+        found = self.world.markets.get(contract)
+        if found is None:
+            found = self.world.markets[contract] = market.Market()
+        return found
+
+    def _quoted(self, entry: Entry, quote: MarkChanged) -> list[Fact]:
+        here = self._market(quote.contract)
+        grid = self.world.instruments.get(quote.contract)
+        if not market.take_quote(here, quote, grid, entry.at):
+            return []
+        return self._marked(entry, quote.contract)
+
+    def _printed(self, entry: Entry, seen: PrintSeen) -> list[Fact]:
+        if not market.take_print(self._market(seen.contract), seen.price):
+            return []
+        return self._marked(entry, seen.contract)
+
+    def _marked(self, entry: Entry, contract: str) -> list[Fact]:
+        """The valid mark moved: ask the rules of every account that holds the contract."""
+        valid = self.world.markets[contract].valid
+        assert valid is not None
+        self.world.marks[contract] = valid
+        outputs: list[Fact] = []
+        for number in sorted(self.holders(contract)):
+            outputs += self._one(entry, number)
+        return outputs
+
+    def _aged(self, aged: QuoteAged) -> list[Fact]:
+        """A stale contract keeps its last mark, and who holds it is told."""
+        self.world.aged[aged.contract] = aged.state
+        if aged.state != "stale":
+            return []
+        text = f"{aged.contract} has no quote that can be relied on: {aged.why or 'silent'}"
+        outputs: list[Fact] = []
+        for number in sorted(self.holders(aged.contract)):
+            account = self.world.accounts[number]
+            outputs += seal(account, [alarm(account, "warn", "stale quote", text)])
+        return outputs
+
+    def _index(self, account: Account) -> None:
+        """Keep who holds what, so that a quote asks only the accounts it concerns."""
+        held = tuple(name for name, one in account.holdings.items() if not one.is_flat)
+        before = self._held.get(account.account, ())
+        if held == before:
+            return
+        self._held[account.account] = held
+        for name in before:
+            self._holders[name].discard(account.account)
+        for name in held:
+            self._holders.setdefault(name, set()).add(account.account)
+
     def _pulse(self, entry: Entry) -> list[Fact]:
         outputs: list[Fact] = []
+        for contract in sorted(self.world.markets):
+            if market.due(self.world.markets[contract], entry.at):
+                outputs += self._marked(entry, contract)
         for number in sorted(self.world.accounts):
             account = self.world.accounts[number]
             if account.wake_at and account.wake_at <= entry.at:
@@ -146,7 +236,7 @@ class Engine:
         account = self.world.accounts.get(number)
         if account is None:
             account = self.world.accounts[number] = Account(account=number)
-        if not isinstance(entry.fact, Pulse):
+        if not isinstance(entry.fact, _OF_NO_ACCOUNT):
             account.records += 1
         if isinstance(entry.fact, LockPlaced):
             if entry.fact.lock in account.lock_names:
@@ -156,6 +246,7 @@ class Engine:
         outputs = self._due(account, entry.at)
         outputs += self._fold(account, entry)
         outputs += self._decide(account, entry)
+        self._index(account)
         return seal(account, outputs)
 
     # --- time ---
@@ -178,7 +269,7 @@ class Engine:
         over = [
             name
             for name in sorted(account.locks)
-            if lockout.is_over(account.locks[name], at, is_flat=account.is_flat)
+            if lockout.is_over(account.locks[name], at, is_flat=self._is_flat(account, name))
         ]
         for name in sorted(account.acts):
             until = account.acts[name].until
@@ -187,8 +278,20 @@ class Engine:
         outputs = [end_lock(account, name, "its time is over") for name in over]
         return outputs + doubt.end_platform_lock(self.world, account)
 
+    def _is_flat(self, account: Account, name: str) -> bool:
+        """Tell whether nothing is held in the roots that a lock covers."""
+        lock = account.locks[name]
+        return all(
+            held.is_flat or not lockout.covers(lock, self._root(contract))
+            for contract, held in account.holdings.items()
+        )
+
+    def _root(self, contract: str) -> str:
+        grid = self.world.instruments.get(contract)
+        return grid.root if grid else ""
+
     def _is_sure(self, account: Account) -> bool:
-        return account.pnl_is_known and account.feed == "trusted"
+        return account.pnl_is_known and account.is_seen
 
     def _next_wake(self, account: Account, at: int) -> int:
         found = executor.wakes(account, at)
@@ -196,11 +299,13 @@ class Engine:
         found += [lock.placed.until or 0 for lock in account.locks.values()]
         found += [act.until or 0 for act in account.acts.values()]
         found += doubt.wakes(account)
+        found += self._waits
         return min((instant for instant in found if instant > at), default=0)
 
     def wake_at(self) -> int:
         """Return the earliest instant any account waits for, 0 for none."""
         waits = [a.wake_at for a in self.world.accounts.values() if a.wake_at]
+        waits += [due for one in self.world.markets.values() if (due := market.wake_at(one))]
         return min(waits, default=0)
 
     # --- folding ---
@@ -212,6 +317,8 @@ class Engine:
                 return self._adopt(account, fact, at)
             case AccountSeen():
                 fold.fold_account(account, fact, at)
+            case AccountMissing():
+                fold.fold_missing(account, at)
             case OrderChanged():
                 fold.fold_order(account, fact, at)
                 executor.wake_for_news(account, fact.contract)
@@ -232,14 +339,8 @@ class Engine:
                 return self._leased(account, fact, entry)
             case OperatorActed():
                 return self._operator(account, fact)
-            case GoalRefused():
-                executor.note_refused(account, fact, at)
-            case RequestSent():
-                executor.note_sent(account, fact)
-            case RequestAnswered():
-                executor.note_answered(account, fact)
-            case RequestSettled():
-                executor.note_settled(account, fact, at)
+            case GoalRefused() | RequestSent() | RequestAnswered() | RequestSettled():
+                executor.note(account, fact, at)
             case _:
                 pass
         if isinstance(fact, AccountSeen | OrderChanged | PositionChanged | TradeSeen):
@@ -297,7 +398,7 @@ class Engine:
             return [
                 end_lock(account, name, f"ended by {fact.by}: {fact.reason}")
                 for name in sorted(account.locks)
-                if account.locks[name].placed.rule == "kill-switch"
+                if _waits_for_a_person(account.locks[name].placed)
             ]
         account.acts[fact.act_id] = fact
         return []
@@ -321,17 +422,40 @@ class Engine:
         outputs += self._end_locks(account, entry.at)
         targets: list[Target] = []
         primary = ""
+        self._waits = []
         for setting, rule in self.rules_of(account):
             finding = self._check(account, rule, entry.at)
-            found, target = weigh(account, setting, finding, self.world)
-            outputs += found
-            if target is not None:
-                targets.append(target)
+            found, wanted = weigh(account, setting, finding, self.world)
+            outputs += found + self._remember(account, rule, finding, entry)
+            targets += wanted
+            if wanted:
                 primary = primary or setting.rule
         outputs += doubt.doubts(self.world, account)
+        outputs += self._read_balance(account, entry)
         outputs += self._act(account, entry, targets, primary)
         account.wake_at = self._next_wake(account, entry.at)
         return outputs
+
+    def _remember(self, account: Account, rule: Rule, finding: Finding, entry: Entry) -> list[Fact]:
+        """Keep what a rule wants to know again, when it wants to be asked, what is to be read."""
+        if isinstance(finding, Undecided):
+            return []
+        if finding.memory is not None:
+            account.memory[rule.name] = finding.memory
+        if finding.wake_at:
+            self._waits.append(finding.wake_at)
+        if isinstance(finding, Clear) and finding.look:
+            scene = self._scene(account, entry, Target(), rule.name)
+            return [executor.look(account, scene, finding.look, rule.name)]
+        return []
+
+    def _read_balance(self, account: Account, entry: Entry) -> list[Fact]:
+        """Read once when the balance moved without a trade: a payout, or a fill that was missed."""
+        found = account.doubts.get("balance")
+        if found is None or found.is_read:
+            return []
+        found.is_read = True
+        return [executor.look(account, self._scene(account, entry, Target()), "", "balance")]
 
     def _check(self, account: Account, rule: Rule, at: int) -> Finding:
         """Ask one rule; its exception is its own unknown, the others go on."""
@@ -353,11 +477,18 @@ class Engine:
         for name in sorted(account.locks):
             lock = account.locks[name]
             lockout.tighten(lock, exposures)
-            contracts = sorted(account.holdings)
-            targets.append(lock_target(lock.placed.mode, lock.allowance, contracts))
+            targets.append(self._lock_target(account, lock))
             primary = primary or lock.placed.rule
         scene = self._scene(account, entry, merge(targets), primary)
         return executor.advance(account, scene)
+
+    def _lock_target(self, account: Account, lock: Lock) -> Target:
+        mode, allowance = lock.placed.mode, lock.allowance
+        if not lockout.is_scoped(lock):
+            return lock_target(mode, allowance, sorted(account.holdings))
+        names = {*account.holdings, *(order.contract for order in account.orders.values())}
+        covered = [name for name in names if lockout.covers(lock, self._root(name))]
+        return scoped_lock_target(mode, allowance, covered)
 
     def _scene(
         self, account: Account, entry: Entry, target: Target, primary: str = ""
@@ -385,3 +516,14 @@ class Engine:
         """
         placed: list[Fact] = [account.locks[name].placed for name in sorted(account.locks)]
         return placed + executor.unsent(account)
+
+
+def _waits_for_a_person(placed: LockPlaced) -> bool:
+    """Tell whether a person may end a lock: their own, and a rule's that has no end of its own.
+
+    What the platform, something unknown or an adoption placed ends by its own condition.
+    """
+    if placed.rule == "kill-switch":
+        return True
+    own = placed.rule in ("platform", "unknown") or placed.scope == "configuration"
+    return placed.until is None and not own

@@ -43,7 +43,7 @@ from risk_daemon.core.events import (
     RequestSettled,
 )
 from risk_daemon.core.instrument import Instrument, ticks_between
-from risk_daemon.core.lockout import closes_everything
+from risk_daemon.core.lockout import closes_everything, covers
 from risk_daemon.core.position import Holding
 
 MS: Final = 1_000_000
@@ -78,7 +78,24 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 # --- what became of goals ----------------------------------------------------
 
 
-def note_refused(account: Account, fact: GoalRefused, at: int) -> None:
+def note(
+    account: Account,
+    fact: GoalRefused | RequestSent | RequestAnswered | RequestSettled,
+    at: int,
+) -> None:
+    """Take what became of a goal."""
+    match fact:
+        case GoalRefused():
+            _note_refused(account, fact, at)
+        case RequestSent():
+            _note_sent(account, fact)
+        case RequestAnswered():
+            _note_answered(account, fact)
+        case RequestSettled():
+            _note_settled(account, fact, at)
+
+
+def _note_refused(account: Account, fact: GoalRefused, at: int) -> None:
     """The link let nothing out: free the slot, and think again on newer facts."""
     slot = account.slots.get(fact.contract)
     if slot is not None and slot.key == fact.key:
@@ -97,7 +114,7 @@ def _ask_again_later(asked: Asked, at: int) -> None:
     asked.since = at
 
 
-def note_sent(account: Account, fact: RequestSent) -> None:
+def _note_sent(account: Account, fact: RequestSent) -> None:
     """The request is leaving: from here on only its settlement frees the slot."""
     slot = account.slots.get(fact.contract)
     if slot is not None and slot.key == fact.key:
@@ -107,14 +124,14 @@ def note_sent(account: Account, fact: RequestSent) -> None:
         asked.request = fact.request
 
 
-def note_answered(account: Account, fact: RequestAnswered) -> None:
+def _note_answered(account: Account, fact: RequestAnswered) -> None:
     """Keep the broker's answer; accepted is not done, and unknown is not refused."""
     for slot in account.slots.values():
         if slot.request == fact.request:
             slot.outcome = fact.outcome
 
 
-def note_settled(account: Account, fact: RequestSettled, at: int) -> None:
+def _note_settled(account: Account, fact: RequestSettled, at: int) -> None:
     """The request has its end: the contract, or the order, may be acted on again."""
     slot = account.slots.get(fact.contract)
     if slot is not None and slot.request == fact.request:
@@ -179,11 +196,12 @@ def _cancels(account: Account, scene: Scene) -> list[Fact]:
         if order.order in account.asked or _is_on_its_way(order):
             continue
         named = order.order in target.cancel_orders
-        grows = target.cancel_increasing and _could_increase(account, order, held)
+        stops = target.stops_growth_in(order.contract)
+        grows = stops and _could_increase(account, order, held)
         if grows and not named and _covers_too_much(order, held):
             if target.allowance(order.contract) != 0:
                 outputs.append(_resize(account, scene, order, abs(held.enforceable)))
-        elif named or grows or (target.cancel_all and held.is_flat):
+        elif named or grows or (target.clears(order.contract) and held.is_flat):
             wanted.append(order)
     return outputs + [_cancel(account, scene, order) for order in _nearest_first(wanted, scene)]
 
@@ -225,7 +243,7 @@ def _cancel(
         account=account.account,
         contract=order.contract,
         order=order.order,
-        locked=_is_locked_shut(account),
+        locked=_is_locked_shut(account, order.contract, scene),
         closing=closing,
         rule=scene.primary,
         reason=scene.reason,
@@ -241,8 +259,10 @@ def _ask(account: Account, scene: Scene, goal: Goal, leg: str) -> Intended:
     return intended
 
 
-def _is_locked_shut(account: Account) -> bool:
-    return any(closes_everything(lock) for lock in account.locks.values())
+def _is_locked_shut(account: Account, contract: str, scene: Scene) -> bool:
+    grid = scene.instruments.get(contract)
+    root = grid.root if grid else ""
+    return any(closes_everything(lock) and covers(lock, root) for lock in account.locks.values())
 
 
 def _contract(account: Account, holding: Holding, scene: Scene) -> list[Fact]:
@@ -368,7 +388,7 @@ def _close(
     account: Account, holding: Holding, plan: Plan, scene: Scene, allowed: int
 ) -> list[Fact]:
     plan.attempts += 1
-    locked = _is_locked_shut(account)
+    locked = _is_locked_shut(account, holding.contract, scene)
     goal = Goal(
         act="close" if allowed == 0 else "reduce",
         account=account.account,
@@ -403,7 +423,7 @@ def _ladder(account: Account, holding: Holding, plan: Plan, scene: Scene) -> lis
     waited = scene.at - plan.since
     while plan.looks < len(LOOKS) and waited >= LOOKS[plan.looks]:
         plan.looks += 1
-        outputs = [_look(account, scene, holding.contract, f"look-{plan.looks}")]
+        outputs = [look(account, scene, holding.contract, f"look-{plan.looks}")]
     steps = ((URGENT_AFTER, "urgent"), (PAGE_AFTER, "page"))
     while plan.alarms < len(steps) and waited >= steps[plan.alarms][0]:
         level = steps[plan.alarms][1]
@@ -416,7 +436,8 @@ def _ladder(account: Account, holding: Holding, plan: Plan, scene: Scene) -> lis
     return outputs
 
 
-def _look(account: Account, scene: Scene, contract: str, leg: str) -> Intended:
+def look(account: Account, scene: Scene, contract: str, leg: str) -> Intended:
+    """Ask for one read of the account."""
     goal = Goal(act="look", account=account.account, contract=contract, reason=scene.reason)
     return _intend(account, scene, goal, f"{leg}-{contract}")
 
@@ -462,7 +483,7 @@ def _platform_look(account: Account, scene: Scene) -> list[Fact]:
     if not since or account.platform_looked or scene.at - since < PLATFORM_LOOK:
         return []
     account.platform_looked = True
-    return [_look(account, scene, "", "platform")]
+    return [look(account, scene, "", "platform")]
 
 
 def note_read(account: Account, began_at: int) -> None:

@@ -20,6 +20,7 @@ from risk_daemon.core.decision import (
     Clear,
     Finding,
     LockWish,
+    Several,
     Target,
     Undecided,
     target_of,
@@ -41,25 +42,40 @@ LOCK_NAMES_MAX: Final = 128
 
 def weigh(
     account: Account, setting: RuleSetting, finding: Finding, world: World
-) -> tuple[list[Fact], Target | None]:
-    """Turn one finding into its incident, its lock, and the target it demands."""
+) -> tuple[list[Fact], list[Target]]:
+    """Turn one finding into its incidents, its locks, and the targets it demands."""
     match finding:
         case Undecided():
-            return [], None
+            return [], []
         case Clear():
-            return _clear(account, setting), None
+            return _clear(account, setting), []
         case Breach() as breach:
             return _breach(account, setting, breach, world)
+        case Several(breaches=breaches):
+            _close_incidents(account, setting, {breach.part for breach in breaches})
+            outputs: list[Fact] = []
+            targets: list[Target] = []
+            for breach in breaches:
+                found, wanted = _breach(account, setting, breach, world)
+                outputs += found
+                targets += wanted
+            return outputs, targets
         case _ as never:
             assert_never(never)
 
 
+def _close_incidents(account: Account, setting: RuleSetting, but: set[str]) -> None:
+    """End a rule's latches, but those of the named parts and those whose lock still stands."""
+    for name in sorted(account.incidents):
+        rule, _, part = name.partition("|")
+        incident = account.incidents[name]
+        if rule == setting.rule and part not in but and incident.lock not in account.locks:
+            incident.is_open = False
+
+
 def _clear(account: Account, setting: RuleSetting) -> list[Fact]:
     outputs: list[Fact] = []
-    for part in sorted(account.incidents):
-        incident = account.incidents[part]
-        if _rule_of(part) == setting.rule and incident.lock not in account.locks:
-            incident.is_open = False
+    _close_incidents(account, setting, set())
     if setting.rule in account.unarmed and account.known:
         account.unarmed.remove(setting.rule)
         name = f"unarmed:{setting.rule}"
@@ -70,9 +86,9 @@ def _clear(account: Account, setting: RuleSetting) -> list[Fact]:
 
 def _breach(
     account: Account, setting: RuleSetting, breach: Breach, world: World
-) -> tuple[list[Fact], Target | None]:
+) -> tuple[list[Fact], list[Target]]:
     if setting.rule in account.unarmed:
-        return _hold_back(account, setting, breach, world), None
+        return _hold_back(account, setting, breach, world), []
     outputs: list[Fact] = []
     part = f"{setting.rule}|{breach.part}"
     incident = account.incidents.get(part)
@@ -89,8 +105,8 @@ def _breach(
                 wish = breach.remedy.lock
                 outputs += _place_lock(account, setting.rule, breach, wish, incident, world)
     if setting.mode != ENFORCE:
-        return outputs, None
-    return outputs, target_of(breach.remedy)
+        return outputs, []
+    return outputs, [target_of(breach.remedy)]
 
 
 def _hold_back(account: Account, setting: RuleSetting, breach: Breach, world: World) -> list[Fact]:
@@ -114,10 +130,6 @@ def _hold_back(account: Account, setting: RuleSetting, breach: Breach, world: Wo
     )
     stand(account, placed, world.seq, held_now(account))
     return [placed, alarm(account, "urgent", "limit broken at adoption", text)]
-
-
-def _rule_of(part: str) -> str:
-    return part.split("|", 1)[0]
 
 
 def _open_incident(account: Account, part: str, breach: Breach, world: World) -> Incident:
@@ -156,7 +168,8 @@ def _place_lock(
     incident: Incident,
     world: World,
 ) -> list[Fact]:
-    name = f"{rule}:{breach.part}" if breach.part else f"{rule}:{world.seq}"
+    part = f"{breach.part}:" if breach.part else ""
+    name = wish.name or f"{rule}:{part}{world.seq}"
     placed = LockPlaced(
         account=account.account,
         lock=name,
@@ -165,6 +178,7 @@ def _place_lock(
         began_at=world.at,
         until=wish.until,
         reason=breach.text,
+        scope=wish.scope,
         incident=_incident_name(account, f"{rule}|{breach.part}", incident),
     )
     incident.lock = name

@@ -38,6 +38,24 @@ def closes_everything(lock: Lock) -> bool:
     return strictness(lock.placed.mode) >= strictness(FULL)
 
 
+def covers(lock: Lock, root: str) -> bool:
+    """Tell whether a lock is on a root.
+
+    Scopes: `roots:ZC,ZW` names roots, `except:ZC,ZW` all others, anything else is
+    the whole account (a newer release's scope is read as the widest one). A
+    contract whose root is not known is "" here: no list names it.
+    """
+    kind, _, names = lock.placed.scope.partition(":")
+    if kind == "roots":
+        return root in names.split(",")
+    return kind != "except" or root not in names.split(",")
+
+
+def is_scoped(lock: Lock) -> bool:
+    """Tell whether a lock leaves some roots alone."""
+    return lock.placed.scope.partition(":")[0] in ("roots", "except")
+
+
 def is_over(lock: Lock, at: int, *, is_flat: bool) -> bool:
     """Tell whether a timed lock has ended: past its time, and its close finished."""
     until = lock.placed.until

@@ -19,12 +19,17 @@ from risk_daemon.core.instrument import divide
 
 
 class Holding(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """State of one contract in one account. `cost` is price times signed quantity."""
+    """State of one contract in one account. `cost` is price times signed quantity.
+
+    `cost` is the day's (a carried position begins the day at the settlement
+    mark), `entry` what the position was entered at: equity is measured on it.
+    """
 
     contract: str
     by_trades: int = 0
     by_position: int = 0
     cost: int = 0
+    entry: int = 0
     epoch: int = 0
     opened_at: int = 0
     last_increase: int = 0
@@ -35,6 +40,7 @@ class Holding(msgspec.Struct, kw_only=True, omit_defaults=True):
     version: int = 0
     base_quantity: int = 0
     base_cost: int = 0
+    base_entry: int = 0
     base_carried: bool = False
     trades: list[int] = msgspec.field(default_factory=list)
 
@@ -65,28 +71,35 @@ class Holding(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.by_trades == 0 and self.by_position == 0
 
 
-def apply(holding: Holding, trade: TradeSeen) -> int:
-    """Fold one fill into quantity and cost; return what it realized, as price times contracts."""
+def apply(holding: Holding, trade: TradeSeen, entered: int = 0) -> int:
+    """Fold one fill into quantity and cost; return what it realized, as price times contracts.
+
+    `entered` is the price for `entry` where it is not the one for `cost`.
+    """
+    paid = entered or trade.price
     quantity, delta = holding.by_trades, trade.side * trade.size
     holding.by_trades = quantity + delta
     if quantity == 0:
         holding.opened_at = trade.traded_at
     if quantity * delta >= 0:
         holding.cost += trade.price * delta
+        holding.entry += paid * delta
         return 0
     closing = min(abs(quantity), trade.size)
     removed = divide(holding.cost * closing, abs(quantity))
     realized = trade.price * (closing if quantity > 0 else -closing) - removed
     holding.cost -= removed
+    holding.entry -= divide(holding.entry * closing, abs(quantity))
     if quantity * holding.by_trades <= 0:
-        _begin_epoch(holding, trade)
+        _begin_epoch(holding, trade, paid)
     return realized
 
 
-def _begin_epoch(holding: Holding, trade: TradeSeen) -> None:
+def _begin_epoch(holding: Holding, trade: TradeSeen, paid: int) -> None:
     holding.epoch += 1
     holding.carried = False
     holding.cost = trade.price * holding.by_trades
+    holding.entry = paid * holding.by_trades
     holding.opened_at = trade.traded_at
 
 
@@ -97,7 +110,7 @@ def rebase(holding: Holding, quantity: int, average: int) -> None:
             holding.epoch += 1
             holding.carried = False
         holding.by_trades = quantity
-        holding.cost = average * quantity
+        holding.cost = holding.entry = average * quantity
     holding.by_position = quantity
     settle(holding)
     set_base(holding)
@@ -107,6 +120,7 @@ def set_base(holding: Holding) -> None:
     """Forget the single fills; a void of one of them is then settled by a read."""
     holding.base_quantity = holding.by_trades
     holding.base_cost = holding.cost
+    holding.base_entry = holding.entry
     holding.base_carried = holding.carried
     holding.trades = []
 
@@ -127,7 +141,8 @@ def apply_late(holding: Holding, trade: TradeSeen) -> None:
     if not holding.carry_mark:
         apply(holding, trade)
         return
-    apply(holding, msgspec.structs.replace(trade, price=holding.carry_mark))
+    at_mark = msgspec.structs.replace(trade, price=holding.carry_mark)
+    apply(holding, at_mark, entered=trade.price)
     holding.carried = holding.by_trades != 0
 
 

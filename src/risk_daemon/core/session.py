@@ -24,7 +24,8 @@ import msgspec
 from risk_daemon.core import calendar_table as table
 
 SECOND: Final = 1_000_000_000
-CALENDARS: Final = tuple(sorted(table.CLOSED))
+#: Calendars an account may follow; the others of the table only say when a product's day ends.
+CALENDARS: Final = tuple(sorted(set(table.CLOSED) - set(table.DAY_ENDS_ONLY)))
 DAY_ROLLS: Final = ("cme_trade_date", "clock")
 
 _DAY: Final = dt.timedelta(1)
@@ -67,6 +68,7 @@ def _dates() -> list[dt.date]:
 def sessions(calendar: str) -> tuple[Session, ...]:
     """Return all sessions of a calendar in order; KeyError for a name it does not have."""
     closed, closes = table.CLOSED[calendar], table.CLOSES[calendar]
+    usual = table.DAY_ENDS_ONLY.get(calendar, _CLOSE_MINUTE)
     merged = set(table.MERGED)
     dates = [day for day in _dates() if str(day) not in closed]
     found: list[Session] = []
@@ -75,7 +77,7 @@ def sessions(calendar: str) -> tuple[Session, ...]:
         if not trade_date or str(day) not in merged:
             trade_date = str(day)
         start = chicago_instant(day - _DAY, _OPEN_MINUTE)
-        close = chicago_instant(day, closes.get(str(day), _CLOSE_MINUTE))
+        close = chicago_instant(day, closes.get(str(day), usual))
         found.append(Session(start, close, trade_date))
     found.reverse()
     return tuple(found)
@@ -90,6 +92,19 @@ def session_at(calendar: str, at: int) -> Session:
     """Return the session that started last, also in the break and the weekend after it."""
     index = bisect.bisect_right(_starts(calendar), at) - 1
     return sessions(calendar)[max(index, 0)]
+
+
+def next_start(calendar: str, at: int) -> int:
+    """Return the start of the first session after an instant; 0 past the end of every table."""
+    index = bisect.bisect_right(_starts(calendar), at)
+    rows = sessions(calendar)
+    return rows[index].start if index < len(rows) else 0
+
+
+def closing_date(session: Session) -> dt.date:
+    """Return the Chicago date on which a session closes."""
+    second = session.close // SECOND
+    return _EPOCH + dt.timedelta(seconds=second + chicago_offset(second))
 
 
 def is_open(calendar: str, at: int) -> bool:

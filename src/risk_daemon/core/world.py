@@ -16,17 +16,20 @@ from risk_daemon.core.account import Account
 from risk_daemon.core.decision import Finding
 from risk_daemon.core.events import Fact, MarkChanged
 from risk_daemon.core.instrument import Instrument
+from risk_daemon.core.marks import Market
 
-STATE_SCHEMA: Final = 1
+STATE_SCHEMA: Final = 2
 
 
 class World(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The state of everything a worker folds."""
+    """The state of everything a worker folds. `marks` are the valid ones of `markets`."""
 
     seq: int = 0
     at: int = 0
     instruments: dict[str, Instrument] = msgspec.field(default_factory=dict)
     marks: dict[str, MarkChanged] = msgspec.field(default_factory=dict)
+    markets: dict[str, Market] = msgspec.field(default_factory=dict)
+    aged: dict[str, str] = msgspec.field(default_factory=dict)
     feeds: dict[str, str] = msgspec.field(default_factory=dict)
     accounts: dict[int, Account] = msgspec.field(default_factory=dict)
     unknown_kinds: dict[str, int] = msgspec.field(default_factory=dict)

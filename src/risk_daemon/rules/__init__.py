@@ -11,13 +11,32 @@ from collections.abc import Mapping
 from typing import Final
 
 from risk_daemon.core.world import Rule
-from risk_daemon.rules import daily_realized_loss, kill_switch, max_contracts
+from risk_daemon.rules import (
+    daily_combined_loss,
+    daily_realized_loss,
+    end_of_day_flatten,
+    kill_switch,
+    max_contracts,
+    max_contracts_per_instrument,
+    no_stop_loss_grace,
+    trailing_max_drawdown,
+)
 from risk_daemon.rules.parameters import ParameterError, RuleKind
 
 __all__ = ["CATALOG", "ParameterError", "RuleKind", "parse"]
 
 CATALOG: Final[Mapping[str, RuleKind]] = {
-    kind.name: kind for kind in (kill_switch.KIND, daily_realized_loss.KIND, max_contracts.KIND)
+    kind.name: kind
+    for kind in (
+        kill_switch.KIND,
+        trailing_max_drawdown.KIND,
+        daily_combined_loss.KIND,
+        daily_realized_loss.KIND,
+        end_of_day_flatten.KIND,
+        max_contracts.KIND,
+        max_contracts_per_instrument.KIND,
+        no_stop_loss_grace.KIND,
+    )
 }
 
 

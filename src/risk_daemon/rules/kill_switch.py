@@ -64,7 +64,7 @@ class KillSwitch(msgspec.Struct, frozen=True, kw_only=True):
             remedy=Remedy(
                 flatten=full,
                 cancel="all" if full else "increasing",
-                lock=LockWish(mode, act.until),
+                lock=LockWish(mode, act.until, name=f"{NAME}:{act.act_id}"),
             ),
             part=act.act_id,
         )

@@ -60,7 +60,17 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self, world: World, account: Account) -> Finding:
         """Compare exposure, then the worst case of working orders, with the limit."""
-        weights = {name: self._weight(world, name) for name in sorted(account.holdings)}
+        return self.judge(world, account, account.holdings, working(account))
+
+    def judge(
+        self,
+        world: World,
+        account: Account,
+        contracts: Iterable[str],
+        orders: list[OrderChanged],
+    ) -> Finding:
+        """Compare what some contracts and orders amount to with the limit."""
+        weights = {name: self._weight(world, name) for name in sorted(contracts)}
         missing = [name for name, weight in weights.items() if weight is None]
         if any(not account.holdings[name].is_flat for name in missing):
             return Undecided(
@@ -74,7 +84,7 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         exposure = self._measure(world, held)
         if exposure > self.limit:
             return self._over(world, account, held, exposure)
-        return self._worst_case(world, account, held, exposure)
+        return self._worst_case(world, account, held, exposure, orders)
 
     # --- measuring ---
 
@@ -155,13 +165,18 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
     # --- working orders ---
 
     def _worst_case(
-        self, world: World, account: Account, held: dict[str, int], exposure: int
+        self,
+        world: World,
+        account: Account,
+        held: dict[str, int],
+        exposure: int,
+        orders: list[OrderChanged],
     ) -> Finding:
         observed, limit = show(exposure, 0), show(self.limit, 0)
         clear = Clear(observed=observed, limit=limit)
         if self.include_working == "off":
             return clear
-        orders = [order for order in working(account) if self._counts(account, order)]
+        orders = [order for order in orders if self._counts(account, order)]
         if self._reach(world, account, held, orders) <= self.limit:
             return clear
         reach = show(self._reach(world, account, held, orders), 0)

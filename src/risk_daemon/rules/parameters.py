@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -97,14 +98,60 @@ class Reader:
             raise self.fail(key)
         return value
 
-    def duration(self, key: str) -> int:
+    def has(self, key: str) -> bool:
+        """Tell whether a key was given."""
+        return self._params.get(key) is not None
+
+    def is_word(self, key: str, word: str) -> bool:
+        """Tell whether a key was given as this word."""
+        return self._params.get(key) == word
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Read true or false."""
+        value = self._params.get(key, default)
+        if not isinstance(value, bool):
+            raise self.fail(key, "true or false")
+        return value
+
+    def clock(self, key: str, default: str) -> int:
+        """Read a wall time "15:08" or "15:08:30" into seconds after midnight."""
+        value = self._params.get(key, default)
+        found = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?", str(value))
+        if found is None or not isinstance(value, str):
+            raise self.fail(key, 'a wall time in Chicago in quotes, such as "15:08"')
+        return int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3] or 0)
+
+    def duration(self, key: str, default: str | None = None) -> int:
         """Read "15m", "2h", "30s", "1d" into ns."""
-        value = self._params.get(key)
+        value = self._params.get(key, default)
         text = str(value)
         unit = _UNITS_OF_TIME.get(text[-1:])
         if unit is None or not text[:-1].isascii() or not text[:-1].isdigit() or text[:-1] == "0":
             raise self.fail(key, 'a duration such as "30s", "15m", "2h" or "1d"')
         return int(text[:-1]) * unit
+
+    def sizes(self, key: str) -> dict[str, int]:
+        """Read a table of whole numbers by name."""
+        value = self._params.get(key)
+        if not isinstance(value, Mapping) or not value:
+            raise self.fail(key)
+        for name, size in value.items():
+            if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+                raise ParameterError(f"{self._under}{key}.{name}", size, "a whole number from 0")
+        return {str(name): int(size) for name, size in value.items()}
+
+    def rows(self, key: str, inner: Mapping[str, str]) -> list[Reader]:
+        """Read a list of tables; empty when it was not given."""
+        value = self._params.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list | tuple) or not all(isinstance(r, Mapping) for r in value):
+            raise self.fail(key)
+        kind = msgspec.structs.replace(self._kind, parameters=inner)
+        readers = [Reader(kind, row, f"{self._under}{key}.{n}.") for n, row in enumerate(value)]
+        for reader in readers:
+            reader.refuse_unknown()
+        return readers
 
     def table(self, key: str, inner: Mapping[str, str]) -> Reader | None:
         """Read a nested table; None when it was not given."""

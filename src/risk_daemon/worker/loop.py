@@ -29,6 +29,7 @@ from risk_daemon.core.events import (
     Intended,
     LeaseGranted,
     LockPlaced,
+    MarkChanged,
     OperatorActed,
 )
 from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
@@ -95,7 +96,7 @@ class Worker:
         world = recovery.restore(snapshots)
         crc = UNPROVEN
         if world is not None:
-            self.engine.world = world
+            self.engine.adopt(world)
             for number, account in world.accounts.items():
                 self._hashed_at[number] = account.records
         self.journal.subscribe(
@@ -138,12 +139,14 @@ class Worker:
         self._ask_wake()
 
     def _note_changed(self, entry: Entry, outputs: list[Fact]) -> None:
-        """Remember whose view is to be published anew: a feed or a pulse names no account."""
+        """Remember whose view is to be published anew: a feed, a pulse, a quote name no account."""
         self._dirty.update(number for o in outputs if (number := getattr(o, "account", 0)))
         if entry.account:
             self._dirty.add(entry.account)
         elif isinstance(entry.fact, FeedChanged | OperatorActed):
             self._dirty.update(self.engine.world.accounts)
+        elif isinstance(entry.fact, MarkChanged):
+            self._dirty.update(self.engine.holders(entry.fact.contract))
 
     def _ask_wake(self) -> None:
         wake_at = self.engine.wake_at()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from risk_daemon.core.account import Account
-from risk_daemon.core.decision import Breach, Clear
+from risk_daemon.core.decision import Breach, Clear, Several
 from risk_daemon.core.engine import Engine
-from risk_daemon.core.events import Entry, Fact, Intended
+from risk_daemon.core.events import Entry, Fact, Intended, Pulse
 from risk_daemon.core.world import Rule, World, decode_account, encode_account
 from risk_daemon.rules import CATALOG
+from risk_daemon.rules.rehearsal import Moment
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,7 @@ def _clean(account: Account) -> Account:
     copy.slots, copy.asked, copy.unarmed, copy.doubts = {}, {}, [], {}
     copy.orders, copy.holdings, copy.booked = {}, {}, {}
     copy.realized_net = copy.realized_gross = 0
+    copy.ledger, copy.differs_since = copy.ledger or copy.balance or 0, 0
     copy.can_trade, copy.known, copy.feed, copy.platform_since = True, True, "trusted", 0
     return copy
 
@@ -70,13 +72,18 @@ def _play(
     stage = Engine(engine.catalog, world)
     goals: list[str] = []
     for fact in facts:
-        number = getattr(fact, "account", 0)
-        outputs = stage.step(Entry(world.seq + 1, world.at, number, fact))
+        if isinstance(fact, Moment):
+            entry = Entry(world.seq + 1, fact.at, 0, Pulse())
+        else:
+            entry = Entry(world.seq + 1, world.at, getattr(fact, "account", 0), fact)
+        outputs = stage.step(entry)
         goals += [_show(output) for output in outputs if isinstance(output, Intended)]
     finding = rule.check(world, copy)
     match finding:
         case Breach():
             return (True, finding.text), goals
+        case Several(breaches=breaches):
+            return (True, breaches[0].text), goals
         case Clear():
             return (False, f"{finding.observed} against {finding.limit}: clear"), goals
         case _:

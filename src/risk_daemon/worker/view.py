@@ -5,7 +5,7 @@ from __future__ import annotations
 from risk_daemon.core import account as fold
 from risk_daemon.core import lockout, session
 from risk_daemon.core.account import STOP_TYPES, Account
-from risk_daemon.core.decision import Breach, Clear, Finding, Undecided
+from risk_daemon.core.decision import Breach, Clear, Finding, Several, Undecided
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import OrderChanged
 from risk_daemon.core.instrument import show
@@ -133,6 +133,8 @@ def _finding(finding: Finding) -> tuple[str, str, str]:
     match finding:
         case Breach():
             return finding.observed, finding.limit, "breach"
+        case Several(breaches=breaches):
+            return breaches[0].observed, breaches[0].limit, "breach"
         case Clear():
             return finding.observed, finding.limit, "clear"
         case Undecided():

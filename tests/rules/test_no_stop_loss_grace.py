@@ -1,0 +1,15 @@
+"""The vectors of `no-stop-loss-grace`, each played long and short."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.script import play
+from tests.rules.tables import Vector, vectors_of
+
+
+@pytest.mark.parametrize("mirrored", [False, True], ids=["long", "short"])
+@pytest.mark.parametrize("vector", vectors_of("no-stop-loss-grace"), ids=str)
+def test_each_vector_asks_for_what_it_says(vector: Vector, mirrored: bool) -> None:
+    for line, expected, came in play("no-stop-loss-grace", vector.table, mirrored=mirrored):
+        assert came == expected, line
