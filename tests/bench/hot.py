@@ -49,9 +49,14 @@ RECORDS: Final = 4_000
 ACCOUNTS: Final = 100
 MNQ: Final = contract("MNQ")
 RULES: Final = (
-    rule("max-contracts", limit=5),
+    rule("daily-combined-loss", limit="20000.00"),
     rule("daily-realized-loss", limit="20000.00"),
+    rule("end-of-day-flatten"),
     rule("kill-switch"),
+    rule("max-contracts", limit=5),
+    rule("max-contracts-per-instrument", limits={"MNQ": 5}),
+    rule("no-stop-loss-grace"),
+    rule("trailing-max-drawdown", drawdown="20000.00", start="50000.00", trail="intraday-realized"),
 )
 
 ORDER: Final = json.dumps(
@@ -99,7 +104,7 @@ def measure() -> dict[str, Sample]:
     return {
         "decode an order": timed(decode_orders, DECODES),
         "decode a quote": timed(decode_quotes, DECODES),
-        "step a record, three rules": stepped(),
+        "step a record, eight rules": stepped(),
         "quote, 1 account": one,
         f"quote, {ACCOUNTS} accounts": many,
         f"quote, {ACCOUNTS} accounts / 1": Sample("x", [many.median / one.median]),
@@ -133,19 +138,20 @@ def decode_quotes() -> None:
 
 
 def engine_of(count: int) -> tuple[Engine, int]:
-    """An engine with so many accounts, each holding two MNQ; and the seq it has reached."""
+    """An engine with so many accounts, each holding two MNQ behind a stop; and its seq."""
     engine, seq = Engine(CATALOG), 0
-    facts: list[Fact] = [contract_seen("MNQ")]
+    facts: list[Fact] = [contract_seen("MNQ"), mark(0)]
     for number in range(count):
         mine = ACCOUNT + number
         facts += [
             for_account(policy(*RULES), mine),
             for_account(lease(1), mine),
             for_account(reading(), mine),
+            for_account(order(1, -1, 4, type=4, stop_price=units("20000")), mine),
             for_account(trade(number + 1, 1, 2), mine),
             for_account(position(2), mine),
         ]
-    facts.append(FeedChanged(login=LOGIN, state="trusted"))
+    facts.insert(0, FeedChanged(login=LOGIN, state="trusted"))
     for fact in facts:
         seq += 1
         engine.step(entry(seq, fact))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_daemon.core.account import Account
-from risk_daemon.core.decision import Clear, Finding, Undecided
+from risk_daemon.core.decision import ANY_PRICE, Clear, Finding, Quiet, Undecided
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     AccountMissing,
@@ -87,6 +87,12 @@ class Odd:
         if self.does == "raise":
             raise KeyError("figure")
         return Undecided(why="a figure is missing") if self.does == "wonder" else Clear()
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        if self.does == "stumble":
+            raise KeyError("figure")
+        del world, account
+        return ANY_PRICE
 
 
 def odd(does: str) -> Stream:

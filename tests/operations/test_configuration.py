@@ -93,8 +93,10 @@ def test_an_unknown_key_is_an_error_that_names_the_nearest_right_one(
     [
         (
             "  max-contract: {mode: enforce, limit: 5}",
-            "rules.max-contract is not a key here; allowed: a rule: daily-realized-loss, "
-            "kill-switch, max-contracts. Did you mean 'max-contracts'?",
+            "rules.max-contract is not a key here; allowed: a rule: daily-combined-loss, "
+            "daily-realized-loss, end-of-day-flatten, kill-switch, max-contracts, "
+            "max-contracts-per-instrument, no-stop-loss-grace, trailing-max-drawdown."
+            " Did you mean 'max-contracts'?",
         ),
         (
             "  max-contracts: {mode: enforce, limt: 5, limit: 5}",

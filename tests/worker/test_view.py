@@ -1,7 +1,9 @@
 """The account view: what people see, in text, with what is unknown said aloud."""
 
+from collections.abc import Mapping
+
 from risk_daemon.core.account import Account
-from risk_daemon.core.decision import Finding
+from risk_daemon.core.decision import NO_PRICE, Finding, Quiet
 from risk_daemon.core.events import OperatorActed
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.world import World
@@ -103,6 +105,10 @@ class Broken:
 
     def check(self, world: World, account: Account) -> Finding:
         raise RuntimeError(f"{account.account} at {world.seq}")
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        del world, account
+        return NO_PRICE
 
 
 def test_a_rule_that_fails_or_is_not_armed_is_shown_so() -> None:

@@ -100,6 +100,18 @@ class Several(msgspec.Struct, frozen=True, kw_only=True, tag="several"):
 Finding = Breach | Clear | Undecided | Several
 
 
+class Quiet(msgspec.Struct, frozen=True, gc=False):
+    """Prices a held contract could leave at without changing a rule's finding; None is no end."""
+
+    low: int | None = None
+    high: int | None = None
+
+
+#: What a rule answers that looks at no price, and one that must be asked at every price.
+ANY_PRICE: Final[dict[str, Quiet]] = {}
+NO_PRICE: Final = None
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The merged demand on an account. `allowed` lacks a contract that is unconstrained.
 

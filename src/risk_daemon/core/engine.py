@@ -23,6 +23,7 @@ from risk_daemon.core.account import Account, Doubt
 from risk_daemon.core.decision import (
     Clear,
     Finding,
+    Quiet,
     Target,
     Undecided,
     lock_target,
@@ -65,6 +66,7 @@ from risk_daemon.core.events import (
 from risk_daemon.core.incident import alarm, end_lock, stand, weigh
 from risk_daemon.core.instrument import Instrument
 from risk_daemon.core.lockout import Lock
+from risk_daemon.core.quiet import WIDEST, Span, narrower, together
 from risk_daemon.core.world import Parser, Rule, World, seal
 
 #: Time and prices touch many accounts and are counted by none.
@@ -77,19 +79,31 @@ INERT: Final = (*OWN, Probed)
 class Engine:
     """The rules of all accounts, and `step`. Holds nothing that is not in the stream."""
 
-    def __init__(self, catalog: Mapping[str, Parser], world: World | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Mapping[str, Parser],
+        world: World | None = None,
+        *,
+        asks_always: bool = False,
+    ) -> None:
         self.catalog = catalog
+        self._asks_always = asks_always
         self.world = World()
         self._rules: dict[int, list[tuple[RuleSetting, Rule]]] = {}
         self._waits: list[int] = []
         self._held: dict[int, tuple[str, ...]] = {}
         self._holders: dict[str, set[int]] = {}
+        #: What follows from the state and is made anew when it changed; never part of it.
+        self._quiet: dict[int, dict[str, Quiet] | None] = {}
+        self._spans: dict[str, Span | None] = {}
+        self._due_at: int | None = None
         self.adopt(world or World())
 
     def adopt(self, world: World) -> None:
         """Go on from a state that was restored."""
         self.world = world
         self._rules, self._held, self._holders = {}, {}, {}
+        self._quiet, self._spans = {}, {}
         for account in world.accounts.values():
             self._index(account)
 
@@ -160,10 +174,64 @@ class Engine:
         valid = self.world.markets[contract].valid
         assert valid is not None
         self.world.marks[contract] = valid
+        if self._is_quiet(contract, valid, entry.at):
+            return []
         outputs: list[Fact] = []
         for number in sorted(self.holders(contract)):
             outputs += self._one(entry, number)
         return outputs
+
+    def _is_quiet(self, contract: str, mark: MarkChanged, at: int) -> bool:
+        """Tell whether a mark changes no decision of any holder: nothing due, within all spans."""
+        if self._asks_always:
+            return False
+        if contract not in self._spans:
+            self._spans[contract] = self._span(contract)
+        if self._due_at is None:
+            self._due_at = self.wake_at()
+        span = self._spans[contract]
+        return span is not None and (not self._due_at or at < self._due_at) and span.holds(mark)
+
+    def _span(self, contract: str) -> Span | None:
+        bid = ask = WIDEST
+        for number in self.holders(contract):
+            account = self.world.accounts[number]
+            if number not in self._quiet:
+                self._quiet[number] = self._quiet_of(account)
+            mine = self._quiet[number]
+            if mine is None:
+                return None
+            found = mine.get(contract, WIDEST)
+            if account.holdings[contract].exposure > 0:
+                bid = narrower(bid, found)
+            else:
+                ask = narrower(ask, found)
+        return Span(bid, ask)
+
+    def _quiet_of(self, account: Account) -> dict[str, Quiet] | None:
+        if account.plans or account.slots or account.asked:
+            return None  # the executor looks at the market while it acts
+        if (
+            account.doubts
+            or account.unarmed
+            or not all(h.agreed for h in account.holdings.values())
+        ):
+            return None
+        if any(incident.is_open for incident in account.incidents.values()):
+            return None
+        try:
+            return together(rule.quiet(self.world, account) for _, rule in self.rules_of(account))
+        except Exception:  # noqa: BLE001 - what cannot be said is asked; `check` tells why
+            return None
+
+    def _disturbed(self, account: Account) -> None:
+        """An account's state moved: what was quiet for it may not be any more."""
+        before = self._held.get(account.account, ())
+        self._index(account)
+        self._quiet.pop(account.account, None)
+        self._due_at = None
+        for name in (*before, *self._held[account.account]):
+            self._spans.pop(name, None)
 
     def _aged(self, aged: QuoteAged) -> list[Fact]:
         """A stale contract keeps its last mark, and who holds it is told."""
@@ -180,11 +248,11 @@ class Engine:
     def _index(self, account: Account) -> None:
         """Keep who holds what, so that a quote asks only the accounts it concerns."""
         held = tuple(name for name, one in account.holdings.items() if not one.is_flat)
-        before = self._held.get(account.account, ())
+        before = self._held.get(account.account)
         if held == before:
             return
         self._held[account.account] = held
-        for name in before:
+        for name in before or ():
             self._holders[name].discard(account.account)
         for name in held:
             self._holders.setdefault(name, set()).add(account.account)
@@ -246,7 +314,7 @@ class Engine:
         outputs = self._due(account, entry.at)
         outputs += self._fold(account, entry)
         outputs += self._decide(account, entry)
-        self._index(account)
+        self._disturbed(account)
         return seal(account, outputs)
 
     # --- time ---

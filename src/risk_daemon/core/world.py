@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 from risk_daemon.core.account import Account
-from risk_daemon.core.decision import Finding
+from risk_daemon.core.decision import Finding, Quiet
 from risk_daemon.core.events import Fact, MarkChanged
 from risk_daemon.core.instrument import Instrument
 from risk_daemon.core.marks import Market
@@ -50,6 +50,14 @@ class Rule(Protocol):
 
     def check(self, world: World, account: Account) -> Finding:
         """Compare the account with the limit, on figures as they stand."""
+        ...
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """Return the prices per contract within which `check` finds and remembers the same.
+
+        All together: as long as each named contract stays within its own. None: ask at
+        every price. Read by the engine to leave out quotes, never to decide.
+        """
         ...
 
 

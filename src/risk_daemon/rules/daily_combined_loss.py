@@ -10,6 +10,7 @@ Source: docs/rules/daily-combined-loss.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -17,16 +18,19 @@ import msgspec
 from risk_daemon.core.account import Account, open_pnl
 from risk_daemon.core.decision import (
     FULL,
+    NO_PRICE,
     REDUCE_ONLY,
     Breach,
     Clear,
     Finding,
     LockWish,
+    Quiet,
     Remedy,
     Undecided,
 )
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import UNIT, divide, show
+from risk_daemon.core.quiet import by_money
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import Reader, RuleKind
@@ -57,6 +61,16 @@ class DailyCombinedLoss(msgspec.Struct, frozen=True, kw_only=True):
         if self.reduce_at and figure <= -self.reduce_at:
             return self._breach(account, figure, "stage", Remedy(cancel="increasing"), REDUCE_ONLY)
         return Clear(observed=show(figure), limit=show(-self.limit))
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """Say how far the market may move before the first stage, or the limit, is reached."""
+        finding = self.check(world, account)
+        floating = open_pnl(account, world.marks, world.instruments)
+        if not isinstance(finding, Clear) or floating is None:
+            return NO_PRICE
+        figure = account.realized_net + floating - self._exit_costs(world, account)
+        first = min(self.limit - self.buffer, self.reduce_at or self.limit)
+        return by_money(world, account, loss=figure + first, gain=None)
 
     def _exit_costs(self, world: World, account: Account) -> int:
         """Return what closing everything would cost: the last fill's cost, per root."""

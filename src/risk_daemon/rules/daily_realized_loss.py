@@ -10,12 +10,23 @@ Source: docs/rules/daily-realized-loss.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from risk_daemon.core.account import Account
-from risk_daemon.core.decision import FULL, Breach, Clear, Finding, LockWish, Remedy, Undecided
+from risk_daemon.core.decision import (
+    ANY_PRICE,
+    FULL,
+    Breach,
+    Clear,
+    Finding,
+    LockWish,
+    Quiet,
+    Remedy,
+    Undecided,
+)
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import show
 from risk_daemon.core.world import Rule, World
@@ -53,6 +64,11 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
                 flatten=True, cancel="all", lock=LockWish(FULL, account.next_reset or None)
             ),
         )
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """No price takes part."""
+        del world, account
+        return ANY_PRICE
 
 
 def _rehearsal(

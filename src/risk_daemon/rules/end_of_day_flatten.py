@@ -11,6 +11,7 @@ Source: docs/rules/end-of-day-flatten.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -18,12 +19,14 @@ import msgspec
 from risk_daemon.core import session
 from risk_daemon.core.account import Account
 from risk_daemon.core.decision import (
+    ANY_PRICE,
     FULL,
     REDUCE_ONLY,
     Breach,
     Clear,
     Finding,
     LockWish,
+    Quiet,
     Remedy,
     Several,
 )
@@ -68,6 +71,11 @@ class EndOfDayFlatten(msgspec.Struct, frozen=True, kw_only=True):
             ends = session.show_chicago(main.flatten)
             return Clear(observed=session.show_chicago(at), limit=ends, wake_at=wake_at)
         return Several(breaches=tuple(found), wake_at=wake_at)
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """No price takes part."""
+        del world, account
+        return ANY_PRICE
 
     def _others(self, world: World, account: Account, main: DayEnd) -> dict[str, DayEnd]:
         """Return the roots of the account whose day ends at another time than the account's."""

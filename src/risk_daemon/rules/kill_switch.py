@@ -9,12 +9,14 @@ Source: docs/rules/kill-switch.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.decision import (
+    ANY_PRICE,
     FULL,
     NO_NEW_ENTRY,
     REDUCE_ONLY,
@@ -22,6 +24,7 @@ from risk_daemon.core.decision import (
     Clear,
     Finding,
     LockWish,
+    Quiet,
     Remedy,
 )
 from risk_daemon.core.events import Fact, OperatorActed
@@ -68,6 +71,11 @@ class KillSwitch(msgspec.Struct, frozen=True, kw_only=True):
             ),
             part=act.act_id,
         )
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """No price takes part."""
+        del world, account
+        return ANY_PRICE
 
 
 def _rank(act: OperatorActed) -> tuple[int, bool, int, str]:

@@ -10,7 +10,7 @@ Source: docs/rules/max-contracts.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -25,11 +25,13 @@ from risk_daemon.core.account import (
     working,
 )
 from risk_daemon.core.decision import (
+    ANY_PRICE,
     REDUCE_ONLY,
     Breach,
     Clear,
     Finding,
     LockWish,
+    Quiet,
     Remedy,
     Undecided,
 )
@@ -61,6 +63,11 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
     def check(self, world: World, account: Account) -> Finding:
         """Compare exposure, then the worst case of working orders, with the limit."""
         return self.judge(world, account, account.holdings, working(account))
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """No price takes part."""
+        del world, account
+        return ANY_PRICE
 
     def judge(
         self,

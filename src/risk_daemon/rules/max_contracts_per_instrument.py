@@ -10,12 +10,13 @@ Source: docs/rules/max-contracts-per-instrument.md.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from risk_daemon.core.account import Account, working
-from risk_daemon.core.decision import Breach, Clear, Finding, Several, Undecided
+from risk_daemon.core.decision import ANY_PRICE, Breach, Clear, Finding, Quiet, Several, Undecided
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.world import Rule, World
@@ -57,6 +58,11 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(finding, Breach):
                 breaches.append(_of_root(finding, root, names))
         return Several(breaches=tuple(breaches)) if breaches else Clear()
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """No price takes part."""
+        del world, account
+        return ANY_PRICE
 
 
 def _of_root(breach: Breach, root: str, names: set[str]) -> Breach:

@@ -11,6 +11,7 @@ Source: docs/rules/no-stop-loss-grace.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -29,12 +30,14 @@ from risk_daemon.core.account import (
     remaining,
 )
 from risk_daemon.core.decision import (
+    NO_PRICE,
     REDUCE_ONLY,
     Breach,
     Clear,
     Finding,
     LockWish,
     Memory,
+    Quiet,
     Remedy,
     Several,
     Undecided,
@@ -42,6 +45,7 @@ from risk_daemon.core.decision import (
 from risk_daemon.core.events import Fact, OrderChanged
 from risk_daemon.core.instrument import Instrument, ticks_between
 from risk_daemon.core.position import Holding
+from risk_daemon.core.quiet import narrower
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import Reader, RuleKind
@@ -103,6 +107,32 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
             return Several(breaches=tuple(breaches), memory=memory, wake_at=wake_at)
         shown = f"{naked} without a stop, in their grace"
         return Clear(observed=shown, limit="0", memory=memory, wake_at=wake_at, look=look)
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """Say between which prices every stop keeps its side of the market."""
+        finding = self.check(world, account)
+        if not isinstance(finding, Clear) or finding.memory is not None:
+            return NO_PRICE
+        found: dict[str, Quiet] = {}
+        for order in account.orders.values():
+            held = account.holding(order.contract)
+            if order.status not in ALIVE or not is_closing(order, held.exposure):
+                continue
+            if order.stop_price is None or not self._is_stop(order):
+                continue
+            if self.max_distance:
+                return NO_PRICE  # the distance is a second boundary; such stops are rare
+            mine = self._side_of(world, held, order.stop_price)
+            found[held.contract] = narrower(found.get(held.contract, Quiet()), mine)
+        return found
+
+    @staticmethod
+    def _side_of(world: World, held: Holding, stop: int) -> Quiet:
+        """Return the prices on this side of a stop, which itself belongs to those beyond it."""
+        price = exit_price(world.marks.get(held.contract), held.exposure) or stop
+        if held.exposure > 0:
+            return Quiet(low=stop + 1) if price > stop else Quiet(high=stop)
+        return Quiet(high=stop - 1) if price < stop else Quiet(low=stop)
 
     def _covered(self, world: World, account: Account, held: Holding) -> int | None:
         """Return how much living stops protect; None when they cannot be judged."""

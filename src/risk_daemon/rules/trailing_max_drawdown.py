@@ -12,6 +12,7 @@ Source: docs/rules/trailing-max-drawdown.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -19,17 +20,20 @@ import msgspec
 from risk_daemon.core.account import Account, equity
 from risk_daemon.core.decision import (
     FULL,
+    NO_PRICE,
     REDUCE_ONLY,
     Breach,
     Clear,
     Finding,
     LockWish,
     Memory,
+    Quiet,
     Remedy,
     Undecided,
 )
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import UNIT, show
+from risk_daemon.core.quiet import by_money
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import Reader, RuleKind
@@ -70,6 +74,18 @@ class TrailingMaxDrawdown(msgspec.Struct, frozen=True, kw_only=True):
         if (figure - floor) * STAGE_PARTS <= self.drawdown:
             return self._breach(figure, floor, REDUCE_ONLY, account.next_reset or None, memory)
         return Clear(observed=show(figure), limit=show(floor), memory=memory)
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        """Say how far equity may fall to the stage, and rise to a new high-water mark."""
+        finding = self.check(world, account)
+        figure = equity(account, world.marks, world.instruments)
+        if not isinstance(finding, Clear) or finding.memory is not None or figure is None:
+            return NO_PRICE
+        memory = account.memory.get(NAME, {})
+        floor = self.floor if self.floor is not None else self.floor_of(memory)
+        bound = floor + max(self._buffer(memory), self.drawdown // STAGE_PARTS)
+        gain = memory["settled"] - figure if self.trail == INTRADAY_EQUITY else None
+        return by_money(world, account, loss=figure - bound, gain=gain)
 
     def _carry_on(self, account: Account, before: Memory, figure: int, ledger: int) -> Memory:
         """Return the high-water marks after this record.
