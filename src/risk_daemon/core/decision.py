@@ -13,6 +13,9 @@ from typing import Final
 
 import msgspec
 
+from risk_daemon.core.instrument import show
+from risk_daemon.core.session import show_chicago
+
 ENFORCE: Final = "enforce"
 SHADOW: Final = "shadow"
 ALERT: Final = "alert"
@@ -54,6 +57,9 @@ class Remedy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lock: LockWish | None = None
 
 
+#: For `Clear.places`: figures that are instants in ns UTC.
+CLOCK: Final = -1
+
 #: What a rule wants to know again at its next check: figures by name, replaced as a whole.
 Memory = dict[str, int]
 
@@ -73,14 +79,32 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, tag="breach"):
 class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     """The rule's condition is false, on figures that are known.
 
+    `figure` against `bound`, in units, written with `places` decimals or as `CLOCK`
+    times: put into words only when somebody looks, for most findings are clear.
     `look` asks for one read of the account before the rule goes on; the words say what for.
     """
 
-    observed: str = ""
-    limit: str = ""
+    figure: int | None = None
+    bound: int | None = None
+    places: int = 2
     memory: Memory | None = None
     wake_at: int = 0
     look: str = ""
+
+    @property
+    def observed(self) -> str:
+        """The figure in words."""
+        return self._words(self.figure)
+
+    @property
+    def limit(self) -> str:
+        """The bound in words."""
+        return self._words(self.bound)
+
+    def _words(self, figure: int | None) -> str:
+        if figure is None:
+            return ""
+        return show_chicago(figure) if self.places == CLOCK else show(figure, self.places)
 
 
 class Undecided(msgspec.Struct, frozen=True, kw_only=True, tag="undecided", gc=False):

@@ -60,7 +60,7 @@ class DailyCombinedLoss(msgspec.Struct, frozen=True, kw_only=True):
             return self._breach(account, figure, "", Remedy(flatten=True, cancel="all"), FULL)
         if self.reduce_at and figure <= -self.reduce_at:
             return self._breach(account, figure, "stage", Remedy(cancel="increasing"), REDUCE_ONLY)
-        return Clear(observed=show(figure), limit=show(-self.limit))
+        return Clear(figure=figure, bound=-self.limit)
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """Say how far the market may move before the first stage, or the limit, is reached."""

@@ -53,9 +53,9 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         realized = account.realized_net
         if self.pnl_basis == "gross":
             realized = account.realized_gross
+        if realized > self.buffer - self.limit:
+            return Clear(figure=realized, bound=-self.limit)
         observed, limit = show(realized), show(-self.limit)
-        if realized > -(self.limit - self.buffer):
-            return Clear(observed=observed, limit=limit)
         return Breach(
             observed=observed,
             limit=limit,

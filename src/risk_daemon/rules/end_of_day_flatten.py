@@ -11,6 +11,7 @@ Source: docs/rules/end-of-day-flatten.md.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Final
 
@@ -20,6 +21,7 @@ from risk_daemon.core import session
 from risk_daemon.core.account import Account
 from risk_daemon.core.decision import (
     ANY_PRICE,
+    CLOCK,
     FULL,
     REDUCE_ONLY,
     Breach,
@@ -31,7 +33,7 @@ from risk_daemon.core.decision import (
     Several,
 )
 from risk_daemon.core.events import Fact
-from risk_daemon.core.session import SECOND
+from risk_daemon.core.session import SECOND, Session
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import Reader, RuleKind
@@ -68,8 +70,7 @@ class EndOfDayFlatten(msgspec.Struct, frozen=True, kw_only=True):
         waits = [t for day in days.values() for t in (day.entries, day.flatten, day.opens)]
         wake_at = min((instant for instant in waits if instant > at), default=0)
         if not found:
-            ends = session.show_chicago(main.flatten)
-            return Clear(observed=session.show_chicago(at), limit=ends, wake_at=wake_at)
+            return Clear(figure=at, bound=main.flatten, places=CLOCK, wake_at=wake_at)
         return Several(breaches=tuple(found), wake_at=wake_at)
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
@@ -90,11 +91,8 @@ class EndOfDayFlatten(msgspec.Struct, frozen=True, kw_only=True):
     def day_end(self, calendar: str, at: int) -> DayEnd:
         """Return the end of the running day of a calendar."""
         running = session.session_at(calendar, at)
-        date = session.closing_date(running)
-        wanted = session.chicago_instant(date, 0) + self.flatten * SECOND
-        flatten = min(wanted, running.close - self.product_lead)
-        opens = session.next_start(calendar, at)
-        return DayEnd(flatten - self.entries_lead, flatten, opens)
+        flatten = min(_wall_time(running, self.flatten), running.close - self.product_lead)
+        return DayEnd(flatten - self.entries_lead, flatten, _opens(calendar, running))
 
     def _stage(self, at: int, scope: str, day: DayEnd) -> Breach | None:
         if at < day.entries:
@@ -114,6 +112,17 @@ class EndOfDayFlatten(msgspec.Struct, frozen=True, kw_only=True):
             remedy=Remedy(lock=lock),
             part=f"{stage} {label}".strip(),
         )
+
+
+@functools.cache
+def _wall_time(running: Session, second: int) -> int:
+    """Return a Chicago wall time on the date a session closes; asked at every record."""
+    return session.chicago_instant(session.closing_date(running), 0) + second * SECOND
+
+
+@functools.cache
+def _opens(calendar: str, running: Session) -> int:
+    return session.next_start(calendar, running.start)
 
 
 def _rehearsal(

@@ -179,13 +179,13 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         exposure: int,
         orders: list[OrderChanged],
     ) -> Finding:
-        observed, limit = show(exposure, 0), show(self.limit, 0)
-        clear = Clear(observed=observed, limit=limit)
+        clear = Clear(figure=exposure, bound=self.limit, places=0)
         if self.include_working == "off":
             return clear
         orders = [order for order in orders if self._counts(account, order)]
-        if self._reach(world, account, held, orders) <= self.limit:
+        if not orders or self._reach(world, account, held, orders) <= self.limit:
             return clear
+        limit = show(self.limit, 0)
         reach = show(self._reach(world, account, held, orders), 0)
         if self.include_working == "count":
             text = f"working orders could reach {reach}, the limit is {limit}"

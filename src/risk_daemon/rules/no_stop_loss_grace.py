@@ -43,7 +43,7 @@ from risk_daemon.core.decision import (
     Undecided,
 )
 from risk_daemon.core.events import Fact, OrderChanged
-from risk_daemon.core.instrument import Instrument, ticks_between
+from risk_daemon.core.instrument import UNIT, Instrument, ticks_between
 from risk_daemon.core.position import Holding
 from risk_daemon.core.quiet import narrower
 from risk_daemon.core.world import Rule, World
@@ -105,8 +105,9 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
         wake_at = min((instant for instant in waits if instant > world.at), default=0)
         if breaches:
             return Several(breaches=tuple(breaches), memory=memory, wake_at=wake_at)
-        shown = f"{naked} without a stop, in their grace"
-        return Clear(observed=shown, limit="0", memory=memory, wake_at=wake_at, look=look)
+        return Clear(
+            figure=naked * UNIT, bound=0, places=0, memory=memory, wake_at=wake_at, look=look
+        )
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """Say between which prices every stop keeps its side of the market."""

@@ -73,7 +73,7 @@ class TrailingMaxDrawdown(msgspec.Struct, frozen=True, kw_only=True):
             return self._breach(figure, floor, FULL, None, memory)
         if (figure - floor) * STAGE_PARTS <= self.drawdown:
             return self._breach(figure, floor, REDUCE_ONLY, account.next_reset or None, memory)
-        return Clear(observed=show(figure), limit=show(floor), memory=memory)
+        return Clear(figure=figure, bound=floor, memory=memory)
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """Say how far equity may fall to the stage, and rise to a new high-water mark."""
