@@ -155,3 +155,29 @@ def test_the_catalogue_names_each_rule_by_itself() -> None:
         )
     }
     assert all(kind.summary for kind in CATALOG.values())
+
+
+@pytest.mark.parametrize(
+    ("rule", "required"),
+    [
+        ("max-contracts", {"limit": 5}),
+        ("daily-realized-loss", {"limit": "500"}),
+        ("kill-switch", {}),
+    ],
+)
+def test_a_default_said_aloud_changes_nothing(rule: str, required: dict[str, Any]) -> None:
+    kind = CATALOG[rule]
+
+    assert parse(rule, {**kind.defaults, **required}) == parse(rule, required)
+    assert kind.defaults.keys() | required.keys() == kind.parameters.keys()
+
+
+@pytest.mark.parametrize("rule", sorted(CATALOG))
+def test_what_a_rule_says_of_its_parameters_is_about_its_own(rule: str) -> None:
+    kind = CATALOG[rule]
+
+    assert kind.defaults.keys() <= kind.parameters.keys()
+    assert kind.tighter.keys() <= kind.parameters.keys()
+    assert all(
+        way in ("lower", "higher") or isinstance(way, tuple) for way in kind.tighter.values()
+    )

@@ -31,7 +31,7 @@ from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import show
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
-from risk_daemon.rules.parameters import Reader, RuleKind
+from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
 
 NAME: Final = "daily-realized-loss"
 
@@ -105,4 +105,6 @@ KIND: Final = RuleKind(
     },
     build=_build,
     rehearsal=_rehearsal,
+    defaults={"buffer": "0", "pnl_basis": "net", "reset": "session"},
+    tighter={"limit": LOWER, "buffer": HIGHER},
 )

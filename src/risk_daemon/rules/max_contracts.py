@@ -40,7 +40,7 @@ from risk_daemon.core.instrument import UNIT, divide, show
 from risk_daemon.core.position import Holding
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
-from risk_daemon.rules.parameters import Reader, RuleKind
+from risk_daemon.rules.parameters import LOWER, Reader, RuleKind
 from risk_daemon.rules.weights import family_of, mini_weight
 
 NAME: Final = "max-contracts"
@@ -277,4 +277,17 @@ KIND: Final = RuleKind(
     },
     build=_build,
     rehearsal=_rehearsal,
+    defaults={
+        "basis": "gross",
+        "unit": "contracts",
+        "include_working": "cancel",
+        "action": "reduce",
+        "reduce_order": "lifo",
+        "lock": None,
+    },
+    tighter={
+        "limit": LOWER,
+        "basis": ("net", "net-family", "gross"),
+        "action": ("reduce", "flatten-contract", "flatten-all"),
+    },
 )

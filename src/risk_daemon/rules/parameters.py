@@ -30,14 +30,28 @@ Rehearsal = Callable[[Rule, World, Account], tuple[tuple[Fact, ...], tuple[Fact,
 """Makes the facts of a near miss and of a breach for a rule, on a clean copy of an account."""
 
 
+Tighter = str | tuple[str, ...]
+"""Which way a parameter protects more: `lower`, `higher`, or its words from loose to tight."""
+
+LOWER: Final = "lower"
+HIGHER: Final = "higher"
+
+
 class RuleKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule as the catalog knows it. `parameters` names each key with what it allows."""
+    """A rule as the catalog knows it. `parameters` names each key with what it allows.
+
+    `defaults` holds the value a key has when it is not given, None for "none"; a
+    key without one is required. `tighter` says which way a change protects more;
+    of a key it does not name, every change is neither tighter nor looser.
+    """
 
     name: str
     summary: str
     parameters: Mapping[str, str]
     build: Callable[[Reader], Rule]
     rehearsal: Rehearsal
+    defaults: Mapping[str, object] = {}
+    tighter: Mapping[str, Tighter] = {}
 
     def parse(self, params: Mapping[str, object]) -> Rule:
         """Build the rule; ParameterError for the first key or value that is wrong."""
