@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.budget import (
     BACK_OFF,
+    CLOSES_FIRST,
     ENFORCEMENT,
     LIMIT,
     REST,
@@ -15,8 +16,10 @@ from risk_daemon.broker.budget import (
     WINDOW,
     Budget,
     answer,
+    charge,
     free_at,
     give_back,
+    left,
     take,
     used,
     wait,
@@ -134,3 +137,28 @@ def test_no_minute_ever_sees_more_than_the_limit(found: list[tuple[str, int, int
 
 def test_the_shares_make_the_limit() -> None:
     assert sum(SHARES.values()) == rationing.LIMIT
+
+
+def test_after_a_429_closes_ask_first_and_the_others_a_moment_later() -> None:
+    budget = Budget()
+    assert take(budget, ENFORCEMENT, 0)
+    answer(budget, ENFORCEMENT, 0, throttled=True)
+
+    for share in (VERIFICATION, REST):
+        assert not take(budget, share, BACK_OFF + CLOSES_FIRST - 1)
+        assert take(budget, share, BACK_OFF + CLOSES_FIRST)
+    assert not take(budget, ENFORCEMENT, BACK_OFF - 1)
+    assert take(budget, ENFORCEMENT, BACK_OFF)
+
+
+def test_what_a_login_cannot_do_without_leaves_at_once_and_is_counted() -> None:
+    budget = Budget()
+    spend(budget, REST, SHARES[REST])
+    assert left(budget, REST, 0) == 0
+
+    charge(budget, REST, 2)
+
+    assert used(budget, REST) == SHARES[REST] + 2
+    assert left(budget, REST, 0) == 0, "never less than nothing"
+    answer(budget, REST, 0, 2)
+    assert left(budget, REST, WINDOW) == SHARES[REST]

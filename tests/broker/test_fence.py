@@ -469,8 +469,10 @@ def test_a_fill_whose_trade_never_came_is_settled_by_a_read() -> None:
     door.answer(request)
     door.arrive(closing_order(99, 2, status=2, filled=2), position(0))
 
-    assert reads(door.put(Ticked(), after=200 * MS)) == []
-    assert reads(door.put(Ticked(), after=60 * MS)) == [FULL]
+    assert reads(door.put(Ticked(), after=90 * MS)) == []
+    assert reads(door.put(Ticked(), after=20 * MS)) == [FULL], "the views differ"
+    assert reads(door.put(Ticked(), after=130 * MS)) == []
+    assert reads(door.put(Ticked(), after=20 * MS)) == [FULL], "the close is not settled"
     assert ends(door.read(stable=False)) == []
     assert ends(door.read()) == ["filled"]
 

@@ -153,6 +153,7 @@ class AtWork:
         self._running: asyncio.Task[None]
         self._goals = 0
         self.servers: list[Server] = []
+        self.login_type: type[Login] = _OftenRead
 
     # --- beginning and end ------------------------------------------------------
 
@@ -191,7 +192,7 @@ class AtWork:
         self._running = asyncio.create_task(link.run())
 
     def as_configured(self) -> Login:
-        return _OftenRead(
+        return self.login_type(
             name=self.login, user=self.login, credentials="env", accounts=self.accounts
         )
 
@@ -399,6 +400,18 @@ class AtWork:
             )
 
         await self.until(lambda: all(map(read, self.accounts)), "every account to be read")
+
+    async def is_left_alone(self) -> None:
+        """Begin the link anew, with regular reads so rare that none comes within a test."""
+        await self.end_link()
+        before = self.stream.last_seq
+        self.login_type = Login
+        await self.run_link()
+        self.link.reconcile_every_s = 600.0
+        await self.until(
+            lambda: any(one.state == "trusted" for one in self.stream.of(FeedChanged, before)),
+            "the feed to be trusted again",
+        )
 
     # --- waiting --------------------------------------------------------------------
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.broker.looks import BALANCE, VIEWS, WHY
 from risk_daemon.core.events import (
     AccountSeen,
     AlarmRaised,
     FeedChanged,
     GoalRefused,
     MarkChanged,
+    Reconciled,
     RequestAnswered,
     RequestSent,
 )
@@ -192,6 +194,45 @@ def test_whatever_becomes_of_the_messages_the_view_ends_as_the_truth(
         await work.agrees_with_the_truth()
         assert len(await work.requests(*CLOSING)) == 2
         await work.behaved()
+
+    play(story)
+
+
+@pytest.mark.parametrize("kind", ["withhold_trades", "withhold_positions"])
+def test_a_message_that_never_comes_is_missed_and_the_truth_is_read_at_once(
+    play: Play, kind: str
+) -> None:
+    async def story(work: AtWork) -> None:
+        await work.is_left_alone()
+        await work.trade(1)
+        await work.holds(1)
+        await work.fault(kind, seconds=1.0, deliver="never")
+        before = work.stream.last_seq
+        await work.trade(2)
+        await work.holds(3)
+        await work.until(
+            lambda: WHY[VIEWS] in {one.why for one in work.stream.of(Reconciled, before)},
+            "a read because of it",
+        )
+        await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def test_money_that_comes_without_a_trade_has_the_trades_read(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.is_left_alone()
+        await work.until(lambda: work.account in work.link.intake.standing, "the account's row")
+        before = work.stream.last_seq
+        await work.tell("/balance", account=work.account, delta="-1500.00")
+        await work.until(
+            lambda: any(
+                one.account == work.account and one.stable and one.why == WHY[BALANCE]
+                for one in work.stream.of(Reconciled, before)
+            ),
+            "a read because of it",
+        )
+        assert work.link.gate.of(work.account).concerns == {}
 
     play(story)
 

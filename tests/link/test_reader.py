@@ -1,13 +1,18 @@
 """Reads of accounts: only of those whose own row is known, and the first one before all else."""
 
 import asyncio
+import math
 from typing import Any, cast
+
+import pytest
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.budget import Budget
 from risk_daemon.broker.port import COST, FULL, RECENT, Broker, Reading, Rows
 from risk_daemon.clock import Clock
+from risk_daemon.link.loop import WARM_EVERY_S
 from risk_daemon.link.reader import BUDGET_LOOK_S, RECONNECT_KEEPS, Reader
+from risk_daemon.settings import READS_PER_ACCOUNT, READS_PER_ROUND, REGULAR_PER_MINUTE, Login
 
 ACCOUNT = 7
 WITHIN_S = 10.0
@@ -173,3 +178,24 @@ def test_what_was_read_urgently_is_not_polled_again() -> None:
     one.run(one.is_polled, one.is_wanted, one.is_read, rest_is_free_again)
 
     assert one.desk.reads == 1
+
+
+# --- how often -------------------------------------------------------------------
+
+
+def test_what_is_said_to_be_left_for_regular_reads_is_left() -> None:
+    warm = math.ceil(60 / WARM_EVERY_S)
+
+    assert rationing.SHARES[rationing.REST] - RECONNECT_KEEPS - warm == REGULAR_PER_MINUTE
+    assert COST[FULL] == READS_PER_ACCOUNT
+
+
+@pytest.mark.parametrize("accounts", [1, 2, 3, 4, 10, 50])
+def test_rounds_cost_no_more_than_the_budget_leaves_for_them(accounts: int) -> None:
+    login = Login(name="n", user="u", credentials="env", accounts=tuple(range(1, accounts + 1)))
+    period = login.reconcile_every_s
+
+    a_round = READS_PER_ACCOUNT * accounts + READS_PER_ROUND
+    assert a_round * 60 / period <= REGULAR_PER_MINUTE
+    assert period >= 10.0
+    assert period == 10.0 or a_round * 60 / (period - 0.1) > REGULAR_PER_MINUTE, "no slower"

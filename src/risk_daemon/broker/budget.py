@@ -25,6 +25,8 @@ SHARES: Final = {ENFORCEMENT: 120, VERIFICATION: 40, REST: 40}
 
 #: After a 429 the broker's own count decides; asking sooner keeps the window full.
 BACK_OFF: Final = SECOND // 2
+#: Closes ask first: whoever else waits gives them this much of a start.
+CLOSES_FIRST: Final = SECOND // 2
 
 
 class Budget(msgspec.Struct, kw_only=True):
@@ -60,7 +62,7 @@ def take(budget: Budget, share: str, now: int, count: int = 1) -> bool:
     wait for each other would wait for ever.
     """
     _forget(budget, now)
-    if now < budget.blocked_until:
+    if now < _blocked_until(budget, share):
         return False
     total = sum(used(budget, name) for name in SHARES)
     within = used(budget, share) + count <= SHARES[share]
@@ -70,6 +72,24 @@ def take(budget: Budget, share: str, now: int, count: int = 1) -> bool:
         return False
     budget.flying[share] += count
     return True
+
+
+def _blocked_until(budget: Budget, share: str) -> int:
+    """Return until when a 429 keeps a class from asking again."""
+    if not budget.blocked_until or share == ENFORCEMENT:
+        return budget.blocked_until
+    return budget.blocked_until + CLOSES_FIRST
+
+
+def charge(budget: Budget, share: str, count: int = 1) -> None:
+    """Count requests that leave whatever is left: without them nothing else can."""
+    budget.flying[share] += count
+
+
+def left(budget: Budget, share: str, now: int) -> int:
+    """Return how many requests of a class fit into its share of the window now."""
+    _forget(budget, now)
+    return max(SHARES[share] - used(budget, share), 0)
 
 
 def answer(

@@ -19,6 +19,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from risk_daemon.broker import looks
 from risk_daemon.broker.gate import (
     MS,
     SECOND,
@@ -48,8 +49,18 @@ from risk_daemon.broker.gate import (
 )
 from risk_daemon.broker.port import FULL, RECENT, UNKNOWN, Reading, Request
 from risk_daemon.broker.settlement import answered, cancels_read, read_due, settle, slot_read
-from risk_daemon.broker.sight import count, note_flat, see_order, see_trade, take_rows, version_of
+from risk_daemon.broker.sight import (
+    calls_for_watching,
+    count,
+    note_flat,
+    see_order,
+    see_trade,
+    take_rows,
+    version_of,
+    watched,
+)
 from risk_daemon.core.events import (
+    AccountSeen,
     Fact,
     Intended,
     OrderChanged,
@@ -98,25 +109,35 @@ def step(gate: Gate, given: Input, now: int) -> list[Output]:
 
 def _arrived(gate: Gate, fact: Fact, now: int) -> list[Output]:
     match fact:
-        case OrderChanged():
+        case AccountSeen():
+            account = gate.of(fact.account)
+            looks.take_balance(account, fact.balance)
+            looks.note(account, now)
+            return []
+        case OrderChanged() | TradeSeen() | PositionChanged():
             account = gate.of(fact.account)
             count(gate, account, fact.contract)
-            see_order(account, fact, counts=True)
-            return settle(account, now) + _agreed(gate, account, now)
-        case TradeSeen():
-            account = gate.of(fact.account)
-            count(gate, account, fact.contract)
-            see_trade(account, fact)
-            return settle(account, now) + _agreed(gate, account, now)
-        case PositionChanged():
-            account = gate.of(fact.account)
-            count(gate, account, fact.contract)
-            view = account.view(fact.contract)
-            view.by_position = fact.quantity
-            note_flat(view)
+            _see(account, fact, now)
+            looks.note(account, now)
             return settle(account, now) + _agreed(gate, account, now)
         case _:
             return []
+
+
+def _see(account: AccountGate, fact: OrderChanged | TradeSeen | PositionChanged, now: int) -> None:
+    """Let a fact move the one view that it is evidence for."""
+    match fact:
+        case OrderChanged():
+            see_order(account, fact, counts=True)
+        case TradeSeen():
+            see_trade(account, fact)
+            account.last_traded, account.last_traded_at = fact.contract, now
+        case PositionChanged():
+            view = account.view(fact.contract)
+            view.by_position = fact.quantity
+            note_flat(view)
+        case _ as never:
+            assert_never(never)
 
 
 # --- goals -------------------------------------------------------------------
@@ -237,11 +258,7 @@ def _agreed(gate: Gate, account: AccountGate, now: int) -> list[Output]:
     """Take up goals that waited for the views of their contract, once those agree."""
     if not account.held:
         return []
-    ready = {
-        name
-        for name, view in account.views.items()
-        if view.by_trades == view.by_orders == view.by_position
-    }
+    ready = {name for name, view in account.views.items() if view.agrees}
     return _release(gate, account, now, lambda h: h.why == VIEWS and _contract(h) in ready)
 
 
@@ -284,7 +301,9 @@ def _read_done(gate: Gate, account: AccountGate, reading: Reading, now: int) -> 
         see_trade(account, trade)
     if rows.stable:
         take_rows(gate, account, reading)
+        looks.explain(account)
         account.was_read = True
+    looks.note(account, now)
     outputs = settle(account, now)
     for contract in sorted(account.slots):
         outputs += slot_read(account, contract, reading)
@@ -324,7 +343,7 @@ def _ticked(gate: Gate, account: AccountGate, now: int) -> list[Output]:
         if cancel.outcome == UNKNOWN and now - max(cancel.sent_at, cancel.asked_read_at) >= SECOND:
             cancel.asked_read_at = now
             outputs.append(Read(account.account, FULL, "a cancel is not settled"))
-    return outputs
+    return outputs + looks.due(account, now)
 
 
 def _release(
@@ -400,6 +419,7 @@ def wake_at(gate: Gate) -> int:
     """Return the next instant at which `Ticked` could do anything, 0 for none."""
     found: list[int] = []
     for account in gate.accounts.values():
+        found += looks.wakes(account)
         found += [held.not_before for held in account.held]
         found += [read_due(slot) for slot in account.slots.values()]
         found += [
@@ -431,10 +451,12 @@ __all__ = [
     "StreamBroken",
     "Ticked",
     "View",
+    "calls_for_watching",
     "is_working",
     "protects",
     "step",
     "unsettled",
     "version_of",
     "wake_at",
+    "watched",
 ]

@@ -47,6 +47,11 @@ class View(msgspec.Struct, kw_only=True):
         return min(views, key=abs)
 
     @property
+    def agrees(self) -> bool:
+        """Every view shows the same."""
+        return self.by_trades == self.by_orders == self.by_position
+
+    @property
     def is_flat(self) -> bool:
         """Every view shows nothing."""
         return self.by_trades == self.by_orders == self.by_position == 0
@@ -97,8 +102,19 @@ class Held(msgspec.Struct, kw_only=True):
     why: str
 
 
+class Concern(msgspec.Struct, kw_only=True):
+    """Figures that do not fit together: how often they were looked at, and when next."""
+
+    due: int
+    looks: int = 0
+
+
 class AccountGate(msgspec.Struct, kw_only=True):
-    """One account at the door."""
+    """One account at the door.
+
+    `cash` is what all known fills brought, net; `explained` the balance without it, as it
+    was when every trade had been read.
+    """
 
     account: int
     epoch: int = 0
@@ -109,8 +125,19 @@ class AccountGate(msgspec.Struct, kw_only=True):
     slots: dict[str, Slot] = msgspec.field(default_factory=dict)
     cancels: dict[int, CancelSlot] = msgspec.field(default_factory=dict)
     held: list[Held] = msgspec.field(default_factory=list)
+    concerns: dict[str, Concern] = msgspec.field(default_factory=dict)
+    balance: int | None = None
+    cash: int = 0
+    explained: int = 0
+    last_traded: str = ""
+    last_traded_at: int = 0
     arrivals: int = 0
     sights: int = 0
+
+    @property
+    def unexplained(self) -> int:
+        """Return by how much the balance moved beyond what known fills brought."""
+        return 0 if self.balance is None else self.balance - self.cash - self.explained
 
     def view(self, contract: str) -> View:
         """Return the contract's view, new and flat if nothing of it arrived yet."""

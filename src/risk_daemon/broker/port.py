@@ -188,6 +188,10 @@ class Broker(Protocol):
         """Read one contract's tick size and tick value."""
         ...
 
+    async def last_price(self, contract: str, now: int) -> int | None:
+        """Read the price of the last trade of the minutes before `now`; None if there was none."""
+        ...
+
     @property
     def token_expires_at(self) -> int:
         """When the session's token ends, ns UTC; 0 when it does not say."""
@@ -195,6 +199,10 @@ class Broker(Protocol):
 
     async def login(self) -> None:
         """Log in anew."""
+        ...
+
+    async def renew(self) -> None:
+        """Have the present token renewed without logging in; BrokerUnavailable when it can't be."""
         ...
 
     async def warm(self) -> None:

@@ -6,12 +6,14 @@ from typing import Final
 
 import msgspec
 
-from risk_daemon.broker.gate import AccountGate, Gate, Seen, View, is_working
+from risk_daemon.broker.gate import SECOND, AccountGate, Gate, Seen, View, is_working
 from risk_daemon.broker.port import Reading
 from risk_daemon.core.account import CANCELLED, HIDDEN_STATES
-from risk_daemon.core.events import OrderChanged, TradeSeen
+from risk_daemon.core.events import Fact, OrderChanged, PositionChanged, TradeSeen
 
 SEEN_MAX: Final = 4_096
+#: How long a contract that was traded last is watched although nothing of it is left.
+WATCHED_AFTER: Final = 60 * SECOND
 
 
 def version_of(gate: Gate, account: int, contract: str) -> int:
@@ -64,11 +66,14 @@ def see_trade(account: AccountGate, fact: TradeSeen) -> None:
     known = account.trades.get(fact.trade)
     account.trades[fact.trade] = fact
     signed = fact.side * fact.size
+    net = (fact.pnl or 0) - fact.fees - fact.commissions
     view = account.view(fact.contract)
     if known is None and not fact.voided:
         view.by_trades += signed
+        account.cash += net
     elif known is not None and fact.voided and not known.voided:
         view.by_trades -= signed
+        account.cash -= net
     if len(account.trades) > SEEN_MAX:
         del account.trades[min(account.trades)]
     note_flat(view)
@@ -89,3 +94,28 @@ def take_rows(gate: Gate, account: AccountGate, reading: Reading) -> None:
         gone = number not in working and is_working(seen.order)
         if gone and seen.order.status not in HIDDEN_STATES:
             seen.order = msgspec.structs.replace(seen.order, status=CANCELLED)
+
+
+def watched(gate: Gate, now: int) -> set[str]:
+    """Return the contracts whose prices matter: held, worked in, or just traded."""
+    found: set[str] = set()
+    for account in gate.accounts.values():
+        found |= {name for name, view in account.views.items() if not view.is_flat}
+        found |= {seen.order.contract for seen in account.orders.values() if is_working(seen.order)}
+        found |= set(account.slots)
+        if account.last_traded and now - account.last_traded_at < WATCHED_AFTER:
+            found.add(account.last_traded)
+    return found
+
+
+def calls_for_watching(fact: Fact) -> bool:
+    """Tell whether a fact alone makes its contract one to watch."""
+    match fact:
+        case OrderChanged():
+            return is_working(fact)
+        case PositionChanged():
+            return fact.quantity != 0
+        case TradeSeen():
+            return True
+        case _:
+            return False

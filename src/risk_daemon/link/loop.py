@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,14 +30,17 @@ from risk_daemon.core.events import (
     Goal,
     Intended,
     LeaseGranted,
+    MarkChanged,
     OperatorActed,
     OrderChanged,
     PolicyAdopted,
     PositionChanged,
+    PrintSeen,
     TradeSeen,
 )
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable, JournalAway, Malformed
 from risk_daemon.link import inherited, spent
+from risk_daemon.link.counted import Counted
 from risk_daemon.link.desk import Desk
 from risk_daemon.link.emergency import EmergencyFile, fold, once
 from risk_daemon.link.outlet import Outlet
@@ -81,9 +85,10 @@ class Link:
         session_name: str,
     ) -> None:
         self.login, self.accounts = login.name, login.accounts
-        self.broker, self.journal, self.clock = broker, journal, clock
+        self.journal, self.clock = journal, clock
         self.gate = fence.Gate(session=session_name, version_base=clock.now_ns() // 1_000)
         self.budget = rationing.Budget()
+        self.broker = broker = Counted(broker, self.budget, clock)
         self.emergency = EmergencyFile(emergency)
         self.outlet = Outlet(journal, self._gap)
         self.desk = Desk(
@@ -273,6 +278,8 @@ class Link:
         self.outlet.put([fact])
         if outputs:
             self.perform(outputs)
+        elif not isinstance(fact, MarkChanged | PrintSeen):
+            self._schedule_tick()  # what does not fit together is looked at in a moment
 
     def _new_contract(self, contract: str) -> None:
         """Announce a contract before the first fact that names it, if its metadata is known."""
@@ -377,15 +384,9 @@ class Link:
 
     async def _keep_warm(self) -> None:
         """Use the enforcement connection before it idles out: a close must not wait for TLS."""
-        share, now = rationing.REST, self.clock.now_ns()
-        if not rationing.take(self.budget, share, now):
-            return
-        try:
-            await self.broker.warm()
-        except BrokerUnavailable:
-            return  # the reads and the probes tell of it
-        finally:
-            rationing.answer(self.budget, share, self.clock.now_ns())
+        if rationing.left(self.budget, rationing.REST, self.clock.now_ns()):
+            with suppress(BrokerUnavailable):  # the reads and the probes tell of it
+                await self.broker.warm()
 
     def wall_ns(self) -> int:
         """Return real time: the token's `exp` is not shifted in a demo home."""

@@ -113,7 +113,7 @@ class Reader:
         """Let those regular reads out that the budget has room for now, beside one reconnect."""
         for account in [n for n in self._polls if self._may_serve(n) and n not in self._wishes]:
             cost, now = COST[self._polls[account].depth], self._clock.now_ns()
-            if self._left_for_polls() < cost or not self._take_rest(cost, now):
+            if self.left_for_polls(now) < cost or not self._take_rest(cost, now):
                 return
             self._busy.add(account)
             group.create_task(self._serve_poll(account, self._polls.pop(account)))
@@ -209,9 +209,9 @@ class Reader:
     def _is_first(self, account: int) -> bool:
         return account not in self.last_read_at
 
-    def _left_for_polls(self) -> int:
-        left = rationing.SHARES[rationing.REST] - rationing.used(self._budget, rationing.REST)
-        return left - RECONNECT_KEEPS
+    def left_for_polls(self, now: int) -> int:
+        """Return how many requests regular reads may send now, beside one reconnect."""
+        return rationing.left(self._budget, rationing.REST, now) - RECONNECT_KEEPS
 
 
 async def forever(period_s: Callable[[], float], turn: Callable[[], Awaitable[None]]) -> None:

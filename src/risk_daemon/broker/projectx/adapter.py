@@ -40,6 +40,15 @@ class ProjectXBroker:
         token = await self._acts.login()
         self._reads.use(token)
 
+    async def renew(self) -> None:
+        """Have the token renewed; Unauthorized if it is not valid any more."""
+        answer = await self._acts.post("/Auth/validate", {})
+        token = answer.get("newToken") if isinstance(answer, dict) else None
+        if not isinstance(token, str) or not token:
+            raise Unauthorized("the gateway renewed no token")
+        self._acts.use(token)
+        self._reads.use(token)
+
     @property
     def token_expires_at(self) -> int:
         """Return the token's `exp` in ns UTC, 0 if there is none. It says nothing of revocation."""
@@ -125,6 +134,11 @@ class ProjectXBroker:
         if not isinstance(row, dict):
             raise Malformed(f"the gateway does not know the contract {contract!r}")
         return wire.contract_from(row)
+
+    async def last_price(self, contract: str, now: int) -> int | None:
+        """Read the close of the newest second bar, the unfinished one too."""
+        body = wire.bar_call(contract, now)
+        return wire.close_of(await self._reads.post("/History/retrieveBars", body))
 
     async def ping(self) -> None:
         """Ask REST for a sign of life."""

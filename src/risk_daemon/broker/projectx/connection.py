@@ -153,7 +153,8 @@ class Rest:
             raise Unauthorized(str(error)) from error
         except OrderSubmissionUncertainError as error:
             raise _uncertain(error) from error
-        except (ProjectXError, OSError, TimeoutError) as error:
+        # A ValueError is a Retry-After that is no number of seconds: the SDK stumbles over it.
+        except (ProjectXError, OSError, TimeoutError, ValueError) as error:
             raise BrokerUnavailable(f"{path}: {type(error).__name__}: {error}") from error
 
     async def close(self) -> None:

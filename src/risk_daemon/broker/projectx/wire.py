@@ -33,6 +33,7 @@ from risk_daemon.core.events import (
     MarkChanged,
     OrderChanged,
     PositionChanged,
+    PrintSeen,
     TradeSeen,
 )
 from risk_daemon.core.instrument import UNIT, VALUE_MAX
@@ -41,6 +42,8 @@ from risk_daemon.errors import Malformed
 Payload = Mapping[str, Any]
 
 SIZE_MAX: Final = 100_000
+TEXT_MAX: Final = 200
+BARS_SINCE: Final = 600 * 1_000_000_000
 ID_MAX: Final = 2**63 - 1
 ORDER_STATES: Final = frozenset(range(9))
 ORDER_TYPES: Final = frozenset(range(8))
@@ -145,6 +148,42 @@ def mark_from(contract: object, data: object, before: MarkChanged | None) -> Mar
     )
 
 
+def prints_from(contract: object, data: object) -> list[PrintSeen]:
+    """Read the trades of the market in one message, a list or a single one."""
+    rows = data if isinstance(data, list) else [data]
+    if not isinstance(contract, str) or not contract or len(contract) > TEXT_MAX:
+        raise Malformed(f"prints without a contract: {contract!r:.80}")
+    found = []
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise Malformed(f"a print without fields: {row!r:.80}")
+        price = _price(row, "price")
+        if price is None:
+            raise Malformed("a print without a price")
+        found.append(PrintSeen(contract=contract, price=price))
+    return found
+
+
+def bar_call(contract: str, now: int) -> dict[str, object]:
+    """Return the body that asks for the newest second bar of the minutes before an instant."""
+    return {
+        "contractId": contract,
+        "live": False,
+        "startTime": show_time(now - BARS_SINCE),
+        "endTime": show_time(now),
+        "unit": 1,
+        "unitNumber": 1,
+        "limit": 1,
+        "includePartialBar": True,
+    }
+
+
+def close_of(answer: object) -> int | None:
+    """Read the close of the newest bar, which comes first; None where nothing was traded."""
+    bars = rows_of(answer, "bars")
+    return _price(bars[0], "c") if bars else None
+
+
 def contract_from(data: Payload) -> ContractSeen:
     """Read a contract's metadata: tick size in price, tick value in money per tick."""
     size, value = _units(data, "tickSize"), _units(data, "tickValue")
@@ -238,14 +277,14 @@ def _side(data: Payload) -> int:
 
 def _text(data: Payload, key: str) -> str:
     value = data.get(key)
-    if not isinstance(value, str) or not value or len(value) > 200:
+    if not isinstance(value, str) or not value or len(value) > TEXT_MAX:
         raise Malformed(f"{key} is {value!r:.80}, expected a text")
     return value
 
 
 def _optional_text(data: Payload, key: str) -> str | None:
     value = data.get(key)
-    return value[:200] if isinstance(value, str) else None
+    return value[:TEXT_MAX] if isinstance(value, str) else None
 
 
 def _flag(data: Payload, key: str, *, default: bool | None = None) -> bool:

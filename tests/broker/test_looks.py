@@ -1,0 +1,180 @@
+"""Looking because figures do not fit: views that differ, a balance that nothing explains."""
+
+from __future__ import annotations
+
+import pytest
+
+from risk_daemon.broker import fence
+from risk_daemon.broker.fence import Ticked
+from risk_daemon.broker.gate import Output, Read
+from risk_daemon.broker.looks import AGAIN_AFTER, BALANCE, GRACE, LATER, VIEWS, WHY
+from risk_daemon.broker.sight import WATCHED_AFTER
+from risk_daemon.core.events import AccountSeen, Fact, Pulse
+from risk_daemon.core.instrument import UNIT
+from tests.broker.test_fence import Door, filled, sent
+from tests.build import ACCOUNT, LOGIN, MS, contract, order, position, trade
+
+MNQ, ES = contract("MNQ"), contract("ES")
+
+
+def balance(dollars: int) -> AccountSeen:
+    return AccountSeen(
+        account=ACCOUNT, login=LOGIN, name="A", balance=dollars * UNIT, can_trade=True
+    )
+
+
+def whys(outputs: list[Output]) -> list[str]:
+    return [output.why for output in outputs if isinstance(output, Read)]
+
+
+def turn(door: Door, after: int) -> list[str]:
+    return whys(door.put(Ticked(), after=after))
+
+
+# --- views ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        trade(1, 1, 2, order=9),
+        position(2),
+        order(9, 1, 2, type=2, status=2, filled=2),
+    ],
+)
+def test_one_message_of_a_fill_alone_is_looked_at_at_once_and_again(part: Fact) -> None:
+    door = Door().holding(0)
+    door.arrive(part)
+
+    assert turn(door, GRACE[VIEWS] - 1) == []
+    assert turn(door, 1) == [WHY[VIEWS]]
+    assert turn(door, AGAIN_AFTER - 1) == []
+    assert turn(door, 1) == [WHY[VIEWS]]
+    assert turn(door, LATER - 1) == []
+    assert turn(door, 1) == [WHY[VIEWS]]
+    assert fence.wake_at(door.gate) == door.now + LATER
+
+
+def test_a_fill_whose_messages_all_came_is_not_looked_at() -> None:
+    door = Door().holding(2)
+    door.arrive(*filled())
+
+    assert fence.wake_at(door.gate) == 0
+    assert turn(door, 10 * LATER) == []
+
+
+def test_a_stable_read_settles_the_difference_and_an_unstable_one_does_not() -> None:
+    door = Door().holding(0)
+    door.arrive(position(2))
+
+    door.read(position(2), stable=False)
+    assert turn(door, GRACE[VIEWS]) == [WHY[VIEWS]]
+    door.read(position(2))
+    assert turn(door, 10 * LATER) == []
+
+
+def test_a_fill_that_is_taken_back_is_looked_at() -> None:
+    door = Door().holding(0)
+    fill = trade(1, 1, 2, order=9)
+    door.arrive(order(9, 1, 2, type=2, status=2, filled=2), fill, position(2))
+    assert turn(door, LATER) == []
+
+    door.arrive(trade(1, 1, 2, order=9, voided=True))
+
+    assert turn(door, GRACE[VIEWS]) == [WHY[VIEWS]]
+
+
+# --- balance --------------------------------------------------------------------
+
+
+def test_money_that_no_fill_brought_is_looked_at_and_explained_by_a_read() -> None:
+    door = Door().holding(0)
+    door.arrive(balance(50_000))
+    assert turn(door, LATER) == [], "the first balance explains itself"
+
+    door.arrive(balance(49_000))
+
+    assert turn(door, GRACE[BALANCE] - 1) == []
+    assert turn(door, 1) == [WHY[BALANCE]]
+    assert turn(door, AGAIN_AFTER) == [WHY[BALANCE]]
+    door.read()
+    assert turn(door, 10 * LATER) == []
+
+
+def test_money_that_a_fill_brought_is_not_whichever_is_told_first() -> None:
+    net = {"pnl": 100 * UNIT, "fees": 2 * UNIT, "commissions": UNIT}
+    for facts in (
+        (trade(1, 1, 2, order=9, **net), balance(50_097)),
+        (balance(50_097), trade(1, 1, 2, order=9, **net)),
+    ):
+        door = Door().holding(0)
+        door.arrive(balance(50_000))
+        door.arrive(*facts, order(9, 1, 2, type=2, status=2, filled=2), position(2))
+
+        assert turn(door, LATER) == []
+
+
+def test_a_cent_too_little_is_looked_at() -> None:
+    door = Door().holding(0)
+    door.arrive(balance(50_000), trade(1, 1, 2, order=9, fees=UNIT))
+    door.arrive(balance(50_000), order(9, 1, 2, type=2, status=2, filled=2), position(2))
+
+    assert turn(door, GRACE[BALANCE]) == [WHY[BALANCE]]
+
+
+def test_money_that_goes_back_with_its_fill_is_explained() -> None:
+    door = Door().holding(0)
+    fill = trade(1, 1, 2, order=9, fees=UNIT)
+    gone = trade(1, 1, 2, order=9, fees=UNIT, voided=True)
+    door.arrive(balance(50_000), fill, balance(49_999), gone, balance(50_000))
+    door.read()
+
+    assert turn(door, LATER) == []
+    assert door.gate.of(ACCOUNT).cash == 0
+
+
+# --- what is watched -------------------------------------------------------------
+
+
+def test_prices_are_watched_of_what_is_held_worked_in_closed_or_just_traded() -> None:
+    door = Door()
+    assert fence.watched(door.gate, door.now) == set()
+
+    door.holding(2)
+    assert fence.watched(door.gate, door.now) == {MNQ}
+
+    door.arrive(order(5, 1, 1, "ES"))
+    assert fence.watched(door.gate, door.now) == {MNQ, ES}
+    door.arrive(order(5, 1, 1, "ES", status=3))
+    assert fence.watched(door.gate, door.now) == {MNQ}
+
+    (request,) = sent(door.decide("close"))
+    door.arrive(*filled(), position(0))
+    assert fence.watched(door.gate, door.now) == {MNQ}, "its close is not settled"
+    door.answer(request)
+    traded = door.gate.of(ACCOUNT).last_traded_at
+    assert fence.watched(door.gate, traded + WATCHED_AFTER - 1) == {MNQ}
+    assert fence.watched(door.gate, traded + WATCHED_AFTER) == set()
+
+
+@pytest.mark.parametrize(
+    ("fact", "calls"),
+    [
+        (order(1, 1, 1, status=1), True),
+        (order(1, 1, 1, status=2), False),
+        (position(-1), True),
+        (position(0), False),
+        (trade(1, 1, 1), True),
+        (Pulse(), False),
+    ],
+)
+def test_a_fact_that_shows_something_alive_calls_for_watching(fact: Fact, *, calls: bool) -> None:
+    assert fence.calls_for_watching(fact) is calls
+
+
+def test_looks_wait_no_longer_than_the_fence_says() -> None:
+    door = Door().holding(0)
+    door.arrive(position(2))
+
+    assert fence.wake_at(door.gate) == door.now + GRACE[VIEWS]
+    assert GRACE[VIEWS] == 100 * MS
