@@ -163,6 +163,10 @@ def test_the_catalogue_names_each_rule_by_itself() -> None:
         ("max-contracts", {"limit": 5}),
         ("daily-realized-loss", {"limit": "500"}),
         ("kill-switch", {}),
+        ("daily-combined-loss", {"limit": "500"}),
+        ("end-of-day-flatten", {}),
+        ("no-stop-loss-grace", {}),
+        ("max-contracts-per-instrument", {"limits": {"ES": 1}}),
     ],
 )
 def test_a_default_said_aloud_changes_nothing(rule: str, required: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ from risk_daemon.core.instrument import UNIT, divide, show
 from risk_daemon.core.quiet import by_money
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
-from risk_daemon.rules.parameters import Reader, RuleKind
+from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
 
 NAME: Final = "daily-combined-loss"
 
@@ -146,4 +146,6 @@ KIND: Final = RuleKind(
     },
     build=_build,
     rehearsal=_rehearsal,
+    defaults={"buffer": "0", "est_exit_fees": "0", "staged": None},
+    tighter={"limit": LOWER, "buffer": HIGHER, "est_exit_fees": HIGHER},
 )

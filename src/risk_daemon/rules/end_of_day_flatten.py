@@ -36,7 +36,7 @@ from risk_daemon.core.events import Fact
 from risk_daemon.core.session import SECOND, Session
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
-from risk_daemon.rules.parameters import Reader, RuleKind
+from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
 from risk_daemon.rules.products import calendar_of
 
 NAME: Final = "end-of-day-flatten"
@@ -153,4 +153,6 @@ KIND: Final = RuleKind(
     },
     build=_build,
     rehearsal=_rehearsal,
+    defaults={"flatten": "15:08", "entries_lead": "3m", "product_lead": "10m"},
+    tighter={"flatten": LOWER, "entries_lead": HIGHER, "product_lead": HIGHER},
 )

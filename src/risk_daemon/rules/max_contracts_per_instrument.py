@@ -124,4 +124,11 @@ KIND: Final = RuleKind(
     },
     build=_build,
     rehearsal=_rehearsal,
+    defaults={
+        "unlisted": "unlimited",
+        "basis": "gross",
+        "include_working": "cancel",
+        "action": "reduce",
+    },
+    tighter={"basis": ("net", "gross"), "include_working": ("off", "count", "cancel")},
 )

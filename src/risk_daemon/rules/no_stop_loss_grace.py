@@ -48,7 +48,7 @@ from risk_daemon.core.position import Holding
 from risk_daemon.core.quiet import narrower
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
-from risk_daemon.rules.parameters import Reader, RuleKind
+from risk_daemon.rules.parameters import LOWER, Reader, RuleKind
 
 NAME: Final = "no-stop-loss-grace"
 CLOSE, CLOSE_UNCOVERED = "close", "close-uncovered"
@@ -271,4 +271,13 @@ KIND: Final = RuleKind(
     },
     build=_build,
     rehearsal=_rehearsal,
+    defaults={
+        "grace": "30s",
+        "replace_grace": "10s",
+        "accept_stop_limit": False,
+        "max_distance": 0,
+        "action": CLOSE,
+        "lock": None,
+    },
+    tighter={"grace": LOWER, "replace_grace": LOWER, "action": (CLOSE_UNCOVERED, CLOSE)},
 )

@@ -36,7 +36,7 @@ from risk_daemon.core.instrument import UNIT, show
 from risk_daemon.core.quiet import by_money
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
-from risk_daemon.rules.parameters import Reader, RuleKind
+from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
 
 NAME: Final = "trailing-max-drawdown"
 EOD, INTRADAY_EQUITY = "eod", "intraday-equity"
@@ -176,4 +176,11 @@ KIND: Final = RuleKind(
     },
     build=_build,
     rehearsal=_rehearsal,
+    defaults={
+        "lock_at": "start",
+        "trail": EOD,
+        "buffer": "the larger of 100.00 and 5 % of the drawdown",
+        "floor_override": None,
+    },
+    tighter={"drawdown": LOWER, "buffer": HIGHER, "lock_at": HIGHER, "floor_override": HIGHER},
 )
