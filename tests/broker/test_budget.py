@@ -162,3 +162,63 @@ def test_what_a_login_cannot_do_without_leaves_at_once_and_is_counted() -> None:
     assert left(budget, REST, 0) == 0, "never less than nothing"
     answer(budget, REST, 0, 2)
     assert left(budget, REST, WINDOW) == SHARES[REST]
+
+
+# --- the broker's own figures ----------------------------------------------------
+
+
+def test_the_figures_are_those_of_the_gateway() -> None:
+    assert WINDOW == 60_000_000_000
+    assert (LIMIT, SHARES) == (200, {ENFORCEMENT: 120, VERIFICATION: 40, REST: 40})
+    assert BACK_OFF == CLOSES_FIRST == 500_000_000
+
+
+def test_what_somebody_waits_for_is_kept_up_to_what_is_open_of_the_share() -> None:
+    budget = Budget()
+    spend(budget, VERIFICATION, 35)
+    wait(budget, VERIFICATION, 7)
+
+    assert spend(budget, ENFORCEMENT, 300) == LIMIT - 35 - 5, "only 5 are open"
+
+    wait(budget, VERIFICATION, -7)
+    assert spend(budget, ENFORCEMENT, 300) == 5
+
+
+def test_a_share_that_is_used_beyond_itself_keeps_nothing() -> None:
+    budget = Budget()
+    charge(budget, REST, SHARES[REST] + 10)
+    wait(budget, REST, 1)
+
+    assert spend(budget, ENFORCEMENT, 300) == LIMIT - SHARES[REST] - 10
+
+
+def test_the_whole_may_never_be_passed_whatever_a_share_has_left() -> None:
+    budget = Budget()
+    charge(budget, ENFORCEMENT, LIMIT - 3)
+
+    assert take(budget, REST, 0, 4) is False
+    assert take(budget, REST, 0, 3) is True
+    assert take(budget, VERIFICATION, BACK_OFF) is False
+
+
+def test_a_budget_that_says_no_says_it_as_a_no() -> None:
+    budget = Budget(blocked_until=1)
+
+    assert take(budget, REST, 0) is False
+
+
+def test_nobody_asks_again_sooner_than_in_a_hundredth_of_a_second() -> None:
+    budget = Budget()
+    answer(budget, REST, 0)
+    answer(budget, REST, 2 * SECOND)
+
+    assert free_at(budget, SECOND) == WINDOW, "the oldest, not the newest"
+    assert free_at(budget, WINDOW - 1) == WINDOW - 1 + SECOND // 100
+
+
+def test_one_request_is_charged_where_no_number_is_said() -> None:
+    budget = Budget()
+
+    charge(budget, REST)
+
+    assert used(budget, REST) == 1

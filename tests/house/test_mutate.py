@@ -1,0 +1,71 @@
+"""The mutation tool: what it changes, and that a change is made where it was listed."""
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def mutate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("mutate", ROOT / "scripts" / "mutate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["mutate"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("source", "changes"),
+    [
+        ("a < b", {"a <= b", "a >= b"}),
+        ("a <= b", {"a < b", "a > b"}),
+        ("a is b", {"a is not b"}),
+        ("a < b < c", {"a <= b < c", "a >= b < c", "a < b <= c", "a < b >= c"}),
+        ("a and b", {"a or b"}),
+        ("not a", {"a"}),
+        ("-a", {"a"}),
+        ("a + b", {"a - b"}),
+        ("a -= b", {"a += b"}),
+        ("7", {"8", "6"}),
+        ("True", {"False"}),
+        ("min(a)", {"max(a)"}),
+        ("if a: b", {"not a"}),
+        ("def f(): return a", {"return None"}),
+        ("def f(a: int = 1) -> None: 'text'", {"2", "0"}),
+        ("'text'", set()),
+        ("raise E(1)", set()),
+    ],
+)
+def test_what_is_changed_and_into_what(mutate: ModuleType, source: str, changes: set[str]) -> None:
+    assert {one.after for one in mutate.changes_of(source, "f.py")} == changes
+
+
+def test_a_change_is_made_where_it_was_listed_and_nowhere_else(mutate: ModuleType) -> None:
+    source = "a = 1 < b\nc = not (d and 2 > e)\n"
+
+    for one in mutate.changes_of(source, "f.py"):
+        lines = ast.unparse(mutate.changed(source, one)).splitlines()
+        untouched = ast.unparse(ast.parse(source)).splitlines()
+        differing = [
+            n for n, (new, old) in enumerate(zip(lines, untouched, strict=True), 1) if new != old
+        ]
+        assert differing == [one.line]
+
+
+def test_a_survivor_of_a_rules_comparison_is_never_good_enough(mutate: ModuleType) -> None:
+    def survivor(file: str, kind: str) -> object:
+        return mutate.Change(file, 0, 1, 1, kind, "a", "b")
+
+    rule, core = "src/risk_daemon/rules/x.py", "src/risk_daemon/core/x.py"
+    assert mutate.Verdict(99, [survivor(core, "comparison")]).is_good
+    assert mutate.Verdict(99, [survivor(rule, "constant")]).is_good
+    assert not mutate.Verdict(99, [survivor(rule, "comparison")]).is_good
+    assert mutate.Verdict(9, [survivor(core, "constant")]).is_good
+    assert not mutate.Verdict(8, [survivor(core, "constant")]).is_good
