@@ -332,3 +332,45 @@ def test_whatever_comes_is_a_fact_or_malformed(payload: object) -> None:
             read(data)
         except Malformed:
             continue
+
+
+# --- prints and bars -------------------------------------------------------------
+
+
+def test_the_last_price_is_the_close_of_the_newest_bar_which_comes_first() -> None:
+    bars = [{"t": "2026-07-31T02:23:35+00:00", "c": 28418.25}, {"c": 1.0}]
+
+    assert wire.close_of({"success": True, "bars": bars}) == units("28418.25")
+    assert wire.close_of({"success": True, "bars": []}) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {"success": False, "errorCode": 1, "bars": None},
+        {"success": True, "bars": [{"c": float("nan")}]},
+        {"success": True, "bars": [{"c": -1}]},
+    ],
+)
+def test_bars_that_cannot_be_believed_are_no_answer(answer: object) -> None:
+    with pytest.raises(Malformed):
+        wire.close_of(answer)
+
+
+def test_the_newest_second_bar_is_asked_for_the_unfinished_one_too() -> None:
+    body = wire.bar_call("C", wire.BARS_SINCE)
+
+    assert (body["contractId"], body["limit"], body["includePartialBar"]) == ("C", 1, True)
+    assert body["startTime"] == "1970-01-01T00:00:00+00:00"
+    assert body["endTime"] == "1970-01-01T00:10:00+00:00"
+    assert (body["unit"], body["unitNumber"]) == (1, 1)
+
+
+def test_prints_are_read_one_by_one() -> None:
+    found = wire.prints_from("C", [{"price": 1.25}, {"price": "1.5"}])
+
+    assert [one.price for one in found] == [units("1.25"), units("1.5")]
+    for contract, data in ((None, {}), ("", {}), ("C" * 201, {}), ("C", 7), ("C", {"price": 0})):
+        with pytest.raises(Malformed):
+            wire.prints_from(contract, data)

@@ -294,13 +294,15 @@ class AtWork:
             type="market",
         )
 
-    async def rest(self, signed: int, price: str, kind: str = "limit") -> int:
+    async def rest(
+        self, signed: int, price: str, kind: str = "limit", contract: str = "MNQ"
+    ) -> int:
         """Let the account's owner place a resting order; return its number."""
         side = "buy" if signed > 0 else "sell"
         answer = await self.tell(
             "/order",
             account=self.account,
-            contract="MNQ",
+            contract=contract,
             side=side,
             size=abs(signed),
             type=kind,

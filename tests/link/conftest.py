@@ -14,7 +14,7 @@ from risk_daemon.clock import Clock
 from risk_daemon.stage.gateway import wednesday_offset_s
 from tests.link.at_work import AtWork, Floor
 
-LOGINS = 64
+LOGINS = 128
 STORY_WITHIN_S = 40.0
 
 Story = Callable[[AtWork], Awaitable[None]]

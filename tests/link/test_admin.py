@@ -91,7 +91,7 @@ def test_closing_by_hand_beside_the_worker_closes_once(play: Play) -> None:
 def test_what_cannot_be_read_is_not_called_flat(play: Play) -> None:
     async def story(work: AtWork) -> None:
         await work.fault("rest_error", seconds=3.0)
-        left = await work.link.flatten(work.account, "ann", "a test", 0.1)
+        left = await work.link.hands.flatten(work.account, "ann", "a test", 0.1)
         assert left == ["the account could not be read"]
         with pytest.raises(UsageError, match="account 1 is not of login"):
             await ask(work, "flatten", account=1)

@@ -54,7 +54,7 @@ def test_a_goal_is_taken_once_however_often_it_comes(play: Play) -> None:
         await work.trade(2)
         await work.holds(2)
         goal = await work.want()
-        assert work.link.take_directly(goal) == ""
+        assert work.link.hands.take_directly(goal) == ""
         await work.has_ended(goal)
         work.link.desk.take(goal)
         after = await work.want()

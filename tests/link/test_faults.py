@@ -8,6 +8,7 @@ import pytest
 
 from risk_daemon.broker.looks import BALANCE, VIEWS, WHY
 from risk_daemon.core.events import (
+    AccountMissing,
     AccountSeen,
     AlarmRaised,
     FeedChanged,
@@ -62,11 +63,15 @@ def test_a_close_that_never_arrived_is_void_and_may_be_asked_for_again(
     play(story)
 
 
-def test_a_close_that_is_answered_429_leaves_again_by_itself(play: Play) -> None:
+@pytest.mark.parametrize("retry_after", [False, True])
+def test_a_close_that_is_answered_429_leaves_again_by_itself(
+    play: Play,
+    retry_after: bool,  # noqa: FBT001
+) -> None:
     async def story(work: AtWork) -> None:
         await work.trade(3)
         await work.holds(3)
-        await work.fault("rate_limit", seconds=1.2)
+        await work.fault("rate_limit", seconds=1.2, retry_after=retry_after)
         goal = await work.want()
         assert await work.has_ended(goal) == "filled"
         outcomes = [one.outcome for one in work.stream.of(RequestAnswered)]
@@ -303,6 +308,8 @@ def test_an_account_that_is_not_shown_any_more_is_told_and_still_guarded(play: P
             ),
             "an alarm",
         )
+        missing = AccountMissing(account=work.account, login=work.login)
+        assert work.stream.of(AccountMissing, before) == [missing]
         await work.until(
             lambda: (
                 work.stream.of(FeedChanged, before)

@@ -14,9 +14,11 @@ from risk_daemon.core.events import (
     MarkChanged,
     OrderChanged,
     PositionChanged,
+    PrintSeen,
     RecordQuarantined,
     TradeSeen,
 )
+from risk_daemon.core.instrument import parse as units
 from tests.broker.test_projectx_wire import ACCOUNT, ORDER, POSITION, TRADE
 
 
@@ -27,12 +29,14 @@ class Desk:
         self.facts: list[Fact] = []
         self.contracts: list[str] = []
         self.quarantined: list[int] = []
+        self.heard: list[str] = []
         self.intake = Intake(
             "north",
             (123,),
             on_fact=self.facts.append,
             on_contract=self.contracts.append,
             on_quarantine=self.quarantined.append,
+            on_market=self.heard.append,
         )
 
     def send(self, event: str, *arguments: object) -> list[Fact]:
@@ -124,6 +128,91 @@ def test_quotes_are_merged_and_exact_repeats_dropped() -> None:
     assert desk.send("GatewayQuote", "C", quote) == []
     assert desk.send("GatewayQuote", "C", {"volume": 7}) == []
     assert len(desk.send("GatewayQuote", "C", {"bestBid": 1.25})) == 1
+
+
+QUOTE = {"bestBid": 1.0, "bestAsk": 2.0, "lastPrice": 1.5}
+
+
+def prints(*prices: float) -> list[dict[str, Any]]:
+    return [{"symbolId": "F.US.MNQ", "price": price, "type": 0, "volume": 2} for price in prices]
+
+
+def test_prints_come_as_a_list_or_as_one() -> None:
+    desk = Desk()
+
+    many = desk.send("GatewayTrade", "C", prints(1.5, 1.75))
+    one = desk.send("GatewayTrade", "C", prints(2.0)[0])
+
+    assert many == [PrintSeen(contract="C", price=units(p)) for p in ("1.5", "1.75")]
+    assert one == [PrintSeen(contract="C", price=units("2"))]
+
+
+def test_a_print_that_repeats_the_last_is_passed_only_after_a_quote_was() -> None:
+    desk = Desk()
+    desk.send("GatewayQuote", "C", QUOTE)
+    assert len(desk.send("GatewayTrade", "C", prints(1.5, 1.5))) == 1
+    assert desk.send("GatewayTrade", "C", prints(1.5)) == []
+
+    assert desk.send("GatewayQuote", "C", QUOTE) == [], "a repeat is not passed"
+    assert desk.send("GatewayTrade", "C", prints(1.5)) == []
+    assert len(desk.send("GatewayQuote", "C", {"bestBid": 1.25})) == 1
+    assert len(desk.send("GatewayTrade", "C", prints(1.5))) == 1
+
+
+def test_prints_and_quotes_of_another_contract_change_nothing_for_this_one() -> None:
+    desk = Desk()
+    desk.send("GatewayTrade", "C", prints(1.5))
+    desk.send("GatewayTrade", "D", prints(1.75))
+    desk.send("GatewayQuote", "D", QUOTE)
+
+    assert desk.send("GatewayTrade", "C", prints(1.5)) == []
+
+
+def test_a_mark_that_begins_anew_takes_nothing_from_the_one_before() -> None:
+    desk = Desk()
+    desk.send("GatewayQuote", "C", QUOTE)
+    desk.send("GatewayTrade", "C", prints(1.5))
+
+    desk.intake.forget_mark("C")
+
+    assert desk.intake.mark("C") is None
+    (mark,) = desk.send("GatewayQuote", "C", {"bestBid": 1.25})
+    assert mark == MarkChanged(contract="C", bid=units("1.25"))
+    assert desk.intake.mark("C") == mark
+
+
+def test_whatever_is_believed_of_a_contract_is_a_sign_of_life_also_a_repeat() -> None:
+    desk = Desk()
+    for _ in range(2):
+        desk.send("GatewayQuote", "C", QUOTE)
+        desk.send("GatewayTrade", "C", prints(1.5))
+    desk.send("GatewayTrade", "C", prints(float("nan")))
+
+    assert desk.heard == ["C"] * 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("C",),
+        (7, prints(1.5)),
+        ("", prints(1.5)),
+        ("C", "garbage"),
+        ("C", ["garbage"]),
+        ("C", [{"volume": 2}]),
+        ("C", [{"price": None}]),
+        ("C", prints(0.0)),
+        ("C", prints(-1.0)),
+        ("C", prints(float("nan"))),
+        ("C", prints(float("inf"))),
+        ("C", prints(1e30)),
+    ],
+)
+def test_a_print_that_cannot_be_believed_is_set_aside(arguments: tuple[object, ...]) -> None:
+    facts = Desk().send("GatewayTrade", *arguments)
+
+    assert [type(fact) for fact in facts] == [RecordQuarantined, AlarmRaised]
 
 
 @pytest.mark.parametrize("arguments", [(), ("C",), ("C", {"bestBid": -1}), (7, {})])

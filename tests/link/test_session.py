@@ -9,7 +9,9 @@ import psutil
 import pytest
 
 from risk_daemon.core.events import AccountSeen, AlarmRaised, FeedChanged, Reconciled
-from tests.link.at_work import AtWork
+from risk_daemon.link import polling
+from risk_daemon.link.session import LOGOUT_BACK_OFF_S
+from tests.link.at_work import CLOSING, AtWork
 from tests.link.conftest import Play
 
 LOST: list[tuple[str, dict[str, Any]]] = [
@@ -123,13 +125,52 @@ def test_a_session_that_another_device_took_is_not_fought_for(play: Play) -> Non
         logins = len(await work.requests("/Auth/loginKey"))
         began = asyncio.get_running_loop().time()
         await work.fault("session_conflict", seconds=1.0)
-        await work.until(lambda: work.feed == "blind", "a word of the loss", 3.0)
+        await work.until(lambda: work.feed == "polling", "a word of the loss", 3.0)
         why = work.stream.of(FeedChanged)[-1].why
         await work.until(lambda: work.feed == "trusted", "the feed to be trusted")
-        assert asyncio.get_running_loop().time() - began >= 5.0
+        assert asyncio.get_running_loop().time() - began >= LOGOUT_BACK_OFF_S[0]
         assert len(await work.requests("/Auth/loginKey")) == logins + 1
         assert why
         await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def test_while_another_device_has_the_session_accounts_are_read_in_turn_and_closed(
+    play: Play,
+) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(3)
+        await work.holds(3)
+        before = work.stream.last_seq
+        await work.fault("session_conflict", seconds=600.0)
+        await work.until(lambda: work.feed == "polling", "a word of the loss", 3.0)
+        price = [one.text for one in work.stream.of(AlarmRaised) if one.what == "session taken"]
+        assert len(price) == 1
+        assert polling.price(len(work.accounts)) in price[0]
+        await work.trade(2)
+        await work.holds(5)
+        goal = await work.want()
+        assert await work.has_ended(goal) == "filled"
+        await work.agrees_with_the_truth()
+        await work.trade(1, account=work.accounts[1])
+        await work.agrees_with_the_truth()
+        states = [one.state for one in work.stream.of(FeedChanged, before)]
+        since = states[states.index("polling") :]
+        assert set(since) == {"polling"}, "a retry that fails takes nothing away"
+        assert len(await work.requests(*CLOSING)) == 1
+        await work.behaved()
+
+    play(story)
+
+
+def test_polling_that_can_read_nothing_is_blind_and_polling_again_when_it_can(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.fault("session_conflict", seconds=600.0)
+        await work.until(lambda: work.feed == "polling", "a word of the loss", 3.0)
+        await work.fault("rest_error", seconds=polling.LATE_AFTER_S_MIN + 4)
+        await work.until(lambda: work.feed == "blind", "a word of the blindness", 25.0)
+        await work.until(lambda: work.feed == "polling", "reads to work again")
 
     play(story)
 

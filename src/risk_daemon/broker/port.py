@@ -11,6 +11,7 @@ from risk_daemon.core.events import (
     AccountSeen,
     ContractSeen,
     Fact,
+    MarkChanged,
     OrderChanged,
     PositionChanged,
     Reconciled,
@@ -139,6 +140,14 @@ class Intake(Protocol):
         """Have a contract announced again at its next sight."""
         ...
 
+    def mark(self, contract: str) -> MarkChanged | None:
+        """Return the last mark of a contract, None before its first quote."""
+        ...
+
+    def forget_mark(self, contract: str) -> None:
+        """Begin a contract's mark anew: what was quoted before a gap may have changed in it."""
+        ...
+
     def note_contracts(self, facts: tuple[Fact, ...]) -> None:
         """Announce the contracts of rows that came by a read."""
         ...
@@ -155,8 +164,9 @@ class IntakeMaker(Protocol):
         on_fact: Callable[[Fact], None],
         on_contract: Callable[[str], None],
         on_quarantine: Callable[[int], None],
+        on_market: Callable[[str], None],
     ) -> Intake:
-        """Return an intake that hands facts, new contracts and quarantines on."""
+        """Return an intake that hands facts, new contracts, quarantines and signs of life on."""
         ...
 
 

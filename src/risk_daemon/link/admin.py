@@ -10,6 +10,7 @@ import msgspec
 from risk_daemon.broker import fence
 from risk_daemon.core.events import Intended, OperatorActed
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed, Refused, UsageError
+from risk_daemon.link import polling
 from risk_daemon.link.loop import Link
 from risk_daemon.wire.control import Op
 
@@ -33,14 +34,14 @@ def ops(link: Link) -> dict[str, Op]:
         return await flatten_of(link, args)
 
     async def act(args: dict[str, Any]) -> dict[str, Any]:
-        return {"stored": await link.act(_acted(args))}
+        return {"stored": await link.hands.act(_acted(args))}
 
     async def goal(args: dict[str, Any]) -> dict[str, Any]:
         try:
             intended = msgspec.msgpack.decode(args["intended"], type=Intended)
         except (KeyError, msgspec.DecodeError) as error:
             raise UsageError(f"no goal can be read: {error}") from None
-        why = link.take_directly(intended)
+        why = link.hands.take_directly(intended)
         if why:
             raise Refused(why)
         return {}
@@ -71,7 +72,7 @@ async def connection_of(link: Link) -> dict[str, Any]:
     except (BrokerUnavailable, BrokerRefused, Malformed) as problem:
         error = str(problem)
     session = link.session
-    up = session.state != "blind"
+    up = session.is_open
     hubs = {
         f"{name}_hub": {
             "connected": up,
@@ -85,6 +86,7 @@ async def connection_of(link: Link) -> dict[str, Any]:
         "rest_ms": None if rest_ms is None else round(rest_ms, 2),
         **hubs,
         "state": session.state,
+        "polling": polling.worst_ages_s(len(link.accounts)) if session.is_taken else None,
         "token_expires_at": link.broker.token_expires_at,
         "reconcile_every_s": link.reconcile_every_s,
         "error": error,
@@ -95,7 +97,7 @@ async def connection_of(link: Link) -> dict[str, Any]:
 async def reconcile_one(link: Link, account: int) -> dict[str, Any]:
     """Read one account until the read is stable; say what differed from the link's view."""
     before = _shown(link, account)
-    left = await link.read_now(account, RECONCILE_WITHIN_S)
+    left = await link.hands.read_now(account, RECONCILE_WITHIN_S)
     if left is None:
         return {
             "account": account,
@@ -145,8 +147,8 @@ async def flatten_of(link: Link, args: dict[str, Any]) -> dict[str, Any]:
         for number in numbers
     ]
     left, _ = await asyncio.gather(
-        asyncio.gather(*(link.flatten(n, by, reason, FLATTEN_WITHIN_S) for n in numbers)),
-        asyncio.gather(*(link.act(act) for act in acts)),
+        asyncio.gather(*(link.hands.flatten(n, by, reason, FLATTEN_WITHIN_S) for n in numbers)),
+        asyncio.gather(*(link.hands.act(act) for act in acts)),
     )
     rows = [
         {"account": number, "flat": not rest, "proven": not rest, "left": rest}
@@ -165,6 +167,7 @@ def status_of(link: Link) -> dict[str, Any]:
         "waiting_facts": link.outlet.waiting,
         "journal": link.journal.is_open,
         "reconcile_every_s": link.reconcile_every_s,
+        "polling": polling.worst_ages_s(len(link.accounts)) if link.session.is_taken else None,
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,33 +22,34 @@ from risk_daemon.broker.port import RECENT, Broker, IntakeMaker, Reading
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
-    AccountSeen,
     AlarmRaised,
     ContractSeen,
     Fact,
     FeedChanged,
-    Goal,
     Intended,
     LeaseGranted,
     MarkChanged,
-    OperatorActed,
     OrderChanged,
     PolicyAdopted,
     PositionChanged,
     PrintSeen,
     TradeSeen,
 )
-from risk_daemon.errors import BrokerRefused, BrokerUnavailable, JournalAway, Malformed
-from risk_daemon.link import inherited, spent
+from risk_daemon.errors import BrokerUnavailable, JournalAway, Malformed
+from risk_daemon.link import inherited, past, polling, spent
 from risk_daemon.link.counted import Counted
 from risk_daemon.link.desk import Desk
-from risk_daemon.link.emergency import EmergencyFile, fold, once
+from risk_daemon.link.emergency import EmergencyFile, fold
+from risk_daemon.link.hands import Hands
+from risk_daemon.link.listing import Listing, unthrottled
 from risk_daemon.link.outlet import Outlet
+from risk_daemon.link.prices import Prices
 from risk_daemon.link.reader import Reader, forever
-from risk_daemon.link.session import Session
+from risk_daemon.link.session import BLIND, POLLING, Session
+from risk_daemon.link.token_clock import TokenClock
 from risk_daemon.settings import Login
 from risk_daemon.wire.client import JournalClient
-from risk_daemon.wire.record import Record, decode, new_record
+from risk_daemon.wire.record import Record, decode
 
 SECOND: Final = 1_000_000_000
 RESUME_WITHIN: Final = 600 * SECOND
@@ -57,12 +58,9 @@ OVERLAP: Final = 60 * SECOND
 TICK_S_MAX: Final = 0.25
 #: The SDK closes connections that idle for 60 s.
 WARM_EVERY_S: Final = 25.0
-REFRESH_BEFORE: Final = 2 * 3_600 * SECOND
-TAIL_MAX: Final = 10_000
-#: A journal that has not answered by then is treated as away (the same bound as for a close).
-ACT_WITHIN_S: Final = 0.25
+PRICES_EVERY_S: Final = 1.0
 FIRST_READ_WITHIN_S: Final = 20.0
-THROTTLED_WAIT_S: Final = 1.0
+SET_ASIDE: Final = "a message was set aside"
 #: Longer than the journal takes to answer that it refuses what was read for a gap.
 GAP_SETTLES_S: Final = 0.5
 GAP_SETTLES_S_MAX: Final = 30.0
@@ -105,6 +103,7 @@ class Link:
             on_fact=self.fact,
             on_contract=self._new_contract,
             on_quarantine=self._read_after_quarantine,
+            on_market=self._heard,
         )
         self.reader = Reader(
             broker,
@@ -125,7 +124,37 @@ class Link:
             on_state=self._feed,
             on_open=self._opened,
         )
+        self.token = TokenClock(
+            broker,
+            self.session,
+            clock,
+            spawn=self.spawn,
+            on_renewed=lambda: self._read_all("logged in again"),
+            on_refused=lambda why: self.alarm(0, "urgent", "login refused", f"{self.login}: {why}"),
+        )
+        self.prices = Prices(
+            broker,
+            self.session,
+            clock,
+            self.gate,
+            intake=self.intake,
+            put=lambda fact: self.outlet.put([fact]),
+            spawn=self.spawn,
+            in_session=self._in_session,
+        )
+        self.listing = Listing(
+            login,
+            broker,
+            on_row=self.intake.account,
+            on_missing=lambda missing: self.outlet.put([missing]),
+            on_failure=self._read_failed,
+            alarm=self.alarm,
+        )
+        self.hands = Hands(login, self.gate, self.desk, self.reader, journal, clock, self.emergency)
         self.reconcile_every_s = login.reconcile_every_s
+        self._turns = 0
+        self._read_ok_at = clock.steady_ns()
+        self._listed_at = 0
         self.lost = asyncio.Event()
         self.fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._policies: dict[int, PolicyAdopted] = {}
@@ -134,7 +163,6 @@ class Link:
         self._group: asyncio.TaskGroup | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._watchers: list[Callable[[], None]] = []
-        self._missing: set[int] = set()
         self._gaps = 0
         self._is_mending = False
 
@@ -150,7 +178,9 @@ class Link:
             group.create_task(self.session.run())
             group.create_task(self._keep_journal())
             group.create_task(forever(lambda: self.reconcile_every_s, self._reconcile_all))
-            group.create_task(forever(lambda: 60.0, self._refresh_token))
+            group.create_task(forever(lambda: polling.STEP_S, self._poll))
+            group.create_task(forever(lambda: PRICES_EVERY_S, self.prices.turn))
+            group.create_task(forever(lambda: 60.0, self.token.keep))
             group.create_task(forever(lambda: WARM_EVERY_S, self._keep_warm))
             group.create_task(self._fail_when_fatal())
 
@@ -158,40 +188,23 @@ class Link:
         raise RuntimeError(await self.fatal)
 
     async def _resume(self) -> None:
-        """Take over from an earlier run: epochs, policies, goals without an end."""
-        held = await self.journal.leases()
-        for lease in held.leases:
-            self.apply(fence.EpochRaised(lease.account, lease.epoch))
-        status = await self.journal.ask("status")
-        last_seq = int(status.data["last_seq"])
-        await self._take_policies()
+        """Take over from an earlier run: epochs, policies, budget, goals without an end."""
+        for account, epoch in await past.epochs(self.journal):
+            self.apply(fence.EpochRaised(account, epoch))
+        last_seq = await past.last_seq(self.journal)
+        self._policies.update(await past.policies(self.journal))
         window = self.clock.now_ns() - rationing.WINDOW
-        spent.spend(self.budget, await self.tail(spent.KINDS, 0, window), self.login, self.accounts)
+        records = await past.tail(self.journal, spent.KINDS, 0, window)
+        spent.spend(self.budget, records, self.login, self.accounts)
         await self._take_goals(last_seq)
         self.journal.subscribe(
             last_seq + 1, KINDS, on_records=self._records, on_truncated=self._truncated
         )
 
-    async def _take_policies(self) -> None:
-        for record in await self.tail(("policy-adopted",), 1, 0):
-            fact = decode(record).fact
-            if isinstance(fact, PolicyAdopted):
-                self._policies[fact.account] = fact
-
-    async def tail(self, kinds: tuple[str, ...], from_seq: int, since: int) -> list[Record]:
-        """Read all records of some kinds, page by page."""
-        found: list[Record] = []
-        while True:
-            page = await self.journal.tail(from_seq, since_at=since, kinds=kinds, limit=TAIL_MAX)
-            found += page
-            if len(page) < TAIL_MAX:
-                return found
-            from_seq, since = page[-1].seq + 1, 0
-
     async def _take_goals(self, last_seq: int) -> None:
         """Goals that may have left without an end count as sent; those that have not, leave now."""
         since = self.clock.now_ns() - RESUME_WITHIN
-        records = await self.tail(inherited.KINDS, 0, since)
+        records = await past.tail(self.journal, inherited.KINDS, 0, since)
         known = [record for record in records if record.seq <= last_seq]
         found = inherited.inherited(known, self.login, self.accounts)
         for at, intended in found.in_doubt:
@@ -276,6 +289,7 @@ class Link:
             version = fence.version_of(self.gate, fact.account, fact.contract)
             fact = msgspec.structs.replace(fact, version=version)
         self.outlet.put([fact])
+        self.prices.see(fact)
         if outputs:
             self.perform(outputs)
         elif not isinstance(fact, MarkChanged | PrintSeen):
@@ -283,7 +297,6 @@ class Link:
 
     def _new_contract(self, contract: str) -> None:
         """Announce a contract before the first fact that names it, if its metadata is known."""
-        self.spawn(self.session.follow(contract))
         found = self._catalog.get(contract)
         if found is not None:
             self._announce(found)
@@ -317,34 +330,43 @@ class Link:
             [AlarmRaised(account=account, level=level, what=what, text=text, source=source)]
         )
 
+    def _heard(self, contract: str) -> None:
+        self.prices.hear(contract)
+
+    def _unauthorized(self) -> None:
+        self.token.refused()
+
     def _read_after_quarantine(self, account: int) -> None:
-        for number in (account,) if account else self.accounts:
-            self.reader.want(number, why="a message was set aside")
+        if account:
+            self.reader.want(account, why=SET_ASIDE)
+        else:
+            self._read_all(SET_ASIDE)
+
+    def _read_all(self, why: str) -> None:
+        for account in self.accounts:
+            self.reader.want(account, why=why)
 
     # --- the session ------------------------------------------------------------
 
     def _feed(self, state: str, why: str) -> None:
         _log.info("feed", extra={"state": state, "why": why})
-        if state == "blind":
+        was_polling, self.reader.is_polling = self.reader.is_polling, self.session.is_taken
+        if state in (BLIND, POLLING):
             self.apply(fence.StreamBroken())
+            self.prices.begin_anew()
+        if self.reader.is_polling and not was_polling:
+            self._turns, self._read_ok_at = 0, self.clock.steady_ns()
+            self._read_all("the streams are gone")
+            price = f"{self.login}: {why}; {polling.price(len(self.accounts))}"
+            self.alarm(0, "urgent", "session taken", price)
         self.outlet.put([FeedChanged(login=self.login, state=state, why=why)])
-
-    def _unauthorized(self) -> None:
-        self.session.need_login()
-        self.spawn(self._log_in_again())
-
-    async def _log_in_again(self) -> None:
-        try:
-            await self.session.refresh_login()
-        except (BrokerUnavailable, BrokerRefused) as error:
-            self.alarm(0, "urgent", "login refused", f"{self.login}: {error}")
 
     async def _opened(self) -> None:
         """Read everything once after every (re)subscription; only then is the feed trusted."""
         if not self._catalog:
-            contracts = await self._unthrottled(self.broker.contracts)
+            contracts = await unthrottled(self.broker.contracts)
             self._catalog = {found.contract: found for found in contracts}
-        self._take_accounts(await self._unthrottled(self.broker.accounts))
+        self.listing.take(await unthrottled(self.broker.accounts))
         began = self.clock.now_ns()
         shown = [account for account in self.accounts if account in self.intake.standing]
         for account in shown:
@@ -355,42 +377,11 @@ class Link:
         except TimeoutError:
             raise BrokerUnavailable("the accounts could not be read after subscribing") from None
 
-    def _take_accounts(self, rows: list[AccountSeen]) -> None:
-        """Take the rows of the login; a guarded account that is not among them is told of, once.
-
-        One that was shown before goes on being read and closed, by what is known of it.
-        """
-        for row in rows:
-            self.intake.account(row)
-        missing = set(self.accounts) - {row.account for row in rows}
-        for account in sorted(missing - self._missing):
-            self.alarm(account, "page", "account missing", f"login {self.login} shows no {account}")
-        self._missing = missing
-
-    async def _unthrottled[T](self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask until the broker's own count lets it; new hubs would only cost more requests."""
-        while True:
-            try:
-                return await ask()
-            except BrokerUnavailable as error:
-                if type(error).__name__ != "Throttled":
-                    raise
-            await asyncio.sleep(THROTTLED_WAIT_S)
-
-    async def _refresh_token(self) -> None:
-        expires = self.broker.token_expires_at
-        if expires and expires - self.wall_ns() < REFRESH_BEFORE:
-            await self._log_in_again()
-
     async def _keep_warm(self) -> None:
         """Use the enforcement connection before it idles out: a close must not wait for TLS."""
         if rationing.left(self.budget, rationing.REST, self.clock.now_ns()):
             with suppress(BrokerUnavailable):  # the reads and the probes tell of it
                 await self.broker.warm()
-
-    def wall_ns(self) -> int:
-        """Return real time: the token's `exp` is not shifted in a demo home."""
-        return self.clock.now_ns() - getattr(self.clock, "offset_ns", 0)
 
     # --- reads ------------------------------------------------------------------
 
@@ -410,6 +401,7 @@ class Link:
 
     def _reading(self, reading: Reading) -> None:
         rows = reading.rows
+        self._read_ok_at = self.clock.steady_ns()
         self.intake.note_contracts((*rows.positions, *rows.orders, *rows.trades))
         ended = self._ended_unseen(reading)
         outputs = fence.step(self.gate, fence.ReadDone(reading), self.clock.now_ns())
@@ -439,18 +431,35 @@ class Link:
         if isinstance(error, Malformed):
             self.intake.quarantine("read", {"accountId": account}, error)
         if type(error).__name__ == "Unauthorized":
-            self._unauthorized()
+            self.token.refused()
 
     async def _reconcile_all(self) -> None:
-        if self.session.state == "blind":
+        """Read everything once in a while, also while the streams are not there."""
+        if self.session.state != POLLING and await self.listing.read():
+            for account in self.accounts:
+                self.reader.want(account, why=spent.REGULAR, urgent=False)
+
+    async def _poll(self) -> None:
+        """Read the next account in turn while another client has the streams."""
+        if not self.session.is_taken:
             return
-        try:
-            self._take_accounts(await self.broker.accounts())
-        except (BrokerUnavailable, Malformed) as error:
-            self._read_failed(0, error)
-            return
-        for account in self.accounts:
-            self.reader.want(account, why=spent.REGULAR, urgent=False)
+        now = self.clock.steady_ns()
+        late_s = (now - self._read_ok_at) / SECOND
+        works = late_s < polling.late_after_s(len(self.accounts))
+        told = polling.price(len(self.accounts)) if works else "and no account can be read"
+        self.session.poll(works=works, why=f"another client has the streams; {told}")
+        if now - self._listed_at >= polling.LIST_EVERY_S * SECOND:
+            self._listed_at = now
+            await self.listing.read()
+        account, depth = polling.turn(self._turns, self.accounts)
+        self._turns += 1
+        self.reader.want(account, depth, why=polling.WHY, urgent=False)
+
+    def _in_session(self) -> bool:
+        """Tell whether the exchange trades, by the calendar of any account."""
+        now = self.clock.now_ns()
+        calendars = {policy.calendar for policy in self._policies.values()}
+        return any(calendar.is_open(name, now) for name in calendars)
 
     # --- from the stream ----------------------------------------------------------
 
@@ -466,101 +475,6 @@ class Link:
                     self._policies[fact.account] = fact
                 case _:
                     pass
-
-    # --- while the journal is away, and people --------------------------------------
-
-    def take_directly(self, intended: Intended) -> str:
-        """Take a goal that closes from the worker itself; return why not, or "".
-
-        Only while the journal does not answer, and only what is safe at any age:
-        a close under a lock, a cancel. It is flushed to the disk before it may leave.
-        """
-        goal = intended.goal
-        if intended.account not in self.accounts:
-            return f"account {intended.account} is not of login {self.login}"
-        if not (goal.locked and goal.act in ("close", "cancel")):
-            return f"without the journal only closes and cancels under a lock leave, not {goal.act}"
-        if not self.desk.knows(intended.key):
-            self.emergency.write(intended)
-            self.desk.take(intended)
-        return ""
-
-    async def act(self, acted: OperatorActed) -> str:
-        """Store a person's act durably; return where: in the journal, or on this disk instead.
-
-        Whichever answers: an act that got to both is one act, by its id.
-        """
-        try:
-            async with asyncio.timeout(ACT_WITHIN_S):
-                answer = await self.journal.append([new_record(acted, once(acted))])
-            if not answer.refused:
-                return "journal"
-        except (JournalAway, TimeoutError):
-            pass  # the file is for this
-        self.emergency.write(acted)
-        return "emergency file"
-
-    async def flatten(self, account: int, by: str, reason: str, within_s: float) -> list[str]:
-        """Close an account on a person's order; return what is left, proven by a read."""
-        began = self.clock.now_ns()
-        deadline = asyncio.get_running_loop().time() + within_s
-        turn = 0
-        while True:
-            left = await self._left(account)
-            if left is not None and not left:
-                return []
-            if asyncio.get_running_loop().time() > deadline:
-                return left if left is not None else ["the account could not be read"]
-            turn += 1
-            self._close_by_hand(account, f"{by}: {reason}", f"{began}-{turn}")
-            await asyncio.sleep(0.1)
-
-    def _close_by_hand(self, account: int, reason: str, turn: str) -> None:
-        gate = self.gate.of(account)
-        goals = [
-            Goal(act="close", account=account, contract=name, locked=True, reason=reason)
-            for name, view in sorted(gate.views.items())
-            if not view.is_flat and name not in gate.slots
-        ]
-        shut = all(view.is_flat for view in gate.views.values())
-        goals += [
-            Goal(
-                act="cancel",
-                account=account,
-                contract=seen.order.contract,
-                order=number,
-                locked=True,
-                closing=True,
-                reason=reason,
-            )
-            for number, seen in sorted(gate.orders.items())
-            if fence.is_working(seen.order)
-            and number not in gate.cancels
-            and (shut or not fence.protects(seen.order, gate.view(seen.order.contract).quantity))
-        ]
-        for goal in goals:
-            key = f"{account}:by-hand:{turn}:{goal.act}-{goal.contract}-{goal.order}"
-            intended = Intended(account=account, epoch=gate.epoch, cause_seq=0, key=key, goal=goal)
-            self.desk.take(intended, by_person=True)
-
-    async def read_now(self, account: int, within_s: float) -> Reading | None:
-        """Have the account read from now on; None when no stable read came in time."""
-        began = self.clock.now_ns()
-        self.reader.want(account, why="asked")
-        try:
-            async with asyncio.timeout(within_s):
-                await self.reader.read_since((account,), began)
-        except TimeoutError:
-            return None
-        return self.reader.last[account]
-
-    async def _left(self, account: int) -> list[str] | None:
-        """Read the account now and name what is open in it; None when it cannot be read."""
-        reading = await self.read_now(account, 2.0)
-        if reading is None:
-            return None
-        left = [f"{row.contract}: {row.quantity}" for row in reading.rows.positions if row.quantity]
-        return left + [f"order {row.order} ({row.contract})" for row in reading.rows.orders]
 
     def _gap(self, why: str) -> None:
         """Facts did not get into the stream: nothing is certain until every account was read."""

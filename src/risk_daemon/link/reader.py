@@ -21,10 +21,14 @@ from risk_daemon.broker.port import COST, FULL, POSITIONS, RECENT, Broker, Readi
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import Reconciled
 from risk_daemon.errors import BrokerUnavailable, Malformed
+from risk_daemon.link.polling import KEEPS_OF_REST, KEEPS_OF_VERIFICATION
 
 REPEAT_AFTER_S: Final = 0.02
 VERIFY_AFTER_S: Final = 0.1
 FAILED_AFTER_S: Final = 0.25
+#: A gateway that answers nothing but errors must not find the budget spent when it is back. What
+#: looks for a request of unknown outcome (True) waits less: a close may hang on it.
+FAILED_S_MAX: Final = {False: 4.0, True: 1.0}
 REPEATS_MAX: Final = 20
 BUDGET_LOOK_S: Final = 0.1
 RECONNECT_KEEPS: Final = 16
@@ -60,6 +64,8 @@ class Reader:
         self._busy: set[int] = set()
         self._wanted = asyncio.Event()
         self._news = asyncio.Condition()
+        #: Another client has the streams: what is known is what is read.
+        self.is_polling = False
         #: The last stable reading of each account, and when it began.
         self.last: dict[int, Reading] = {}
         self.last_read_at: dict[int, int] = {}
@@ -99,12 +105,15 @@ class Reader:
     async def _serve(self, account: int, wish: Wish) -> None:
         """Read until the read is stable; a cheap one waits for the burst of messages to pass."""
         overtaken_s = VERIFY_AFTER_S if wish.depth == POSITIONS else REPEAT_AFTER_S
+        failed_s, failed_s_max = FAILED_AFTER_S, FAILED_S_MAX[wish.depth == RECENT]
         try:
             for _ in range(REPEATS_MAX):
                 stable = await self._once(account, wish, await self._take(account, wish))
                 if stable:
                     return
-                await asyncio.sleep(overtaken_s if stable is False else FAILED_AFTER_S)
+                await asyncio.sleep(overtaken_s if stable is False else failed_s)
+                if stable is None:
+                    failed_s = min(failed_s * 2, failed_s_max)
             self.want(account, wish.depth, why=wish.why)
         finally:
             self._leave(account)
@@ -113,15 +122,20 @@ class Reader:
         """Let those regular reads out that the budget has room for now, beside one reconnect."""
         for account in [n for n in self._polls if self._may_serve(n) and n not in self._wishes]:
             cost, now = COST[self._polls[account].depth], self._clock.now_ns()
-            if self.left_for_polls(now) < cost or not self._take_rest(cost, now):
+            share = self._share_for_poll(cost, now)
+            if share is None:
                 return
             self._busy.add(account)
-            group.create_task(self._serve_poll(account, self._polls.pop(account)))
+            group.create_task(self._serve_poll(account, self._polls.pop(account), share))
 
-    async def _serve_poll(self, account: int, wish: Wish) -> None:
+    async def _serve_poll(self, account: int, wish: Wish, share: str) -> None:
         try:
-            if not await self._once(account, wish, rationing.REST):
+            stable = await self._once(account, wish, share)
+            if stable is False:
                 self._polls.setdefault(account, wish)
+            elif stable is None and not self.is_polling:  # else its next turn comes by itself
+                again = asyncio.get_running_loop().call_later
+                again(FAILED_S_MAX[False], self._polls.setdefault, account, wish)
         finally:
             self._leave(account)
 
@@ -209,9 +223,22 @@ class Reader:
     def _is_first(self, account: int) -> bool:
         return account not in self.last_read_at
 
-    def left_for_polls(self, now: int) -> int:
-        """Return how many requests regular reads may send now, beside one reconnect."""
-        return rationing.left(self._budget, rationing.REST, now) - RECONNECT_KEEPS
+    def _share_for_poll(self, cost: int, now: int) -> str | None:
+        """Return the share that pays for a regular read now, None for none.
+
+        While another client has the streams regular reads are all that verifies.
+        """
+        keeps = KEEPS_OF_REST if self.is_polling else RECONNECT_KEEPS
+        if self._take_beside(rationing.REST, keeps, cost, now):
+            return rationing.REST
+        share = rationing.VERIFICATION
+        if self.is_polling and self._take_beside(share, KEEPS_OF_VERIFICATION, cost, now):
+            return share
+        return None
+
+    def _take_beside(self, share: str, keeps: int, cost: int, now: int) -> bool:
+        room = rationing.left(self._budget, share, now) - keeps
+        return room >= cost and rationing.take(self._budget, share, now, cost)
 
 
 async def forever(period_s: Callable[[], float], turn: Callable[[], Awaitable[None]]) -> None:

@@ -2,7 +2,8 @@
 
 States a person sees: `trusted` (hubs open, subscribed, every account read
 since), `suspect` (a probe is late, the reads are not done, or somebody doubts
-what was passed on), `blind` (no hub). Quiet is not dead: only the probe tells.
+what was passed on), `polling` (another client took the hubs; accounts are read
+in turn), `blind` (neither). Quiet is not dead: only the probe tells.
 The SDK's own reconnecting is not used, because a connection without our
 subscriptions is deaf and says so to nobody.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from risk_daemon.broker.port import Broker, HubLike
@@ -21,7 +23,13 @@ PROBE_EVERY_S: Final = 0.5
 PROBE_WITHIN_S: Final = 0.75
 SUBSCRIBE_WITHIN_S: Final = 3.0
 BACK_OFF_S: Final = (0.05, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-LOGOUT_BACK_OFF_S: Final = 5.0
+#: The first wait is short: most logouts are a token's end. Whoever is logged out again has met
+#: another client, and to come back soon would only throw that one out.
+LOGOUT_BACK_OFF_S: Final = (5.0, 30.0, 60.0, 120.0, 300.0)
+#: The session is ours again when it was served for so long.
+OURS_AFTER_NS: Final = 60_000_000_000
+BLIND: Final = "blind"
+POLLING: Final = "polling"
 #: A run of good service after which the next drop begins with the shortest wait again.
 GOOD_AFTER_NS: Final = 10_000_000_000
 
@@ -47,9 +55,11 @@ class Session:
         self._market: HubLike | None = None
         self._contracts: set[str] = set()
         self._failures = 0
+        self._logouts = 0
+        self._is_taken = False
         self._was_logged_out = False
         self._needs_login = True
-        self.state = "blind"
+        self.state = BLIND
         self._why = ""
         self._doubt = ""
         self.probe_ns: dict[str, int] = {}
@@ -60,6 +70,16 @@ class Session:
         """Contracts whose quotes are subscribed."""
         return frozenset(self._contracts)
 
+    @property
+    def is_taken(self) -> bool:
+        """Another client took the session, and it has not been served since."""
+        return self._is_taken
+
+    @property
+    def is_open(self) -> bool:
+        """Both hubs are open and subscribed, as far as is known."""
+        return self._market is not None and self.state not in (BLIND, POLLING)
+
     def need_login(self) -> None:
         """Take the token for revoked: log in before the next connection."""
         self._needs_login = True
@@ -67,13 +87,18 @@ class Session:
     def doubt(self, why: str) -> None:
         """Be suspect until `believe`: not all that was shown has been passed on."""
         self._doubt = why
-        if self.state != "blind":
+        if self.state not in (BLIND, POLLING):
             self.state = "suspect"
             self._on_state("suspect", why)
 
     def believe(self) -> None:
         """Every account was read since the doubt began; the next probe may say trusted."""
         self._doubt = ""
+
+    def poll(self, *, works: bool, why: str) -> None:
+        """Take it that reading in turn works, or that it does not and nothing is seen."""
+        if self._is_taken and self._market is None:
+            self._tell(POLLING if works else BLIND, why)
 
     async def refresh_login(self) -> None:
         """Log in again now; the hubs keep the old token until they are rebuilt."""
@@ -92,10 +117,15 @@ class Session:
             await self._drop()
 
     def _pause(self) -> float:
-        if self._was_logged_out:
+        served = self._clock.steady_ns() - self.opened_at if self.opened_at else 0
+        if self._is_taken:
             self._was_logged_out = False
-            return LOGOUT_BACK_OFF_S
-        if self.opened_at and self._clock.steady_ns() - self.opened_at > GOOD_AFTER_NS:
+            if served > OURS_AFTER_NS:
+                self._logouts = 0
+            wait = LOGOUT_BACK_OFF_S[min(self._logouts, len(LOGOUT_BACK_OFF_S) - 1)]
+            self._logouts += 1
+            return wait
+        if served > GOOD_AFTER_NS:
             self._failures = 0
         wait = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
         self._failures += 1
@@ -105,7 +135,8 @@ class Session:
         """Serve one pair of hubs until it is lost; return why."""
         try:
             await self._open()
-            self._set("suspect", "reading the accounts")
+            if self.state != POLLING:  # until every account is read, polling is the better word
+                self._set("suspect", "reading the accounts")
             await self._on_open()
             self._trust()
             return await self._watch()
@@ -143,12 +174,13 @@ class Session:
                 user.invoke(f"Subscribe{what}", [account], SUBSCRIBE_WITHIN_S)
                 for what in ("Orders", "Positions", "Trades")
             ]
-        calls += [self._quotes(market, contract) for contract in sorted(self._contracts)]
+        calls += [self._prices(market, contract) for contract in sorted(self._contracts)]
         await self._together(*calls)
 
     @staticmethod
-    async def _quotes(market: HubLike, contract: str) -> None:
-        await market.invoke("SubscribeContractQuotes", [contract], SUBSCRIBE_WITHIN_S)
+    async def _prices(market: HubLike, contract: str, verb: str = "Subscribe") -> None:
+        for what in ("Quotes", "Trades"):
+            await market.invoke(f"{verb}Contract{what}", [contract], SUBSCRIBE_WITHIN_S)
 
     @staticmethod
     async def _together(*calls: Awaitable[None]) -> None:
@@ -158,20 +190,35 @@ class Session:
                 raise result
 
     async def follow(self, contract: str) -> None:
-        """Subscribe a contract's quotes, now and after every reconnect."""
+        """Subscribe a contract's quotes and prints, now and after every reconnect."""
+        if contract not in self._contracts:
+            self._contracts.add(contract)
+            await self._ask_for_prices(contract, "Subscribe")
+
+    async def unfollow(self, contract: str) -> None:
+        """Have no more of a contract's quotes and prints."""
+        self._contracts.discard(contract)
+        await self._ask_for_prices(contract, "Unsubscribe")
+        if contract in self._contracts:  # wanted again meanwhile
+            await self._ask_for_prices(contract, "Subscribe")
+
+    async def follow_anew(self, contract: str) -> None:
+        """Subscribe a contract once more: nothing is heard of it, and something should be."""
         if contract in self._contracts:
-            return
-        self._contracts.add(contract)
-        if self._market is not None and not self._market.is_dead:
-            try:
-                await self._quotes(self._market, contract)
-            except (BrokerUnavailable, BrokerRefused):
-                return  # the watch notices a dead hub, and the next one subscribes it
+            await self._ask_for_prices(contract, "Unsubscribe")
+            await self._ask_for_prices(contract, "Subscribe")
+
+    async def _ask_for_prices(self, contract: str, verb: str) -> None:
+        market = self._market
+        if market is not None and not market.is_dead:
+            # A dead hub is noticed by the watch, and the next one subscribes what is followed.
+            with suppress(BrokerUnavailable, BrokerRefused):
+                await self._prices(market, contract, verb)
 
     def _logged_out(self, *arguments: object) -> None:
         """The gateway ended the session (another device?): do not fight for it."""
         del arguments
-        self._was_logged_out = True
+        self._was_logged_out = self._is_taken = True
         self._needs_login = True
 
     async def _watch(self) -> str:
@@ -228,15 +275,28 @@ class Session:
         await asyncio.gather(*(hub.drop() for hub in hubs), return_exceptions=True)
 
     def _lose(self, why: str) -> None:
-        """Be blind, and say why; again only when the reason is another one."""
-        if self.state == "blind" and why == self._why:
-            return
-        self.state, self._why = "blind", why
-        self._on_state("blind", why)
+        """Be blind, or poll where the session was taken, and say why.
+
+        Whether polling works the poller says: a retry that fails takes nothing away from it.
+        """
+        if self._is_taken:
+            if self.state not in (BLIND, POLLING):
+                self._tell(POLLING, why)
+        else:
+            self._tell(BLIND, why)
+
+    def _tell(self, state: str, why: str) -> None:
+        """Say a state and its reason; again only when one of them is another."""
+        if (state, why) != (self.state, self._why):
+            self.state, self._why = state, why
+            self._on_state(state, why)
 
     def _trust(self) -> None:
+        self._is_taken = False
         if not self._doubt:
             self._set("trusted", "")
+        elif self.state == POLLING:
+            self._set("suspect", self._doubt)
 
     def _set(self, state: str, why: str) -> None:
         if state != self.state:

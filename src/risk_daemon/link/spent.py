@@ -12,6 +12,7 @@ from typing import Final
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.port import COST, FULL, POSITIONS
 from risk_daemon.core.events import FeedChanged, Reconciled, RequestSent
+from risk_daemon.link import polling
 from risk_daemon.wire.record import Record, decode
 
 KINDS: Final = ("request-sent", "reconciled", "feed-changed")
@@ -35,7 +36,7 @@ def _cost(record: Record, login: str, accounts: tuple[int, ...]) -> tuple[str, i
         case RequestSent(account=account) if account in accounts:
             return rationing.ENFORCEMENT, 1
         case Reconciled(account=account, only_positions=cheap, why=why) if account in accounts:
-            share = rationing.REST if why == REGULAR else rationing.VERIFICATION
+            share = rationing.REST if why in (REGULAR, polling.WHY) else rationing.VERIFICATION
             return share, COST[POSITIONS] if cheap else COST[FULL]
         case FeedChanged(login=name, state="suspect") if name == login:
             return rationing.REST, OPENING

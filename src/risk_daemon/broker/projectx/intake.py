@@ -14,11 +14,16 @@ from risk_daemon.core.events import (
     Fact,
     MarkChanged,
     OrderChanged,
+    PrintSeen,
     RecordQuarantined,
 )
 from risk_daemon.errors import Malformed
 
 RAW_MAX: Final = 2_000
+
+
+def _nobody_listens(contract: str) -> None:
+    del contract
 
 
 class Intake:
@@ -32,11 +37,14 @@ class Intake:
         on_fact: Callable[[Fact], None],
         on_contract: Callable[[str], None],
         on_quarantine: Callable[[int], None],
+        on_market: Callable[[str], None] = _nobody_listens,
     ) -> None:
         self._login, self._accounts = login, frozenset(accounts)
         self._on_fact, self._on_contract = on_fact, on_contract
-        self._on_quarantine = on_quarantine
+        self._on_quarantine, self._on_market = on_quarantine, on_market
         self._marks: dict[str, MarkChanged] = {}
+        #: The last print passed of each contract since its last quote was.
+        self._prints: dict[str, PrintSeen] = {}
         self._contracts: set[str] = set()
         self._odd: set[str] = set()
         self.standing: dict[int, AccountSeen] = {}
@@ -54,7 +62,7 @@ class Intake:
 
     def market_handlers(self) -> dict[str, Callable[..., None]]:
         """Return the market hub's events and who takes them."""
-        return {"GatewayQuote": self.quote}
+        return {"GatewayQuote": self.quote, "GatewayTrade": self.prints}
 
     def _each(self, take: Callable[[Any], None]) -> Callable[..., None]:
         """Take one payload, or a list of them; a bad one stops nothing else."""
@@ -153,9 +161,36 @@ class Intake:
         except Malformed as error:
             self.quarantine("quote", list(arguments), error)
             return
+        self._on_market(mark.contract)
         if mark != before:
             self._marks[mark.contract] = mark
+            self._prints.pop(mark.contract, None)
             self._on_fact(mark)
+
+    def prints(self, *arguments: object) -> None:
+        """Take trades of the market; one that repeats the last says nothing new before a quote."""
+        if len(arguments) != 2:
+            self.quarantine("print", list(arguments), Malformed("a print has two arguments"))
+            return
+        try:
+            found = wire.prints_from(*arguments)
+        except Malformed as error:
+            self.quarantine("print", list(arguments), error)
+            return
+        for one in found:
+            self._on_market(one.contract)
+            if one != self._prints.get(one.contract):
+                self._prints[one.contract] = one
+                self._on_fact(one)
+
+    def mark(self, contract: str) -> MarkChanged | None:
+        """Return the last mark of a contract, None before its first quote."""
+        return self._marks.get(contract)
+
+    def forget_mark(self, contract: str) -> None:
+        """Begin the mark anew: an update after a gap leaves out what changed in the gap."""
+        self._marks.pop(contract, None)
+        self._prints.pop(contract, None)
 
     def _know(self, contract: str) -> None:
         if contract not in self._contracts:
