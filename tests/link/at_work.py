@@ -142,7 +142,7 @@ class AtWork:
         self.gateway = floor.gateway
         self.number = floor.take()
         self.login = user_of(self.number)
-        self.accounts = accounts_of(self.number)
+        self.accounts: tuple[int, ...] = accounts_of(self.number)
         self.account = self.accounts[0]
         self.home = Home(home)
         self.clock = Clock(int(floor.offset_s * SECOND_NS))

@@ -22,6 +22,7 @@ LOST: list[tuple[str, dict[str, Any]]] = [
     ("hub_close_error", {"hub": "user"}),
     ("freeze", {"seconds": 2.0}),
     ("token_revoked", {}),
+    ("token_revoked", {"logout": True}),
 ]
 
 
@@ -95,7 +96,7 @@ def read_between_blind_and_trusted(work: AtWork, after: int) -> set[int]:
     """Return the accounts that were read whole after the last blindness, before all was well."""
     later = [entry for entry in work.stream.entries if entry.seq > after]
     states = [(e.seq, e.fact.state) for e in later if isinstance(e.fact, FeedChanged)]
-    blind = max(seq for seq, state in states if state == "blind")
+    blind = max(seq for seq, state in states if state in ("blind", "polling"))
     trusted = min(seq for seq, state in states if state == "trusted" and seq > blind)
     return {
         entry.account
@@ -105,6 +106,46 @@ def read_between_blind_and_trusted(work: AtWork, after: int) -> set[int]:
         and entry.fact.stable
         and not entry.fact.only_positions
     }
+
+
+def test_a_record_split_over_two_frames_costs_the_hub_and_that_is_noticed_at_once(
+    play: Play,
+) -> None:
+    async def story(work: AtWork) -> None:
+        before = work.stream.last_seq
+        await work.fault("split_records", seconds=1.0)
+        await work.trade(2)
+
+        def told() -> list[str]:
+            return [one.state for one in work.stream.of(FeedChanged, before)]
+
+        await work.until(lambda: "blind" in told(), "a word of the loss", 5.0)
+        await work.until(lambda: told()[-1] == "trusted", "the feed to be trusted")
+        assert read_between_blind_and_trusted(work, before) == set(work.accounts)
+        await work.holds(2)
+        await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def test_an_account_that_the_login_has_and_nobody_guards_is_told_of(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        stranger = work.accounts[1]
+        await work.end_link()
+        work.accounts = work.accounts[:1]
+        before = work.stream.last_seq
+        await work.run_link()
+
+        def alarms() -> list[str]:
+            told = work.stream.of(AlarmRaised, before)
+            return [one.text for one in told if one.what == "unguarded account"]
+
+        await work.until(alarms, "an alarm", 5.0)
+        await work.until(lambda: work.feed == "trusted", "the feed to be trusted")
+        assert len(alarms()) == 1
+        assert str(stranger) in alarms()[0]
+
+    play(story)
 
 
 def test_hubs_that_are_refused_are_asked_for_again_and_again(play: Play) -> None:
