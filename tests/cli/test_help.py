@@ -25,6 +25,13 @@ COMMANDS = [
     "emergency flatten-all",
     "emergency shutdown",
     "lockout set",
+    "config validate",
+    "config show",
+    "config diff",
+    "config reload",
+    "config set-rule",
+    "config enable-rule",
+    "config disable-rule",
 ]
 CHANGING = {
     "init",
@@ -34,6 +41,10 @@ CHANGING = {
     "emergency flatten-all",
     "emergency shutdown",
     "lockout set",
+    "config reload",
+    "config set-rule",
+    "config enable-rule",
+    "config disable-rule",
 }
 
 

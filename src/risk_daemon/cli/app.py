@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from risk_daemon.cli import acting, beginning, looking, testing
+from risk_daemon.cli import acting, beginning, configuring, looking, testing
 from risk_daemon.cli.options import HomeOption
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.home import choose
@@ -42,6 +42,7 @@ app.command("reconcile-state", short_help="Compare and repair our view of the br
     testing.reconcile
 )
 app.command("verify-state", short_help="Compare our state with the journal.")(testing.verify)
+app.add_typer(configuring.config, name="config")
 app.add_typer(acting.emergency, name="emergency")
 app.add_typer(acting.lockout, name="lockout")
 

@@ -3,22 +3,31 @@
 Only what differs from the last journalled one is written. An unreadable file
 never stops protection: what was adopted last stays in force and someone is
 told; only a home that never adopted anything refuses to start.
+
+A start adopts all of it; a reload only what may take effect now, and what is
+due (`difference`): the rest waits in the home for the next trade day.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from risk_daemon.core.events import AlarmRaised, Fact, SettingsAdopted
-from risk_daemon.errors import NotFound, OperatorError
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.core.events import AlarmRaised, Fact, PolicyAdopted, SettingsAdopted
+from risk_daemon.core.session import next_reset
+from risk_daemon.errors import NotFound, OperatorError, Refused
+from risk_daemon.operations import difference, pending, postponed, state_file
 from risk_daemon.operations import home as homes
-from risk_daemon.operations import pending, state_file
-from risk_daemon.operations.configuration import Configuration, load
+from risk_daemon.operations.configuration import Configuration, load, with_digest
 from risk_daemon.operations.gateway import assert_gateway
 from risk_daemon.operations.home import About, Home
+from risk_daemon.operations.orders import Who
+from risk_daemon.operations.postponed import Postponed
 from risk_daemon.operations.state_file import Standing
+from risk_daemon.operations.words import iso
 from risk_daemon.settings import Settings, decode_settings
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import decode, new_record
@@ -35,6 +44,7 @@ class Adopted(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[str, ...]
     acts: int = 0
     alarm: str = ""
+    waiting: tuple[Postponed, ...] = ()
 
 
 async def adopt(home: Home, journal: JournalClient) -> Adopted:
@@ -49,7 +59,10 @@ async def adopt(home: Home, journal: JournalClient) -> Adopted:
         if standing.settings is None:
             raise
         return await _keep_last(journal, standing.settings, error, acts)
-    changes = _changes(configuration, standing)
+    policies, waiting = due_now(configuration, standing, postponed.read(home), _now(standing))
+    # Before the records: a tightened account whose other half is forgotten would be loosened.
+    postponed.write(home, waiting)
+    changes = _changes(configuration, policies, standing)
     for fact, once in changes:
         await _append(journal, fact, once)
     return Adopted(
@@ -57,7 +70,89 @@ async def adopt(home: Home, journal: JournalClient) -> Adopted:
         digest=configuration.adopted.digest,
         changed=tuple(_name(fact) for fact, _ in changes),
         acts=acts,
+        waiting=tuple(waiting.values()),
     )
+
+
+async def reload(home: Home, journal: JournalClient, who: Who) -> Adopted:
+    """Adopt what may take effect while the daemon runs; an invalid file changes nothing.
+
+    Settings and new accounts wait for the next start: processes read them once.
+    """
+    about = homes.open_home(home)
+    standing = await _standing(journal)
+    if standing.settings is None:
+        raise Refused("nothing was ever adopted here: run `risk-daemon-admin start`.")
+    configuration = read(home, about)
+    before = postponed.read(home)
+    policies, waiting = due_now(configuration, standing, before, _now(standing), is_reload=True)
+    postponed.write(home, waiting)
+    changes = [
+        change for change in _changes(configuration, policies, standing) if _account(change[0])
+    ]
+    for fact, once in changes:
+        await _append(journal, fact, once)
+    for one in waiting.values():
+        if before.get(one.account) != one:
+            await _append(journal, _told(one, who), "")
+    return Adopted(
+        settings=decode_settings(standing.settings.text),
+        digest=standing.settings.digest,
+        changed=tuple(_name(fact) for fact, _ in changes),
+        waiting=tuple(waiting.values()),
+    )
+
+
+def _told(one: Postponed, who: Who) -> AlarmRaised:
+    text = f"waits until {iso(one.due)}: {'; '.join(one.words)} ({who.by}: {who.reason})"
+    return AlarmRaised(
+        account=one.account, level="info", what="change of policy", text=text, source="adopt"
+    )
+
+
+def _now(standing: Standing) -> int:
+    """The home's own time, by the settings in force."""
+    settings = decode_settings(standing.settings.text) if standing.settings else None
+    return Clock(int((settings.clock_offset_s if settings else 0) * SECOND_NS)).now_ns()
+
+
+def due_now(
+    configuration: Configuration,
+    standing: Standing,
+    waiting: Mapping[int, Postponed],
+    now: int,
+    *,
+    is_reload: bool = False,
+) -> tuple[list[PolicyAdopted], dict[int, Postponed]]:
+    """The policies that may be in force now, and what goes on waiting. Pure.
+
+    A start takes everything but what a reload has made wait; a reload takes what
+    is tighter. An account that is new to the journal is taken by a start only.
+    """
+    policies: list[PolicyAdopted] = []
+    later: dict[int, Postponed] = {}
+    for policy in configuration.policies:
+        before = standing.policies.get(policy.account)
+        entry = waiting.get(policy.account)
+        if entry is not None and entry.digest != policy.digest:
+            entry = None
+        if before is None:
+            policies += [] if is_reload else [policy]
+        elif (not is_reload) if entry is None else entry.due <= now:
+            policies.append(policy)
+        else:
+            own = configuration.own.get(policy.account, frozenset())
+            part, rest = difference.split(before, policy, own)
+            policies.append(with_digest(part) if rest else policy)
+            if rest:
+                later[policy.account] = entry or Postponed(
+                    account=policy.account,
+                    digest=policy.digest,
+                    since=now,
+                    due=next_reset(before.calendar, before.day_roll, now),
+                    words=tuple(change.words() for change in rest),
+                )
+    return policies, later
 
 
 def read(home: Home, about: About) -> Configuration:
@@ -80,7 +175,9 @@ async def _standing(journal: JournalClient) -> Standing:
         seq = records[-1].seq + 1
 
 
-def _changes(configuration: Configuration, standing: Standing) -> list[tuple[Fact, str]]:
+def _changes(
+    configuration: Configuration, policies: Sequence[PolicyAdopted], standing: Standing
+) -> list[tuple[Fact, str]]:
     """The records to write, each with the name under which it is stored once.
 
     The name holds the seq of what it replaces: going back to an earlier policy
@@ -90,7 +187,7 @@ def _changes(configuration: Configuration, standing: Standing) -> list[tuple[Fac
     settings = configuration.adopted
     if standing.settings is None or standing.settings.digest != settings.digest:
         changes.append((settings, f"settings:{settings.digest}:{standing.settings_seq}"))
-    for policy in configuration.policies:
+    for policy in policies:
         last = standing.policies.get(policy.account)
         if last is None or last.digest != policy.digest:
             before = standing.policy_seqs.get(policy.account, 0)

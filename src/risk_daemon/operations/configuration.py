@@ -11,7 +11,7 @@ without readable files see the same policy.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -42,6 +42,8 @@ class Configuration:
     settings: Settings
     adopted: SettingsAdopted
     policies: tuple[PolicyAdopted, ...]
+    #: The rules' keys that each account's own file gives.
+    own: Mapping[int, frozenset[tuple[str, str]]]
 
     def policy(self, account: int) -> PolicyAdopted:
         """The policy of one account; KeyError where it is not guarded."""
@@ -73,7 +75,13 @@ def load(config: Path) -> Configuration:
     if problems:
         raise InvalidConfiguration(problems)
     settings = _settings(daemon)
-    return Configuration(settings, adopted_settings(settings), tuple(policies))
+    own = {number: _own_keys(entry) for number, entry in accounts.items()}
+    return Configuration(settings, adopted_settings(settings), tuple(policies), own)
+
+
+def _own_keys(entry: _AccountEntry) -> frozenset[tuple[str, str]]:
+    rules = entry.model.rules.items()
+    return frozenset((rule, key) for rule, keys in rules for key in keys)
 
 
 def adopted_settings(settings: Settings) -> SettingsAdopted:
@@ -245,7 +253,7 @@ def _policies(
             entry = accounts.get(account)
             rules, found = settings_of(Layers(policy_file, entry.file if entry else None))
             problems += found
-            yield _with_digest(
+            yield with_digest(
                 PolicyAdopted(
                     account=account,
                     login=login.name,
@@ -258,10 +266,10 @@ def _policies(
             )
 
 
-def _with_digest(policy: PolicyAdopted) -> PolicyAdopted:
+def with_digest(policy: PolicyAdopted) -> PolicyAdopted:
     """Name a policy by its content, so that an unchanged one is known as such."""
     fields: dict[str, Any] = msgspec.structs.asdict(policy)
-    fields["digest"] = _digest(record.encode(policy))
+    fields["digest"] = _digest(record.encode(msgspec.structs.replace(policy, digest="")))
     return PolicyAdopted(**fields)
 
 

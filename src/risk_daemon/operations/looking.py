@@ -16,11 +16,12 @@ from typing import Any, Final
 from risk_daemon.core.events import Entry, PolicyAdopted
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.journal.schema import FREQUENT
-from risk_daemon.operations import daemon, guard, home, state_file
+from risk_daemon.operations import daemon, guard, home, postponed, state_file
 from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.configuration import load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, UNREACHABLE, Outcome
+from risk_daemon.operations.postponed import Postponed, waiting_lines
 from risk_daemon.operations.words import (
     both_times,
     count,
@@ -126,7 +127,9 @@ def status(at: Home, *, show_events: bool) -> Outcome:
     above = [f"{state}: {guarded} of {count(len(rows), 'account')} guarded"]
     if disabled:
         above.append(_disabled_line(disabled))
+    waiting = postponed.read(at)
     below = [
+        *(line for one in waiting.values() for line in waiting_lines(one)),
         *(_process_line(row) for row in known.get("processes", [])),
         _stream_line(at, live, advances=advances),
         *(_event_line(decode(record)) for record in live.events),
@@ -137,6 +140,7 @@ def status(at: Home, *, show_events: bool) -> Outcome:
         "advancing": advances,
         "journal": dict(journal),
         **known,
+        "waiting": [_as_data(one) for one in waiting.values()],
         "views": [_as_data(view) for _, view in sorted(views.items())],
     }
     hint = "" if state == "healthy" else "risk-daemon-admin test-connection"
@@ -236,7 +240,7 @@ def _event_line(entry: Entry) -> str:
     )
 
 
-def _as_data(view: AccountView) -> Any:
+def _as_data(view: AccountView | Postponed) -> Any:
     import msgspec
 
     return msgspec.to_builtins(view)

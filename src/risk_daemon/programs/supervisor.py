@@ -18,6 +18,7 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import AlarmRaised, ProtectionDisabled, ProtectionEnabled
 from risk_daemon.errors import OperatorError
 from risk_daemon.operations import home as homes
+from risk_daemon.operations import postponed
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
@@ -31,6 +32,8 @@ from risk_daemon.wire.record import Record, decode, new_record
 from risk_daemon.wire.transport import Channel, Hello, serve
 
 NAME: Final = "supervisor"
+#: How often it looks whether a change of policy is due.
+DUE_EVERY_S: Final = 1.0
 
 _log = logging.getLogger(NAME)
 
@@ -86,8 +89,10 @@ async def _main(home: Home, version: str) -> int:
         reads=Heard,
     )
     serving = asyncio.create_task(daemon.run(running))
+    due = asyncio.create_task(_adopt_when_due(daemon))
     try:
         await service.until_stopped(stop, serving)
+        due.cancel()
         daemon.stopping.set()
         await serving
     finally:
@@ -99,6 +104,30 @@ async def _main(home: Home, version: str) -> int:
 def _adopt(home: Home) -> Settings:
     """Have the configuration adopted; return the settings in force."""
     return msgspec.convert(json.loads(_ask_adopt(home))["settings"], Settings)
+
+
+async def _adopt_when_due(daemon: Supervisor) -> None:
+    """Adopt what waits for the next trade day, when it begins; a failure is told once."""
+    home, failed = Home(daemon.home), 0
+    while True:
+        await asyncio.sleep(DUE_EVERY_S)
+        try:
+            due = postponed.first_due(home)
+            if due in (0, failed) or due > daemon.clock.now_ns():
+                continue
+            failed = due
+            await asyncio.to_thread(_reload, home, {"by": NAME, "reason": "the next trade day"})
+        except OperatorError as error:
+            daemon.alarm("urgent", "configuration", f"what is due is not adopted: {error.sentence}")
+
+
+def _reload(home: Home, args: dict[str, Any]) -> dict[str, Any]:
+    """Adopt what may take effect now; an invalid configuration changes nothing."""
+    by, reason = str(args.get("by") or "unknown"), str(args.get("reason") or "none given")
+    told: dict[str, Any] = json.loads(
+        _ask_adopt(home, "--reload", f"--by={by}", f"--reason={reason}")
+    )
+    return {"changed": told["changed"], "waiting": told["waiting"]}
 
 
 def _ask_adopt(home: Home, *flags: str) -> str:
@@ -156,7 +185,12 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         del args
         return {"gaps": await daemon.restart_all()}
 
-    return {"status": status, "stop": stop_now, "restart": restart}
+    async def reload(args: dict[str, Any]) -> dict[str, Any]:
+        async with reloading:
+            return await asyncio.to_thread(_reload, Home(daemon.home), args)
+
+    reloading = asyncio.Lock()
+    return {"status": status, "stop": stop_now, "restart": restart, "reload": reload}
 
 
 async def _attend(daemon: Supervisor, operations: dict[str, Op], channel: Channel) -> None:

@@ -1,0 +1,175 @@
+"""`config`: the files, what is in force, and how they change."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from risk_daemon.cli.options import NO_REASON, DryRunOption, HomeOption, JsonOption, ReasonOption
+from risk_daemon.cli.show import finish
+from risk_daemon.operations.daemon import operator
+from risk_daemon.operations.home import choose
+from risk_daemon.operations.orders import Who
+
+config = typer.Typer(no_args_is_help=True, help="Rules and settings: look, change, reload.")
+
+AccountArgument = Annotated[
+    str, typer.Argument(help="Number or name of the account, or all.", show_default=False)
+]
+RuleArgument = Annotated[str, typer.Argument(help="Name of the rule.", show_default=False)]
+
+
+class Telling(StrEnum):
+    """What a rule does that doesn't act."""
+
+    ALERT = "alert"
+    SHADOW = "shadow"
+
+
+@config.command("validate")
+def validate(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Judge the files as a whole: every error with file, line, value and what is allowed.
+
+    \b
+    Examples:
+      risk-daemon-admin config validate
+    """
+    from risk_daemon.operations import policy
+
+    finish(as_json, lambda: policy.validate(choose(home)))
+
+
+@config.command("show")
+def show(
+    effective: Annotated[
+        bool, typer.Option("--effective", help="What is in force, with every default.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the files say, rule by rule.
+
+    \b
+    Examples:
+      risk-daemon-admin config show
+      risk-daemon-admin config show --effective
+    """
+    from risk_daemon.operations import policy
+
+    finish(as_json, lambda: policy.show(choose(home), effective=effective))
+
+
+@config.command("diff")
+def diff(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Compare the files with what is in force: tighter, looser or other, and from when.
+
+    \b
+    Examples:
+      risk-daemon-admin config diff
+    """
+    from risk_daemon.operations import policy
+
+    finish(as_json, lambda: policy.diff(choose(home)))
+
+
+@config.command("reload")
+def reload(
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have the running daemon read its policy again; an invalid file changes nothing.
+
+    What tightens one account applies now. What loosens, and what changes all accounts,
+    waits for the next trade day. Nothing unlocks.
+
+    \b
+    Examples:
+      risk-daemon-admin config reload --reason "smaller size before the holiday"
+    """
+    from risk_daemon.operations import policy
+
+    who = Who(operator(), reason)
+    finish(as_json, lambda: policy.reload(choose(home), who, dry_run=dry_run))
+
+
+@config.command("set-rule")
+def set_rule(
+    account: AccountArgument,
+    rule: RuleArgument,
+    values: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="What to set.", show_default=False)
+    ],
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Set parameters of a rule in the account's file (all: in the policy), commit, reload.
+
+    \b
+    Examples:
+      risk-daemon-admin config set-rule 1001 max-contracts limit=3
+      risk-daemon-admin config set-rule all daily-realized-loss limit=500.00 --dry-run
+    """
+    from risk_daemon.operations import editing
+
+    who = Who(operator(), reason)
+    finish(
+        as_json,
+        lambda: editing.set_rule(choose(home), account, rule, values, who, dry_run=dry_run),
+    )
+
+
+@config.command("enable-rule")
+def enable_rule(
+    account: AccountArgument,
+    rule: RuleArgument,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a rule act on an account.
+
+    \b
+    Examples:
+      risk-daemon-admin config enable-rule 1001 daily-realized-loss
+    """
+    from risk_daemon.operations import editing
+
+    who = Who(operator(), reason)
+    finish(
+        as_json,
+        lambda: editing.set_mode(choose(home), account, rule, "enforce", who, dry_run=dry_run),
+    )
+
+
+@config.command("disable-rule")
+def disable_rule(
+    account: AccountArgument,
+    rule: RuleArgument,
+    mode: Annotated[
+        Telling, typer.Option("--mode", help="Tell someone, or only record.")
+    ] = Telling.ALERT,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a rule act no more: it still decides, and tells. Ends no lock; waits for the next day.
+
+    \b
+    Examples:
+      risk-daemon-admin config disable-rule 1001 daily-realized-loss --reason "trial account"
+    """
+    from risk_daemon.operations import editing
+
+    who = Who(operator(), reason)
+    finish(
+        as_json,
+        lambda: editing.set_mode(choose(home), account, rule, mode.value, who, dry_run=dry_run),
+    )

@@ -1,0 +1,180 @@
+"""Changing the configuration by command: edited in place, judged as a whole, committed, reloaded.
+
+Comments and order of the files stay. What a person edited by hand is committed
+first, as theirs. Where the whole would not be valid nothing is written.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from risk_daemon.errors import NotFound, Refused, UsageError
+from risk_daemon.operations import home as homes
+from risk_daemon.operations import policy
+from risk_daemon.operations.configuration import load
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.looking import find_account
+from risk_daemon.operations.orders import Who
+from risk_daemon.operations.outcome import Outcome
+from risk_daemon.operations.problems import nearest
+from risk_daemon.rules import CATALOG
+
+EVERY: Final = "all"
+_WIDE: Final = 4_096
+
+type Edit = Callable[[Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One change of one file: `text` is its commit's first line."""
+
+    file: str
+    edit: Edit
+    text: str
+
+
+def carry_out(at: Home, wish: Wish, who: Who, *, dry_run: bool) -> Outcome:
+    """Edit a file, if the whole is valid then: commit it, and reload where a daemon runs."""
+    homes.open_home(at)
+    path = at.config / wish.file
+    text = edited(path, wish.edit)
+    judge(at, wish.file, text)
+    if dry_run:
+        return Outcome((f"would be done: {wish.text}",), notes=("nothing was done",))
+    policy.commit_edits(at, who)
+    write(path, text)
+    # Imported here: dulwich is slow to load.
+    from risk_daemon.operations import history
+
+    commit = history.commit(at.config, who.by, f"{wish.text}: {who.reason}")
+    reloaded = policy.reload_if_running(at, who)
+    return Outcome(
+        (f"{wish.text}{'' if commit else ' (it was so already)'}", *reloaded.lines),
+        data={"file": f"config/{wish.file}", "commit": commit, **reloaded.data},
+        notes=reloaded.notes,
+        next_command=reloaded.next_command or "risk-daemon-admin config diff",
+    )
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file in one step."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+def edited(path: Path, edit: Edit) -> str:
+    """The text of a file after an edit; everything else in it stays as it is."""
+    yaml = YAML(typ="rt")
+    yaml.preserve_quotes = True
+    yaml.width = _WIDE
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    tree = yaml.load(path.read_text(encoding="utf-8")) if path.exists() else CommentedMap()
+    edit(tree)
+    out = io.StringIO()
+    yaml.dump(tree, out)
+    return out.getvalue()
+
+
+def judge(at: Home, file: str, text: str) -> None:
+    """Judge the configuration as it would be, in a scratch place; raises with all that is wrong."""
+    with tempfile.TemporaryDirectory(prefix="risk-daemon-edit-") as scratch:
+        trial = Path(scratch) / "config"
+        shutil.copytree(at.config, trial, ignore=shutil.ignore_patterns(".git"))
+        write(trial / file, text)
+        load(trial)
+
+
+# --- rules ---------------------------------------------------------------------
+
+
+def set_rule(
+    at: Home, account: str, rule: str, pairs: Sequence[str], who: Who, *, dry_run: bool
+) -> Outcome:
+    """Give a rule of an account (or of all) other parameters."""
+    known_rule(rule)
+    values = dict(_pair(text) for text in pairs)
+    if not values:
+        raise UsageError(f"say what to set: KEY=VALUE; {rule} has {_keys(rule)}.")
+    file, title = _file_of(at, account)
+    said = ", ".join(pairs)
+    wish = Wish(file, lambda tree: _put(tree, rule, values), f"{title} {rule}: {said}")
+    return carry_out(at, wish, who, dry_run=dry_run)
+
+
+def set_mode(at: Home, account: str, rule: str, mode: str, who: Who, *, dry_run: bool) -> Outcome:
+    """Let a rule act (`enforce`), decide only (`shadow`), or only tell (`alert`)."""
+    known_rule(rule)
+    if rule == "kill-switch" and mode != "enforce":
+        raise Refused(
+            "the kill switch can't be disabled: without it no order of a person would be enforced."
+        )
+    file, title = _file_of(at, account)
+    wish = Wish(file, lambda tree: _put(tree, rule, {"mode": mode}), f"{title} {rule}: {mode}")
+    return carry_out(at, wish, who, dry_run=dry_run)
+
+
+def known_rule(rule: str) -> None:
+    """Refuse a rule the catalog does not have, with the nearest one."""
+    if rule not in CATALOG:
+        near = nearest(rule, CATALOG)
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise NotFound(f"there is no rule {rule!r}; there are: {', '.join(sorted(CATALOG))}.{hint}")
+
+
+def _keys(rule: str) -> str:
+    return ", ".join(("mode", *CATALOG[rule].parameters))
+
+
+def _pair(text: str) -> tuple[str, object]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UsageError(f"{text!r} is not KEY=VALUE, for example limit=5.")
+    return key.strip(), value_of(value.strip())
+
+
+def value_of(text: str) -> object:
+    """A value as it stands in a file: money is text, as a binary float is not exact."""
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        value = text
+    if isinstance(value, bool | int | list | dict) or value is None:
+        return value
+    return DoubleQuotedScalarString(text.strip("\"'"))
+
+
+def _file_of(at: Home, account: str) -> tuple[str, str]:
+    """The file that an account's rules are written into, and how it is called."""
+    if account == EVERY:
+        return "policy.yaml", "all accounts"
+    number, name = find_account(at, account)
+    file = f"accounts/{number}.yaml"
+    if not (at.config / file).exists():
+        raise NotFound(
+            f"account {number} has no file config/{file} yet: "
+            f"`risk-daemon-admin accounts add {number} --login NAME --name NAME` writes one."
+        )
+    return file, name
+
+
+def _put(tree: Any, rule: str, values: Mapping[str, object]) -> None:
+    rules = tree.get("rules")
+    if rules is None:
+        rules = tree["rules"] = CommentedMap()
+    if rules.get(rule) is None:
+        rules[rule] = CommentedMap()
+    rules[rule].update(values)
