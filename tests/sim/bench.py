@@ -23,9 +23,14 @@ class Bench:
     """Plays the exchange and the daemon to a referee; every step takes a millisecond."""
 
     def __init__(
-        self, *, limit: int = 5, loss: str = "400.00", at: datetime = WEDNESDAY_10_CHICAGO
+        self,
+        *,
+        limit: int = 5,
+        loss: str = "400.00",
+        at: datetime = WEDNESDAY_10_CHICAGO,
+        by_root: dict[str, int] | None = None,
     ) -> None:
-        limits = {ACCOUNT: Limits(limit, Decimal(loss))}
+        limits = {ACCOUNT: Limits(limit, Decimal(loss), by_root or {})}
         self.referee = Referee(limits, {ACCOUNT: "north"}, answer_within_ms=1000, seed=1)
         self.now = Moment(10**9, at)
         self.q: dict[str, int] = {}

@@ -49,6 +49,24 @@ def test_the_demo_has_three_logins_and_ten_accounts() -> None:
     assert config.limits[9000000101].daily_realized_loss == 1000
 
 
+def test_an_account_replaces_the_limits_by_root_or_ends_them() -> None:
+    data = good()
+    data["logins"][0]["accounts"] += [{"id": 2}, {"id": 3}]
+    data["limits"] = {
+        "default": {"max_contracts_per_instrument": {"MNQ": 2, "ES": 1}},
+        "accounts": {
+            2: {"max_contracts_per_instrument": {"MES": 4}},
+            3: {"max_contracts_per_instrument": {}},
+        },
+    }
+
+    limits = parse(data).limits
+
+    assert limits[1].max_contracts_per_instrument == {"MNQ": 2, "ES": 1}
+    assert limits[2].max_contracts_per_instrument == {"MES": 4}
+    assert limits[3].max_contracts_per_instrument == {}
+
+
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -82,6 +100,18 @@ Change = Callable[[dict[str, Any]], object]
         (
             lambda d: d.update(limits={"default": {"daily_realized_loss": "0"}}),
             "limits.default.daily_realized_loss is '0'; allowed is an amount in quotes of at least",
+        ),
+        (
+            lambda d: d.update(limits={"default": {"max_contracts_per_instrument": {"EP": 2}}}),
+            "limits.default.max_contracts_per_instrument.EP is 2; allowed is one of the roots ES",
+        ),
+        (
+            lambda d: d.update(limits={"default": {"max_contracts_per_instrument": {"ES": -1}}}),
+            "max_contracts_per_instrument.ES is -1; allowed is a whole number of at least 0",
+        ),
+        (
+            lambda d: d.update(limits={"default": {"max_contracts_per_instrument": 3}}),
+            "max_contracts_per_instrument is 3; allowed is a mapping",
         ),
         (lambda d: d.update(limits={"other": {}}), "limits.other is {}; allowed is only"),
     ],

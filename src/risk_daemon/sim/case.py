@@ -20,8 +20,10 @@ from risk_daemon.sim.standing import (
     KILL_SWITCH,
     MAX_CONTRACTS,
     NOTHING,
+    PER_INSTRUMENT,
     REALIZED_LOSS,
     RULES,
+    SIZE_RULES,
     Need,
     Standing,
     is_increasing,
@@ -151,6 +153,10 @@ class Case:
             self._looked = (day, (true, seen, wide))
         return self._looked[1]
 
+    def judges(self, rule: str) -> bool:
+        """Whether a rule is on for this account."""
+        return rule != PER_INSTRUMENT or bool(self.limits.max_contracts_per_instrument)
+
     def open_breaches(self) -> list[Breach]:
         """Breaches whose target is not reached."""
         return list(self._open.values())
@@ -237,11 +243,20 @@ class Case:
             return f"{true.gross} contracts held, limit {self.limits.max_contracts}"
         if rule == MAX_CONTRACTS:
             return f"resting orders could make {true.worst}, limit {self.limits.max_contracts}"
+        if rule == PER_INSTRUMENT and true.crowded:
+            return f"too much held in {', '.join(sorted(true.crowded))}, limits {self._caps()}"
+        if rule == PER_INSTRUMENT:
+            roots = ", ".join(sorted(true.worst_roots))
+            return f"resting orders could make too much of {roots}, limits {self._caps()}"
         held = f"{true.gross} contracts held, {len(true.increasing)} increasing orders"
         if rule == KILL_SWITCH:
             return f"{held} under {self.act}"
         realized = self.truth.realized(trade_date(now.at))
         return f"realized {realized:.2f}, limit {-self.limits.daily_realized_loss:.2f}, {held}"
+
+    def _caps(self) -> str:
+        caps = self.limits.max_contracts_per_instrument
+        return ", ".join(f"{root} {cap}" for root, cap in sorted(caps.items()))
 
     def _end(self, breach: Breach, now: Moment) -> None:
         breach.ended_ns = now.ns
@@ -263,7 +278,7 @@ class Case:
         breach.had_to_cancel = any(
             self._court.is_near(order) or is_increasing(order, self.delivered.small(order.contract))
             for order in self.delivered.resting()
-            if order.contract in contracts or breach.rule != MAX_CONTRACTS
+            if order.contract in contracts or breach.rule not in SIZE_RULES
         )
 
     def _run_clock(self, breach: Breach, now: Moment) -> None:
@@ -285,7 +300,7 @@ class Case:
         closing = self._seen[rule].close
         if not closing:
             return bool(flying) and not self._seen[rule].cancel
-        return closing <= flying or (rule == MAX_CONTRACTS and bool(closing & flying))
+        return closing <= flying or (rule in SIZE_RULES and bool(closing & flying))
 
     # The reasons a request may have.
 

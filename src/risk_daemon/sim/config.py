@@ -181,9 +181,22 @@ def _account_limits(row: _Reader, general: Limits) -> Limits:
     limits = Limits(
         row.whole("max_contracts", 0, general.max_contracts),
         row.money("daily_realized_loss", general.daily_realized_loss, low="0.01"),
+        _per_instrument(row, general.max_contracts_per_instrument),
     )
     row.done()
     return limits
+
+
+def _per_instrument(row: _Reader, general: Mapping[str, int]) -> Mapping[str, int]:
+    """Limits by root; an account's own mapping replaces the default's, an empty one ends it."""
+    key = "max_contracts_per_instrument"
+    section = row.section(key)
+    if key not in row.data:
+        return general
+    for root, value in section.data.items():
+        if root not in BY_ROOT:
+            raise section.refuse(root, value, f"one of the roots {', '.join(BY_ROOT)}")
+    return {str(root): section.whole(str(root), 0) for root in section.data}
 
 
 def read(path: Path) -> SimConfig:

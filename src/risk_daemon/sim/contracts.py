@@ -86,6 +86,12 @@ CATALOGUE: dict[str, Contract] = {
     contract.id: contract for contract in map(_contract, _TABLE.strip().splitlines())
 }
 BY_ROOT: dict[str, Contract] = {contract.root: contract for contract in CATALOGUE.values()}
+_ROOTS = {contract.vendor_root: contract.root for contract in CATALOGUE.values()}
+
+
+def root_of(contract: str) -> str | None:
+    """The root of a contract id of any month; None when this exchange doesn't list the product."""
+    return _ROOTS.get(contract.removeprefix("CON.F.US.").partition(".")[0])
 
 
 def find(words: str) -> Contract | None:

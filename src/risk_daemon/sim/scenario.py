@@ -6,16 +6,20 @@ Only shapes; `config.py` makes them from a file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the referee judges an account by; the loss is a positive magnitude."""
+    """What the referee judges an account by; the loss is a positive magnitude.
+
+    `max_contracts_per_instrument` is by root; a root that isn't there is unlimited.
+    """
 
     max_contracts: int
     daily_realized_loss: Decimal
+    max_contracts_per_instrument: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,36 @@
-"""What one book implies about the three judged rules, at one moment.
+"""What one book implies about the judged rules, at one moment.
 
 Pure arithmetic of this room's own: it shares no line with the rules it judges, so that a shared
-mistake can't hide. Source: the project's rule catalogue, `max-contracts` and `daily-realized-loss`.
+mistake can't hide. Source: the project's rule catalogue, one entry per rule named below.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+from risk_daemon.sim.contracts import root_of
 from risk_daemon.sim.ledger import Book, OrderFact
 from risk_daemon.sim.scenario import Limits
 
 MAX_CONTRACTS = "max-contracts"
 REALIZED_LOSS = "daily-realized-loss"
 KILL_SWITCH = "kill-switch"
-RULES = (MAX_CONTRACTS, REALIZED_LOSS, KILL_SWITCH)
+PER_INSTRUMENT = "max-contracts-per-instrument"
+RULES = (MAX_CONTRACTS, PER_INSTRUMENT, REALIZED_LOSS, KILL_SWITCH)
+#: They ask for a reduction to a limit, and lock nothing.
+SIZE_RULES = (MAX_CONTRACTS, PER_INSTRUMENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Gross exposure, the worst the resting orders could make of it, and what follows."""
+    """Gross exposure, the worst the resting orders could make of it, and what follows.
+
+    `crowded` are the held contracts of roots over their own limit, `worst_roots` the roots that
+    the resting orders could bring there.
+    """
 
     gross: int
     worst: int
@@ -30,6 +39,8 @@ class Standing:
     is_over: bool
     is_worst_over: bool
     has_lost: bool
+    crowded: frozenset[str]
+    worst_roots: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +83,16 @@ def standing(book: Book, limits: Limits, day: date, view: Callable[[str], int]) 
     touched = set(quantities) | {order.contract for order in resting}
     gross = sum(map(abs, quantities.values()))
     worst = 0
+    held_by_root: Counter[str | None] = Counter()
+    worst_by_root: Counter[str | None] = Counter()
     for contract in touched:
         mine = [order for order in resting if order.contract == contract]
-        worst += worst_case(mine, quantities.get(contract, 0))
+        here = worst_case(mine, quantities.get(contract, 0))
+        worst += here
+        held_by_root[root_of(contract)] += abs(quantities.get(contract, 0))
+        worst_by_root[root_of(contract)] += here
+    caps = limits.max_contracts_per_instrument
+    over = {root for root, cap in caps.items() if held_by_root[root] > cap}
     return Standing(
         gross=gross,
         worst=worst,
@@ -85,6 +103,8 @@ def standing(book: Book, limits: Limits, day: date, view: Callable[[str], int]) 
         is_over=gross > limits.max_contracts,
         is_worst_over=worst > limits.max_contracts,
         has_lost=book.realized(day) <= -limits.daily_realized_loss,
+        crowded=frozenset(c for c, q in quantities.items() if q and root_of(c) in over),
+        worst_roots=frozenset(root for root, cap in caps.items() if worst_by_root[root] > cap),
     )
 
 
@@ -92,6 +112,8 @@ def need(rule: str, now: Standing, *, is_locked: bool) -> Need:
     """What a rule asks for; `is_locked` is its lock or its operator act."""
     if rule == MAX_CONTRACTS:
         return Need(now.exposed if now.is_over else frozenset(), now.is_worst_over)
+    if rule == PER_INSTRUMENT:
+        return Need(now.crowded, bool(now.worst_roots))
     if is_locked:
         return Need(now.exposed, bool(now.increasing))
     return NOTHING

@@ -123,7 +123,11 @@ def verdict_of(
         unseen=sum(1 for breach in breaches if breach.is_unseen and breach.counts),
         orphan_orders=len(orphans),
         counts=Counts(**{name: getattr(counts, name) for name in Counts.__slots__}),
-        by_rule={rule: _tally(b for b in breaches if b.rule == rule) for rule in RULES},
+        by_rule={
+            rule: _tally(b for b in breaches if b.rule == rule)
+            for rule in RULES
+            if any(case.judges(rule) for case in cases)
+        },
         by_account={case.account: _tally(case.breaches) for case in cases},
         samples={
             name: [b.time_ms for b in breaches if b.class_of_time == name and b.time_ms is not None]
