@@ -67,6 +67,24 @@ def test_an_account_replaces_the_limits_by_root_or_ends_them() -> None:
     assert limits[3].max_contracts_per_instrument == {}
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"max_contracts": 4, "daily_realized_loss": "220.50"},
+        {
+            "max_contracts": 4,
+            "daily_realized_loss": "220.50",
+            "max_contracts_per_instrument": {"MNQ": 2, "ES": 0},
+        },
+    ],
+)
+def test_limits_are_told_as_the_file_said_them(said: dict[str, Any]) -> None:
+    data = good()
+    data["limits"] = {"accounts": {1: said}}
+
+    assert parse(data).limits[1].plain() == said
+
+
 Change = Callable[[dict[str, Any]], object]
 
 

@@ -21,6 +21,19 @@ class Limits:
     daily_realized_loss: Decimal
     max_contracts_per_instrument: Mapping[str, int] = field(default_factory=dict)
 
+    def plain(self) -> dict[str, object]:
+        """The same under the names of the file, for whoever writes another file from it.
+
+        Money is text; a rule that is off has no key.
+        """
+        said: dict[str, object] = {
+            "max_contracts": self.max_contracts,
+            "daily_realized_loss": str(self.daily_realized_loss),
+        }
+        if self.max_contracts_per_instrument:
+            said["max_contracts_per_instrument"] = dict(self.max_contracts_per_instrument)
+        return said
+
 
 @dataclass(frozen=True, slots=True)
 class AccountConfig:
