@@ -172,6 +172,13 @@ def test_a_fact_that_shows_something_alive_calls_for_watching(fact: Fact, *, cal
     assert fence.calls_for_watching(fact) is calls
 
 
+def test_what_concerns_no_account_moves_nothing() -> None:
+    door = Door().holding(2)
+
+    assert door.arrive(Pulse()) == []
+    assert fence.wake_at(door.gate) == 0
+
+
 def test_looks_wait_no_longer_than_the_fence_says() -> None:
     door = Door().holding(0)
     door.arrive(position(2))

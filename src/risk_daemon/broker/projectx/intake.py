@@ -22,10 +22,6 @@ from risk_daemon.errors import Malformed
 RAW_MAX: Final = 2_000
 
 
-def _nobody_listens(contract: str) -> None:
-    del contract
-
-
 class Intake:
     """Translates, keeps the last mark per contract, quarantines what cannot be believed."""
 
@@ -37,7 +33,7 @@ class Intake:
         on_fact: Callable[[Fact], None],
         on_contract: Callable[[str], None],
         on_quarantine: Callable[[int], None],
-        on_market: Callable[[str], None] = _nobody_listens,
+        on_market: Callable[[str], None],
     ) -> None:
         self._login, self._accounts = login, frozenset(accounts)
         self._on_fact, self._on_contract = on_fact, on_contract
