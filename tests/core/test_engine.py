@@ -410,12 +410,28 @@ def test_an_account_the_broker_lists_no_more_is_locked_until_it_is_back(gone: st
     assert stream.account.locks == {}
 
 
-def test_read_in_turn_beside_another_client_is_seen() -> None:
+def test_read_in_turn_beside_another_client_is_seen_and_reads_are_its_news() -> None:
     stream = Stream().open(LIMIT)
     stream.feed(FeedChanged(login=LOGIN, state="polling"))
     stream.pulse(20 * SECOND)
+    told = stream.feed(reading(position(1), began_at=stream.at))
 
     assert stream.account.doubts == {}
+    assert of_kind(told, AlarmRaised) == []
+    assert stream.account.holding(contract("MNQ")).exposure == 1
+
+
+def test_a_withdrawn_mark_values_nothing_until_the_next_quote() -> None:
+    stream = Stream().open(rule("daily-combined-loss", limit="500"))
+    stream.mark("MNQ", "21000", "21000.25")
+    stream.fill(1, 1, 1)
+    stream.mark("MNQ", "20999.75", "21000")
+
+    assert stream.feed(MarkChanged(contract=contract("MNQ"))) == []
+    assert contract("MNQ") not in stream.engine.world.marks
+    assert "lock full" not in str(stream.mark("MNQ", "20800", "20800.25"))
+    found = stream.mark("MNQ", "20750", "20750.25")
+    assert [lock.mode for lock in of_kind(found, LockPlaced)] == ["full"]
 
 
 def test_other_kinds_of_a_newer_release_are_counted() -> None:

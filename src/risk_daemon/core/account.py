@@ -39,7 +39,8 @@ LIMIT, MARKET, STOP_LIMIT, STOP, TRAILING_STOP = 1, 2, 3, 4, 5
 STOP_TYPES: Final = frozenset({STOP_LIMIT, STOP, TRAILING_STOP})
 
 #: States of a session in which nothing at the broker stays hidden.
-SEEING: Final = frozenset({"trusted", "polling"})
+POLLING: Final = "polling"
+SEEING: Final = frozenset({"trusted", POLLING})
 #: A balance that differs for so long has moved without a trade.
 BALANCE_WAIT: Final = 1_000_000_000
 

@@ -19,7 +19,7 @@ from typing import Final
 from risk_daemon.core import account as fold
 from risk_daemon.core import doubt, executor, lockout, session
 from risk_daemon.core import marks as market
-from risk_daemon.core.account import Account, Doubt
+from risk_daemon.core.account import POLLING, Account, Doubt
 from risk_daemon.core.decision import (
     Clear,
     Finding,
@@ -158,11 +158,21 @@ class Engine:
         return found
 
     def _quoted(self, entry: Entry, quote: MarkChanged) -> list[Fact]:
+        if quote.bid is None and quote.ask is None and quote.last is None:
+            return self._withdraw(quote.contract)
         here = self._market(quote.contract)
         grid = self.world.instruments.get(quote.contract)
         if not market.take_quote(here, quote, grid, entry.at):
             return []
         return self._marked(entry, quote.contract)
+
+    def _withdraw(self, contract: str) -> list[Fact]:
+        """Nobody follows the contract any more: an old mark must not value a new position."""
+        self.world.markets.pop(contract, None)
+        self.world.marks.pop(contract, None)
+        for number in self.holders(contract):
+            self._disturbed(self.world.accounts[number])
+        return []
 
     def _printed(self, entry: Entry, seen: PrintSeen) -> list[Fact]:
         if not market.take_print(self._market(seen.contract), seen.price):
@@ -433,7 +443,8 @@ class Engine:
     def _reconciled(self, account: Account, fact: Reconciled, seq: int, at: int) -> list[Fact]:
         outputs: list[Fact] = []
         differences = fold.fold_reconciled(account, fact, self.world.instruments, seq, at)
-        outputs += [alarm(account, "warn", "view repaired", text) for text in differences]
+        if account.feed != POLLING:  # where reads are the only news, to differ is no repair
+            outputs += [alarm(account, "warn", "view repaired", text) for text in differences]
         account.last_fact_at = at
         if fact.stable:
             account.doubts.pop("quarantine", None)
