@@ -185,7 +185,7 @@ class Hub:
         self._opened = asyncio.Event()
         self._closed = asyncio.Event()
         self._hub.on_open(self._opened.set)
-        self._hub.on_close(self._closed.set)
+        self._hub.on_close(self._end)
         self._hub.on_error(self._refused)
         self._pending: list[asyncio.Future[None]] = []
 
@@ -256,6 +256,13 @@ class Hub:
                 text = str(getattr(message, "error", message))
                 done.set_exception(BrokerRefused(0, text))
                 return
+
+    def _end(self) -> None:
+        """Be dead from the first close on: the client would connect again by itself."""
+        self._closed.set()
+        task = self._hub._run_task  # noqa: SLF001
+        if task is not None:
+            task.cancel()
 
     async def drop(self) -> None:
         """Throw the connection away, whatever state it is in, without a goodbye."""
