@@ -213,6 +213,36 @@ def test_a_persons_lock_is_kept_enforced_and_explained(daemon: Admin) -> None:
     eventually(lambda: "reduce-only" in daemon("status").out, "the lock is shown")
 
 
+def test_a_person_ends_a_persons_lock(daemon: Admin) -> None:
+    words = ["lockout", "clear", "--account", "NORTH-2", "--reason", "over"]
+    tried = daemon.told(0, *words, "--dry-run")
+    assert "102 NORTH-2: would be ended: reduce-only by kill-switch until" in tried.out
+    assert "reduce-only" in daemon.told(0, "status").out
+
+    said = daemon.told(0, *words)
+
+    assert re.search(r"^102 NORTH-2: ended: reduce-only by kill-switch until .*news", said.out)
+    eventually(lambda: "reduce-only" not in daemon("status").out, "the lock is gone")
+    assert "no person has locked it" in daemon.told(0, *words).out
+
+
+def test_one_account_is_flattened_and_locked_and_no_other(daemon: Admin, gateway: Gateway) -> None:
+    buy(gateway, 101, 1)
+    buy(gateway, 102, 1)
+    gateway.wish("/announce", {"account": 102, "act": "flatten-lock", "by": "tester"})
+
+    said = daemon.told(0, "emergency", "lockout", "--account", "NORTH-2", "--reason", "trial")
+
+    assert said.out == "102: flat, proven by query (through the link)\n"
+    assert positions(gateway) == {101: 1, 102: 0, 201: 0}
+    eventually(lambda: daemon("status").out.count("full (") == 1, "one account is locked")
+    gateway.wish("/announce", {"account": 102, "act": "unlock", "by": "tester"})
+    assert (
+        "ended: full by"
+        in daemon.told(0, "lockout", "clear", "--account", "102", "--reason", "x").out
+    )
+
+
 def test_flatten_all_closes_what_is_open_and_proves_it(daemon: Admin, gateway: Gateway) -> None:
     buy(gateway, 101, 2)
     buy(gateway, 201, 1)

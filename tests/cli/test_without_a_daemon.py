@@ -105,6 +105,29 @@ def test_a_lock_without_a_daemon_is_written_down_and_says_that_nobody_enforces_i
     assert (act.account, act.act, act.reason) == (1, "flatten-lock", "news")
 
 
+def test_clearing_a_lock_needs_a_reason_and_a_lock_of_a_person(admin: Admin) -> None:
+    before = build.contents(admin.home.path)
+
+    assert "Missing option '--reason'" in admin.told(2, "lockout", "clear", "--account", "1").err
+    unknown = admin.told(5, "lockout", "clear", "--account", "9", "--reason", "x").err
+    assert "there is no account '9' here" in unknown
+    said = admin.told(0, "lockout", "clear", "--account", "ONE", "--reason", "x")
+    assert said.out == "1 ONE: no person has locked it\n"
+    assert build.contents(admin.home.path) == before
+
+
+def test_an_emergency_of_one_account_leaves_the_others_alone(admin: Admin) -> None:
+    tried = admin.told(0, "emergency", "lockout", "--account", "TWO", "--dry-run")
+    assert tried.out == "2 TWO: would be flattened and locked\n"
+    assert not pending.kept(admin.home)
+
+    said = admin.told(1, "emergency", "lockout", "--account", "TWO", "--reason", "trial")
+
+    assert said.out.startswith("2: NOT FLAT: ")
+    assert "nobody enforces the lock until `risk-daemon-admin start`" in said.err
+    assert [(act.account, act.act) for act in pending.kept(admin.home)] == [(2, "flatten-lock")]
+
+
 def test_flatten_all_tries_a_session_of_its_own_and_names_what_it_could_not_do(
     admin: Admin,
 ) -> None:

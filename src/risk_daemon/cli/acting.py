@@ -17,6 +17,9 @@ emergency = typer.Typer(no_args_is_help=True, help="When something is wrong: fla
 lockout = typer.Typer(no_args_is_help=True, help="Locks placed by a person.")
 
 
+AccountOption = Annotated[str, typer.Option("--account", help="Number or name of the account.")]
+
+
 class Mode(StrEnum):
     """What a lock does."""
 
@@ -68,9 +71,51 @@ def shutdown(
     finish(as_json, lambda: operations.switch_off(choose(home), who, alarm=True, dry_run=dry_run))
 
 
+@emergency.command("lockout")
+def emergency_lockout(
+    account: AccountOption,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Flatten and fully lock one account until an admin ends it; works with everything dead.
+
+    \b
+    Examples:
+      risk-daemon-admin emergency lockout --account 1001 --reason "runaway copier"
+    """
+    from risk_daemon.operations import emergency as operations
+
+    who = Who(operator(), reason)
+    finish(as_json, lambda: operations.lock_out(choose(home), account, who, dry_run=dry_run))
+
+
+@lockout.command("clear")
+def lockout_clear(
+    account: AccountOption,
+    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """End the locks that people have placed on one account, and say what else still locks it.
+
+    Locks of the other rules end on their own time: nobody unlocks a daily loss.
+
+    \b
+    Examples:
+      risk-daemon-admin lockout clear --account 1001 --reason "news is over"
+    """
+    from risk_daemon.operations import lockouts
+
+    who = Who(operator(), reason)
+    finish(as_json, lambda: lockouts.clear(choose(home), account, who, dry_run=dry_run))
+
+
 @lockout.command("set")
 def lockout_set(
-    account: Annotated[str, typer.Option("--account", help="Number or name of the account.")],
+    account: AccountOption,
     mode: Annotated[Mode, typer.Option("--mode", help="How far it is restricted.")],
     until: Annotated[
         str | None, typer.Option(help="HH:MM in Chicago, or an ISO time with offset.")

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from risk_daemon.core.events import AlarmRaised, ProtectionDisabled
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.operations import daemon, orders, own_session, state_file
 from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import Kept, Who
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
 from risk_daemon.operations.words import both_times, iso
@@ -72,6 +75,21 @@ def flatten_all(home: Home, who: Who, *, dry_run: bool = False) -> Outcome:
     return _told(home, who, done)
 
 
+def lock_out(home: Home, account: str, who: Who, *, dry_run: bool = False) -> Outcome:
+    """Flatten and fully lock one account, the way `flatten_all` does with all."""
+    settings = in_force(home)
+    number, name = find_account(home, account)
+    if dry_run:
+        line = f"{name}: would be flattened and locked"
+        return Outcome((line,), data={"accounts": [number]}, notes=("nothing was done",))
+    logins = [
+        msgspec.structs.replace(login, accounts=(number,))
+        for login in settings.logins
+        if number in login.accounts
+    ]
+    return _told(home, who, [_flatten(home, settings, who, login, number) for login in logins])
+
+
 def _told(home: Home, who: Who, done: Sequence[Flattening]) -> Outcome:
     """Say what became of every account, and who stands behind the lock."""
     results = [one for each in done for one in each.results]
@@ -114,9 +132,11 @@ def _is_enforced(home: Home) -> bool:
     return not status.get("disabled") and bool(rows) and all(row.get("enforcing") for row in rows)
 
 
-def _flatten(home: Home, settings: Settings, who: Who, login: Login) -> Flattening:
+def _flatten(
+    home: Home, settings: Settings, who: Who, login: Login, account: int = 0
+) -> Flattening:
     """One login: through its link, which keeps the lock; else by a session of our own."""
-    asked = {"account": 0, "by": who.by, "reason": who.reason}
+    asked = {"account": account, "by": who.by, "reason": who.reason}
     link = daemon.link_name(login.name)
     if _lives(home, link):
         try:

@@ -1,16 +1,25 @@
-"""`lockout set`: a person's lock on one account."""
+"""`lockout set` and `lockout clear`: a person's lock on one account."""
 
 from __future__ import annotations
 
-from risk_daemon.errors import OperatorError
-from risk_daemon.operations import daemon, home, orders
+import threading
+from typing import Any, Final
+
+from risk_daemon.core.events import LockPlaced
+from risk_daemon.errors import NotFound, OperatorError
+from risk_daemon.operations import daemon, home, orders, state_file
 from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import MODES, Who, end_of, now_ns
-from risk_daemon.operations.outcome import DONE, UNREACHABLE, Outcome
+from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome
 from risk_daemon.operations.words import both_times, iso
 from risk_daemon.settings import Settings
+
+#: The rule behind every lock that a person has placed.
+PERSONS: Final = "kill-switch"
+CLEARED_WITHIN_S: Final = 5.0
+LOOK_EVERY_S: Final = 0.1
 
 
 def place(
@@ -54,3 +63,56 @@ def _is_guarded(at: Home, account: int) -> bool:
     except OperatorError:
         return False
     return any(row["account"] == account and row.get("enforcing") for row in rows)
+
+
+def clear(at: Home, account: str, who: Who, *, dry_run: bool) -> Outcome:
+    """End every lock a person has placed on an account; locks of the other rules stay."""
+    home.read(at)
+    settings = in_force(at)
+    number, name = find_account(at, account)
+    held = _locks(at, number)
+    mine = [lock for lock in held if lock.rule == PERSONS]
+    rest = tuple(f"{name}: still {_said(lock)}" for lock in held if lock.rule != PERSONS)
+    why = f"risk-daemon-admin why {number}"
+    data: dict[str, Any] = {"account": number, "ended": len(mine), "left": len(rest)}
+    if not mine:
+        line = f"{name}: no person has locked it"
+        return Outcome((line, *rest), data=data, next_command=why)
+    if dry_run:
+        lines = tuple(f"{name}: would be ended: {_said(lock)}" for lock in mine)
+        return Outcome((*lines, *rest), data=data, notes=("nothing was done",))
+    kept = orders.give(at, orders.make(settings, number, "unlock", who), _link(settings, number))
+    data["kept"] = kept.where
+    notes = (kept.sentence,) if kept.sentence else ()
+    if kept.where == "file":
+        lines = tuple(f"{name}: ends at the next start: {_said(lock)}" for lock in mine)
+        return Outcome((*lines, *rest), UNREACHABLE, data, notes, "risk-daemon-admin start")
+    if not _cleared(at, number):
+        line = f"{name}: the order is kept, but no worker has ended the lock yet"
+        return Outcome((line, *rest), FAILED, data, notes, "risk-daemon-admin status")
+    lines = tuple(f"{name}: ended: {_said(lock)}" for lock in mine)
+    return Outcome((*lines, *rest), DONE, data, notes, why)
+
+
+def _said(lock: LockPlaced) -> str:
+    end = f"until {both_times(iso(lock.until))}" if lock.until else "until an admin ends it"
+    return f"{lock.mode} by {lock.rule} {end} ({lock.reason})"
+
+
+def _locks(at: Home, account: int) -> list[LockPlaced]:
+    """The locks that stand on an account, from the state file."""
+    try:
+        locks = state_file.standing(at).locks
+    except NotFound:
+        return []
+    return [lock for _, lock in sorted(locks.items()) if lock.account == account]
+
+
+def _cleared(at: Home, account: int) -> bool:
+    """Whether the worker has ended every lock of a person, in time."""
+    never = threading.Event()
+    for _ in range(int(CLEARED_WITHIN_S / LOOK_EVERY_S)):
+        if not any(lock.rule == PERSONS for lock in _locks(at, account)):
+            return True
+        never.wait(LOOK_EVERY_S)
+    return False
