@@ -34,6 +34,15 @@ COMMANDS = [
     "config set-rule",
     "config enable-rule",
     "config disable-rule",
+    "accounts list",
+    "accounts add",
+    "accounts mark-test",
+    "logins list",
+    "logins add",
+    "credentials check",
+    "logs tail",
+    "logs errors",
+    "logs enforcement",
 ]
 CHANGING = {
     "init",
@@ -49,6 +58,9 @@ CHANGING = {
     "config set-rule",
     "config enable-rule",
     "config disable-rule",
+    "accounts add",
+    "accounts mark-test",
+    "logins add",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from risk_daemon.cli import acting, beginning, configuring, looking, testing
+from risk_daemon.cli import acting, beginning, configuring, looking, members, reading, testing
 from risk_daemon.cli.options import HomeOption
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.home import choose
@@ -43,6 +43,10 @@ app.command("reconcile-state", short_help="Compare and repair our view of the br
 )
 app.command("verify-state", short_help="Compare our state with the journal.")(testing.verify)
 app.add_typer(configuring.config, name="config")
+app.add_typer(members.accounts, name="accounts")
+app.add_typer(members.logins, name="logins")
+app.add_typer(members.credentials, name="credentials")
+app.add_typer(reading.logs, name="logs")
 app.add_typer(acting.emergency, name="emergency")
 app.add_typer(acting.lockout, name="lockout")
 

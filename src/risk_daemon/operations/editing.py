@@ -47,25 +47,38 @@ class Wish:
 
 def carry_out(at: Home, wish: Wish, who: Who, *, dry_run: bool) -> Outcome:
     """Edit a file, if the whole is valid then: commit it, and reload where a daemon runs."""
-    homes.open_home(at)
-    path = at.config / wish.file
-    text = edited(path, wish.edit)
-    judge(at, wish.file, text)
+    done = carry_out_all(at, [wish], who, dry_run=dry_run)
     if dry_run:
-        return Outcome((f"would be done: {wish.text}",), notes=("nothing was done",))
-    policy.commit_edits(at, who)
-    write(path, text)
-    # Imported here: dulwich is slow to load.
-    from risk_daemon.operations import history
-
-    commit = history.commit(at.config, who.by, f"{wish.text}: {who.reason}")
+        return done
     reloaded = policy.reload_if_running(at, who)
     return Outcome(
-        (f"{wish.text}{'' if commit else ' (it was so already)'}", *reloaded.lines),
-        data={"file": f"config/{wish.file}", "commit": commit, **reloaded.data},
+        (*done.lines, *reloaded.lines),
+        data={**done.data, **reloaded.data},
         notes=reloaded.notes,
         next_command=reloaded.next_command or "risk-daemon-admin config diff",
     )
+
+
+def carry_out_all(
+    at: Home, wishes: Sequence[Wish], who: Who, *, dry_run: bool, next_command: str = ""
+) -> Outcome:
+    """Edit files together and commit them, if the whole is valid then; else write nothing."""
+    homes.open_home(at)
+    texts = {wish.file: edited(at.config / wish.file, wish.edit) for wish in wishes}
+    judge(at, texts)
+    what = wishes[0].text
+    if dry_run:
+        return Outcome((f"would be done: {what}",), notes=("nothing was done",))
+    policy.commit_edits(at, who)
+    for file, text in texts.items():
+        write(at.config / file, text)
+    # Imported here: dulwich is slow to load.
+    from risk_daemon.operations import history
+
+    commit = history.commit(at.config, who.by, f"{what}: {who.reason}")
+    line = f"{what}{'' if commit else ' (it was so already)'}"
+    files = [f"config/{file}" for file in texts]
+    return Outcome((line,), data={"files": files, "commit": commit}, next_command=next_command)
 
 
 def write(path: Path, text: str) -> None:
@@ -89,12 +102,13 @@ def edited(path: Path, edit: Edit) -> str:
     return out.getvalue()
 
 
-def judge(at: Home, file: str, text: str) -> None:
+def judge(at: Home, texts: Mapping[str, str]) -> None:
     """Judge the configuration as it would be, in a scratch place; raises with all that is wrong."""
     with tempfile.TemporaryDirectory(prefix="risk-daemon-edit-") as scratch:
         trial = Path(scratch) / "config"
         shutil.copytree(at.config, trial, ignore=shutil.ignore_patterns(".git"))
-        write(trial / file, text)
+        for file, text in texts.items():
+            write(trial / file, text)
         load(trial)
 
 

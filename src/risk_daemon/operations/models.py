@@ -122,6 +122,7 @@ class AccountFile(Section):
 
     name: Annotated[str, Field(min_length=1, description="a name")]
     login: Annotated[str, Field(min_length=1, description="the name of a login of daemon.yaml")]
+    test: Annotated[bool, Field(description="true for an account that may be tried on")] = False
     calendar: Annotated[Literal["cme_equity"] | None, Field(description="cme_equity")] = None
     day_roll: Annotated[
         Literal["cme_trade_date", "clock"] | None, Field(description="cme_trade_date or clock")
