@@ -1,13 +1,14 @@
 """A raw hub client without negotiation sees each fill as a table written by hand says."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.sim.gateway_process import running
-from tests.sim.hub_client import hub, wish
+from tests.sim.hub_client import HubClient, hub, wish
 
 ACCOUNT = 9000000101
 MNQ = "CON.F.US.MNQ.Z26"
@@ -34,6 +35,10 @@ TABLE: list[tuple[str, dict[str, Any], float, tuple[int, int, float], int, float
 ]
 
 
+def has_heard_accounts(ear: HubClient, times: int) -> bool:
+    return len(ear.data("GatewayUserAccount")) == times
+
+
 def test_a_raw_client_without_negotiation_sees_what_the_table_says(tmp_path: Path) -> None:
     config = tmp_path / "scenario.yaml"
     config.write_text(SCENARIO)
@@ -51,7 +56,7 @@ def test_a_raw_client_without_negotiation_sees_what_the_table_says(tmp_path: Pat
                     await wish(gateway, "/quote", prices)
                     _, answer = await asyncio.to_thread(gateway.api, path, HERE | body, token)
                     assert answer["success"], answer
-                    await ear.until(lambda n=done: len(ear.data("GatewayUserAccount")) == n)
+                    await ear.until(partial(has_heard_accounts, ear, done))
                     order, trade = (
                         ear.data("GatewayUserOrder")[-1],
                         ear.data("GatewayUserTrade")[-1],
