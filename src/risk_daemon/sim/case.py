@@ -157,6 +157,12 @@ class Case:
         """Whether a rule is on for this account."""
         return rule != PER_INSTRUMENT or bool(self.limits.max_contracts_per_instrument)
 
+    def is_idle(self, day: date) -> bool:
+        """Whether time alone can change nothing: no lock, breach, reason or close in flight."""
+        looked = self._looked is not None and self._looked[0] == day
+        held = self._open or self._any_lock() or self._seen_lock_until is not None
+        return looked and not held and not any(self._reason.values()) and not self.unsettled()
+
     def open_breaches(self) -> list[Breach]:
         """Breaches whose target is not reached."""
         return list(self._open.values())

@@ -16,7 +16,7 @@ from risk_daemon.sim.case import Case
 from risk_daemon.sim.contracts import CATALOGUE
 from risk_daemon.sim.ledger import OrderFact, Row
 from risk_daemon.sim.model import Message, Quote
-from risk_daemon.sim.moment import NS_PER_MS, NS_PER_S, Moment, iso
+from risk_daemon.sim.moment import NS_PER_MS, NS_PER_S, Moment, iso, trade_date
 from risk_daemon.sim.scenario import Limits
 from risk_daemon.sim.verdict import Verdict, verdict_of
 from risk_daemon.sim.windows import Window, Windows
@@ -109,8 +109,10 @@ class Referee:
         """Time passed; `whole` says which logins have their hubs connected and subscribed."""
         for window in self.windows.tick(now.ns, whole or {}):
             self.say(now, None, "window-over", f"fault window of {window.why} closed")
+        day = trade_date(now.at)
         for case in self.cases.values():
-            case.evaluate(now, "tick")
+            if not case.is_idle(day):
+                case.evaluate(now, "tick")
 
     def is_settled(self) -> bool:
         """Whether no breach is open and no close in flight."""
