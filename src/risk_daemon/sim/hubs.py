@@ -85,6 +85,10 @@ class Hubs:
         self._world = world
         self._clock = clock
         self._ids: dict[str, str] = {}
+        # Asked fifty times a second: what each login must have subscribed to never changes.
+        self._wanted: dict[str, set[tuple[str, object]]] = {login: set() for login in world.whole}
+        for account, login in world.logins.items():
+            self._wanted[login] |= {(kind, account) for kind in _USER_TOPICS.values()}
         self._count = 0
 
     # Doors.
@@ -311,18 +315,15 @@ class Hubs:
 
     def whole(self) -> dict[str, bool]:
         """Per login, whether both hubs are connected and every account is subscribed."""
-        return {login: self._is_whole(login) for login in self._world.whole}
+        found = dict.fromkeys(self._world.whole, False)
+        for login in {me.login for me in self.connections}:
+            found[login] = self._is_whole(login)
+        return found
 
     def _is_whole(self, login: str) -> bool:
         mine = [me for me in self.connections if me.login == login]
         topics = {topic for me in mine if me.hub == "user" for topic in me.topics}
-        wanted = {
-            (kind, account)
-            for account, owner in self._world.logins.items()
-            if owner == login
-            for kind in _USER_TOPICS.values()
-        }
-        return wanted <= topics and any(me.hub == "market" for me in mine)
+        return self._wanted[login] <= topics and any(me.hub == "market" for me in mine)
 
     # Faults that happen to sockets.
 
