@@ -534,7 +534,7 @@ async def test_a_probe_writes_a_promise_and_times_it(home: Home) -> None:
 
     assert stored[0].kind == "probed"
     assert 0 < probed.took_ns < 10**10
-    assert isinstance(decode(stored[0]).fact, events.Unknown)
+    assert isinstance(decode(stored[0]).fact, events.Probed)
 
 
 @on_loop

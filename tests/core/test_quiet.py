@@ -20,7 +20,7 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.instrument import parse as units
-from risk_daemon.core.quiet import WIDEST, Span, narrower, together
+from risk_daemon.core.quiet import WIDEST, Span, by_money, narrower, together
 from risk_daemon.core.world import World, state_hash
 from risk_daemon.rules import CATALOG
 from tests.build import ACCOUNT, MS, Stream, contract, order, position, rule, trade
@@ -115,6 +115,12 @@ RULES = [
     (NAKED,),
     (FAR,),
     (COMBINED, drawdown("intraday-equity"), NAKED),
+    (
+        COMBINED,
+        rule("max-contracts-per-instrument", limits={"MNQ": 40, "ES": 40}),
+        rule("end-of-day-flatten", entries_lead="2m"),
+        rule("kill-switch"),
+    ),
 ]
 
 
@@ -194,6 +200,26 @@ def test_a_rule_that_cannot_say_is_asked_at_every_quote() -> None:
         stream.feed(mark("MNQ", -ticks, 1))
 
     assert Counting.asked == 4
+
+
+def test_no_price_is_quiet_for_who_holds_a_contract_without_one() -> None:
+    stream = Stream().open(COMBINED)
+    stream.fill(1, 1, 1)
+
+    assert by_money(stream.engine.world, stream.account, UNIT, UNIT) is None
+    stream.mark("MNQ", "21000", "21000.25")
+    assert by_money(stream.engine.world, stream.account, UNIT, UNIT) is not None
+
+
+def test_an_order_that_adds_says_nothing_of_the_prices_a_stop_is_good_at() -> None:
+    stream = Stream().open(NAKED)
+    stream.mark("MNQ", "21000", "21000.25")
+    stream.fill(1, 1, 1)
+    stream.feed(stop(1, -1, -10, 1), stop(2, 1, -30, 1))
+
+    quiet = stream.engine.rules_of(stream.account)[0][1].quiet(stream.engine.world, stream.account)
+
+    assert quiet == {contract("MNQ"): Quiet(low=units("20997.5") + 1)}
 
 
 def test_what_is_due_is_done_at_the_next_quote_however_quiet() -> None:

@@ -119,7 +119,7 @@ class Engine:
             case Pulse():
                 return self._pulse(entry)
             case MarkChanged() | PrintSeen() | QuoteAged() | ContractSeen():
-                return self._of_market(entry)
+                return self._of_market(entry, entry.fact)
             case FeedChanged() as feed:
                 return self._feed(entry, feed)
             case OperatorActed(account=0):
@@ -135,20 +135,20 @@ class Engine:
 
     # --- which accounts a record touches ---
 
-    def _of_market(self, entry: Entry) -> list[Fact]:
-        match entry.fact:
-            case MarkChanged() as mark:
-                return self._quoted(entry, mark)
-            case PrintSeen() as seen:
+    def _of_market(
+        self, entry: Entry, seen: MarkChanged | PrintSeen | QuoteAged | ContractSeen
+    ) -> list[Fact]:
+        match seen:
+            case MarkChanged():
+                return self._quoted(entry, seen)
+            case PrintSeen():
                 return self._printed(entry, seen)
-            case QuoteAged() as aged:
-                return self._aged(aged)
-            case ContractSeen() as seen:
+            case QuoteAged():
+                return self._aged(seen)
+            case _:
                 self.world.instruments[seen.contract] = Instrument(
                     seen.contract, seen.root, seen.tick_size, seen.tick_value
                 )
-                return []
-            case _:
                 return []
 
     def _market(self, contract: str) -> market.Market:

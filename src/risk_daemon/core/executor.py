@@ -91,7 +91,7 @@ def note(
             _note_sent(account, fact)
         case RequestAnswered():
             _note_answered(account, fact)
-        case RequestSettled():
+        case _:
             _note_settled(account, fact, at)
 
 

@@ -152,7 +152,7 @@ DEFECTS: Final = (
                 "return is_increasing(order, held.enforceable)",
                 "return held.enforceable != 0 and is_increasing(order, held.enforceable)",
             ),
-            Patch("core", "(target.cancel_all and held.is_flat)", "False"),
+            Patch("core", "(target.clears(order.contract) and held.is_flat)", "False"),
             Patch(
                 "core",
                 "outputs = _sweep(account, holding, plan, scene)",
