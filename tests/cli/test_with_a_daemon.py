@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from risk_daemon.operations.daemon import ask
 from risk_daemon.operations.home import Home
 from risk_daemon.rules import CATALOG
 from tests.cli.conftest import Admin, Gateway
@@ -129,6 +130,12 @@ def test_status_shows_accounts_processes_and_a_stream_that_advances(daemon: Admi
     data = daemon.told(0, "status", "--json").data()
     assert data["advancing"] is True
     assert [row["account"] for row in data["accounts"]] == [101, 102, 201]
+
+
+def test_every_process_says_how_many_tasks_it_runs(daemon: Admin) -> None:
+    told = {name: ask(daemon.home, name, "tasks")["tasks"] for name in PROCESSES}
+
+    assert all(0 < tasks < 100 for tasks in told.values()), told
 
 
 def test_health_is_the_same_by_command_and_by_http(daemon: Admin) -> None:

@@ -12,7 +12,7 @@ from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.journal.subscriber import split
 from risk_daemon.wire import control
 from risk_daemon.wire.record import Record
-from risk_daemon.wire.transport import Channel
+from risk_daemon.wire.transport import Channel, tasks
 
 if TYPE_CHECKING:
     from risk_daemon.journal.server import JournalServer
@@ -33,6 +33,7 @@ class Admin:
             "verify": self._verify,
             "tail": self._tail,
             "confirm-time": self._confirm_time,
+            "tasks": tasks,
         }
 
     async def answer(self, channel: Channel, ask: control.Ask) -> None:

@@ -14,7 +14,7 @@ from risk_daemon.settings import Settings, decode_settings
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Ask, Op, answer
 from risk_daemon.wire.record import decode
-from risk_daemon.wire.transport import Channel, Hello
+from risk_daemon.wire.transport import Channel, Hello, tasks
 
 JOURNAL_WITHIN_S: Final = 10.0
 
@@ -46,6 +46,7 @@ async def settings_of(journal: JournalClient) -> Settings:
 
 def attend(ops: Mapping[str, Op]) -> Callable[[Channel], Awaitable[None]]:
     """Answer a channel's questions, each in a task of its own: a slow one delays no other."""
+    ops = {"tasks": tasks, **ops}
 
     async def serve(channel: Channel) -> None:
         async with asyncio.TaskGroup() as group:

@@ -29,7 +29,7 @@ from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import NOW, Ask, Op, answer
 from risk_daemon.wire.heart import Heard, Heartbeat
 from risk_daemon.wire.record import Record, decode, new_record
-from risk_daemon.wire.transport import Channel, Hello, serve
+from risk_daemon.wire.transport import Channel, Hello, serve, tasks
 
 NAME: Final = "supervisor"
 #: How often it looks whether a change of policy is due.
@@ -190,7 +190,13 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
             return await asyncio.to_thread(_reload, Home(daemon.home), args)
 
     reloading = asyncio.Lock()
-    return {"status": status, "stop": stop_now, "restart": restart, "reload": reload}
+    return {
+        "status": status,
+        "stop": stop_now,
+        "restart": restart,
+        "reload": reload,
+        "tasks": tasks,
+    }
 
 
 async def _attend(daemon: Supervisor, operations: dict[str, Op], channel: Channel) -> None:
