@@ -13,6 +13,8 @@ from tests.build import ACCOUNT, Stream, rule
 FOLLOWING = {"drawdown": "2500", "start": "50000", "buffer": "100", "lock_at": "60000"}
 STAGED = [{"at": "0.7", "do": "reduce-only"}, {"at": "1", "do": "flatten-lock"}]
 
+NIGHTS = [{"days": ["mon", "tue", "wed", "thu"], "from": "20:00", "to": "02:00"}]
+
 
 @pytest.mark.parametrize(
     ("name", "params", "request_"),
@@ -36,6 +38,9 @@ STAGED = [{"at": "0.7", "do": "reduce-only"}, {"at": "1", "do": "flatten-lock"}]
         ("end-of-day-flatten", {}, "close"),
         ("max-contracts-per-instrument", {"limits": {"MNQ": 5}}, "reduce"),
         ("max-contracts-per-instrument", {"limits": {"CL": 0}}, "close"),
+        ("max-contracts", {"limit": 5, "schedule": NIGHTS}, "reduce"),
+        ("daily-combined-loss", {"limit": "1000", "schedule": NIGHTS, "lockout": "none"}, "close"),
+        ("daily-realized-loss", {"limit": "500", "reason_text": "why"}, "close"),
     ],
 )
 @pytest.mark.parametrize("roots", [("ES", "MNQ"), ()])

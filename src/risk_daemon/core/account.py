@@ -164,6 +164,7 @@ class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     unarmed: list[str] = msgspec.field(default_factory=list)
     doubts: dict[str, Doubt] = msgspec.field(default_factory=dict)
     trips: dict[str, int] = msgspec.field(default_factory=dict)
+    warned: dict[str, int] = msgspec.field(default_factory=dict)
     slots: dict[str, Slot] = msgspec.field(default_factory=dict)
     asked: dict[int, Asked] = msgspec.field(default_factory=dict)
     plans: dict[str, Plan] = msgspec.field(default_factory=dict)
@@ -547,7 +548,7 @@ def roll_day(
     account.realized_net = account.realized_gross = 0
     account.closing = account.ledger
     _keep_last_day(account)
-    account.trips = {}
+    account.trips, account.warned = {}, {}
     for contract in sorted(account.holdings):
         holding = account.holdings[contract]
         mark = settlement(marks.get(contract))

@@ -76,11 +76,20 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, tag="breach"):
     wake_at: int = 0
 
 
+class Nearing(msgspec.Struct, frozen=True, gc=False):
+    """A share of the limit, in units of 1e-9, that is used, and what people are told of it."""
+
+    share: int
+    text: str
+
+
 class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     """The rule's condition is false, on figures that are known.
 
     `figure` against `bound`, in units, written with `places` decimals or as `CLOCK`
     times: put into words only when somebody looks, for most findings are clear.
+    `used` is the share of the limit in units of 1e-9, rounded down, and `whole` the money it
+    is a share of where prices move it; `nearing` tells people, once for each share and day.
     `look` asks for one read of the account before the rule goes on; the words say what for.
     """
 
@@ -90,6 +99,9 @@ class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     memory: Memory | None = None
     wake_at: int = 0
     look: str = ""
+    used: int | None = None
+    whole: int = 0
+    nearing: Nearing | None = None
 
     @property
     def observed(self) -> str:

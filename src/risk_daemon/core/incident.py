@@ -16,6 +16,7 @@ from risk_daemon.core.decision import (
     ALERT,
     ENFORCE,
     REDUCE_ONLY,
+    SHADOW,
     Breach,
     Clear,
     Finding,
@@ -48,7 +49,7 @@ def weigh(
         case Undecided():
             return [], []
         case Clear():
-            return _clear(account, setting), []
+            return _clear(account, setting, finding), []
         case Breach() as breach:
             return _breach(account, setting, breach, world)
         case Several(breaches=breaches):
@@ -73,8 +74,8 @@ def _close_incidents(account: Account, setting: RuleSetting, but: set[str]) -> N
             incident.is_open = False
 
 
-def _clear(account: Account, setting: RuleSetting) -> list[Fact]:
-    outputs: list[Fact] = []
+def _clear(account: Account, setting: RuleSetting, finding: Clear) -> list[Fact]:
+    outputs = _warn(account, setting, finding)
     _close_incidents(account, setting, set())
     if setting.rule in account.unarmed and account.known:
         account.unarmed.remove(setting.rule)
@@ -82,6 +83,17 @@ def _clear(account: Account, setting: RuleSetting) -> list[Fact]:
         if name in account.locks:
             outputs.append(end_lock(account, name, "the condition is false"))
     return outputs
+
+
+def _warn(account: Account, setting: RuleSetting, finding: Clear) -> list[Fact]:
+    """Tell once a day that a share of a limit is used; a larger share is told anew."""
+    nearing = finding.nearing
+    if nearing is None or setting.mode == SHADOW:
+        return []
+    if nearing.share <= account.warned.get(setting.rule, 0):
+        return []
+    account.warned[setting.rule] = nearing.share
+    return [alarm(account, "warn", f"{setting.rule} is near", nearing.text)]
 
 
 def _breach(

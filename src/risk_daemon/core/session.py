@@ -57,6 +57,23 @@ def chicago_instant(date: dt.date, minute: int) -> int:
     return (local - chicago_offset(guess)) * SECOND
 
 
+def wall_instants(date: dt.date, second: int) -> tuple[int, int]:
+    """Return the first and the last UTC ns at which clocks in Chicago show a time of a date.
+
+    They differ where the hour comes twice; inside the hour that is left out
+    both are the first instant after it.
+    """
+    local = (date - _EPOCH).days * 86_400 + second
+    before, after = chicago_offset(local - 86_400), chicago_offset(local + 86_400)
+    shown = [
+        local - offset for offset in (before, after) if chicago_offset(local - offset) == offset
+    ]
+    if not shown:
+        index = bisect.bisect_right(table.SHIFTS, (local - before, 0)) - 1
+        shown = [table.SHIFTS[index][0]]
+    return min(shown) * SECOND, max(shown) * SECOND
+
+
 def _dates() -> list[dt.date]:
     first = dt.date.fromisoformat(table.FIRST_DATE)
     last = dt.date.fromisoformat(table.LAST_DATE)
@@ -156,6 +173,16 @@ def week(calendar: str, at: int) -> str:
     """Return the Monday of the week that the instant's trade date lies in."""
     day = dt.date.fromisoformat(session_at(calendar, at).trade_date)
     return str(day - day.weekday() * _DAY)
+
+
+def next_week(calendar: str, at: int) -> int:
+    """Return the first session start after `at` that lies in another week; 0 past every table."""
+    running = week(calendar, at)
+    index = bisect.bisect_right(_starts(calendar), at)
+    for session in sessions(calendar)[index:]:
+        if week(calendar, session.start) != running:
+            return session.start
+    return 0
 
 
 def show_utc(at: int) -> str:

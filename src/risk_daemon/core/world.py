@@ -18,7 +18,7 @@ from risk_daemon.core.events import Fact, MarkChanged
 from risk_daemon.core.instrument import Instrument
 from risk_daemon.core.marks import Market
 
-STATE_SCHEMA: Final = 2
+STATE_SCHEMA: Final = 3
 
 
 class World(msgspec.Struct, kw_only=True, omit_defaults=True):

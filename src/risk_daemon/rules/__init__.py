@@ -12,6 +12,7 @@ from typing import Final
 
 from risk_daemon.core.world import Rule
 from risk_daemon.rules import (
+    common,
     daily_combined_loss,
     daily_realized_loss,
     end_of_day_flatten,
@@ -26,7 +27,7 @@ from risk_daemon.rules.parameters import ParameterError, RuleKind
 __all__ = ["CATALOG", "ParameterError", "RuleKind", "parse"]
 
 CATALOG: Final[Mapping[str, RuleKind]] = {
-    kind.name: kind
+    kind.name: common.widened(kind)
     for kind in (
         kill_switch.KIND,
         trailing_max_drawdown.KIND,

@@ -60,7 +60,8 @@ class DailyCombinedLoss(msgspec.Struct, frozen=True, kw_only=True):
             return self._breach(account, figure, "", Remedy(flatten=True, cancel="all"), FULL)
         if self.reduce_at and figure <= -self.reduce_at:
             return self._breach(account, figure, "stage", Remedy(cancel="increasing"), REDUCE_ONLY)
-        return Clear(figure=figure, bound=-self.limit)
+        used = -figure * UNIT // self.limit
+        return Clear(figure=figure, bound=-self.limit, used=used, whole=self.limit)
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """Say how far the market may move before the first stage, or the limit, is reached."""
@@ -148,4 +149,5 @@ KIND: Final = RuleKind(
     rehearsal=_rehearsal,
     defaults={"buffer": "0", "est_exit_fees": "0", "staged": None},
     tighter={"limit": LOWER, "buffer": HIGHER, "est_exit_fees": HIGHER},
+    common=("warn_at", "lockout", "on_repeat", "schedule", "reason_text"),
 )

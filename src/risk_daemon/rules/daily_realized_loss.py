@@ -28,7 +28,7 @@ from risk_daemon.core.decision import (
     Undecided,
 )
 from risk_daemon.core.events import Fact
-from risk_daemon.core.instrument import show
+from risk_daemon.core.instrument import UNIT, show
 from risk_daemon.core.world import Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
@@ -54,7 +54,8 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         if self.pnl_basis == "gross":
             realized = account.realized_gross
         if realized > self.buffer - self.limit:
-            return Clear(figure=realized, bound=-self.limit)
+            used = -realized * UNIT // self.limit
+            return Clear(figure=realized, bound=-self.limit, used=used)
         observed, limit = show(realized), show(-self.limit)
         return Breach(
             observed=observed,
@@ -107,4 +108,5 @@ KIND: Final = RuleKind(
     rehearsal=_rehearsal,
     defaults={"buffer": "0", "pnl_basis": "net", "reset": "session"},
     tighter={"limit": LOWER, "buffer": HIGHER},
+    common=("warn_at", "lockout", "on_repeat", "schedule", "reason_text"),
 )

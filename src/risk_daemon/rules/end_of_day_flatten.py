@@ -155,4 +155,5 @@ KIND: Final = RuleKind(
     rehearsal=_rehearsal,
     defaults={"flatten": "15:08", "entries_lead": "3m", "product_lead": "10m"},
     tighter={"flatten": LOWER, "entries_lead": HIGHER, "product_lead": HIGHER},
+    common=("reason_text",),
 )

@@ -105,4 +105,5 @@ KIND: Final = RuleKind(
     parameters={},
     build=_build,
     rehearsal=_rehearsal,
+    common=(),
 )

@@ -179,7 +179,8 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         exposure: int,
         orders: list[OrderChanged],
     ) -> Finding:
-        clear = Clear(figure=exposure, bound=self.limit, places=0)
+        used = exposure * UNIT // self.limit if self.limit else None
+        clear = Clear(figure=exposure, bound=self.limit, places=0, used=used)
         if self.include_working == "off":
             return clear
         orders = [order for order in orders if self._counts(account, order)]
@@ -290,4 +291,5 @@ KIND: Final = RuleKind(
         "basis": ("net", "net-family", "gross"),
         "action": ("reduce", "flatten-contract", "flatten-all"),
     },
+    common=("warn_at", "on_repeat", "schedule", "reason_text"),
 )

@@ -46,7 +46,8 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
                 roots.setdefault(grid.root, set()).add(name)
             elif not account.holding(name).is_flat:
                 return Undecided(why=f"no contract data for {name}: its root is unknown")
-        breaches = []
+        breaches: list[Breach] = []
+        clears: list[Clear] = []
         for root in sorted(roots):
             rule = self.limits.get(root, self.unlisted)
             if rule is None:
@@ -57,7 +58,11 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
             finding = rule.judge(world, account, held, mine)
             if isinstance(finding, Breach):
                 breaches.append(_of_root(finding, root, names))
-        return Several(breaches=tuple(breaches)) if breaches else Clear()
+            elif isinstance(finding, Clear):
+                clears.append(finding)
+        if breaches:
+            return Several(breaches=tuple(breaches))
+        return max(clears, key=lambda clear: clear.used or 0, default=Clear())
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """No price takes part."""
@@ -131,4 +136,5 @@ KIND: Final = RuleKind(
         "action": "reduce",
     },
     tighter={"basis": ("net", "gross"), "include_working": ("off", "count", "cancel")},
+    common=("warn_at", "on_repeat", "schedule", "reason_text"),
 )

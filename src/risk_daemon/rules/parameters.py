@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -11,6 +12,7 @@ import msgspec
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.events import Fact
+from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.instrument import parse as parse_units
 from risk_daemon.core.world import Rule, World
 
@@ -42,7 +44,8 @@ class RuleKind(msgspec.Struct, frozen=True, kw_only=True):
 
     `defaults` holds the value a key has when it is not given, None for "none"; a
     key without one is required. `tighter` says which way a change protects more;
-    of a key it does not name, every change is neither tighter nor looser.
+    of a key it does not name, every change is neither tighter nor looser. `common` names
+    the keys of `rules.common` that it takes.
     """
 
     name: str
@@ -52,6 +55,7 @@ class RuleKind(msgspec.Struct, frozen=True, kw_only=True):
     rehearsal: Rehearsal
     defaults: Mapping[str, object] = {}
     tighter: Mapping[str, Tighter] = {}
+    common: tuple[str, ...] = ("on_repeat", "reason_text", "schedule")
 
     def parse(self, params: Mapping[str, object]) -> Rule:
         """Build the rule; ParameterError for the first key or value that is wrong."""
@@ -119,6 +123,37 @@ class Reader:
     def is_word(self, key: str, word: str) -> bool:
         """Tell whether a key was given as this word."""
         return self._params.get(key) == word
+
+    def words(self, key: str, options: tuple[str, ...]) -> tuple[str, ...]:
+        """Read a list of a few words, each at most once."""
+        value = self._params.get(key)
+        if not isinstance(value, list | tuple) or not value or len(set(value)) < len(value):
+            raise self.fail(key)
+        if any(word not in options for word in value):
+            raise self.fail(key)
+        return tuple(str(word) for word in value)
+
+    def shares(self, key: str) -> tuple[int, ...]:
+        """Read rising shares between 0 and 1 into units."""
+        value = self._params.get(key)
+        if not isinstance(value, list | tuple) or not value:
+            raise self.fail(key)
+        try:
+            found = [parse_units(word) for word in value if isinstance(word, str)]
+        except ValueError:
+            raise self.fail(key) from None
+        if len(found) < len(value) or not found[0] > 0 or not found[-1] < UNIT:
+            raise self.fail(key)
+        if any(one >= other for one, other in itertools.pairwise(found)):
+            raise self.fail(key)
+        return tuple(found)
+
+    def text(self, key: str) -> str:
+        """Read one line of text."""
+        value = self._params.get(key)
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            raise self.fail(key, "one line of text")
+        return value.strip()
 
     def flag(self, key: str, *, default: bool) -> bool:
         """Read true or false."""

@@ -73,7 +73,9 @@ class TrailingMaxDrawdown(msgspec.Struct, frozen=True, kw_only=True):
             return self._breach(figure, floor, FULL, None, memory)
         if (figure - floor) * STAGE_PARTS <= self.drawdown:
             return self._breach(figure, floor, REDUCE_ONLY, account.next_reset or None, memory)
-        return Clear(figure=figure, bound=floor, memory=memory)
+        # Rounded down: what is left is rounded up.
+        used = UNIT - -(-(figure - floor) * UNIT // self.drawdown)
+        return Clear(figure=figure, bound=floor, memory=memory, used=used, whole=self.drawdown)
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """Say how far equity may fall to the stage, and rise to a new high-water mark."""
@@ -183,4 +185,5 @@ KIND: Final = RuleKind(
         "floor_override": None,
     },
     tighter={"drawdown": LOWER, "buffer": HIGHER, "lock_at": HIGHER, "floor_override": HIGHER},
+    common=("warn_at", "lockout", "on_repeat", "schedule", "reason_text"),
 )
