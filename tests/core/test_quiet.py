@@ -125,7 +125,7 @@ RULES = [
 
 
 @given(st.lists(steps, min_size=10, max_size=60), st.sampled_from(RULES))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_left_out_changes_no_decision_and_no_state(
     found: list[Any], rules: tuple[RuleSetting, ...]
 ) -> None:
@@ -141,7 +141,7 @@ def test_what_is_left_out_changes_no_decision_and_no_state(
     st.lists(small, min_size=20, max_size=80) | st.lists(moves, min_size=20, max_size=80),
     st.sampled_from(RULES),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_market_that_only_wanders_is_judged_as_by_the_oracle(
     found: list[MarkChanged], rules: tuple[RuleSetting, ...]
 ) -> None:
@@ -216,6 +216,7 @@ def test_an_order_that_adds_says_nothing_of_the_prices_a_stop_is_good_at() -> No
     stream.mark("MNQ", "21000", "21000.25")
     stream.fill(1, 1, 1)
     stream.feed(stop(1, -1, -10, 1), stop(2, 1, -30, 1))
+    stream.feed(order(3, -1, 1, limit_price=units("21010")))
 
     quiet = stream.engine.rules_of(stream.account)[0][1].quiet(stream.engine.world, stream.account)
 

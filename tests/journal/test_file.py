@@ -284,7 +284,7 @@ def mutate(path: Path, what: str, seq: int) -> None:
 
 
 @given(mutations)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_row_altered_dropped_or_swapped_is_noticed(mutation: tuple[str, int]) -> None:
     what, seq = mutation
     with tempfile.TemporaryDirectory() as folder:

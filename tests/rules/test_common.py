@@ -142,7 +142,7 @@ DRAWDOWN = {
         ]
     ),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_warning_is_lost_by_the_quotes_that_are_left_out(
     moves: list[int], rules: tuple[object, ...]
 ) -> None:

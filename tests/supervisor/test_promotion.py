@@ -200,7 +200,7 @@ class Failover(RuleBasedStateMachine):
 
 
 TestFailover = Failover.TestCase
-TestFailover.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestFailover.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 def test_a_new_supervisor_leaves_accounts_with_a_holder_it_found_alive() -> None:

@@ -15,6 +15,7 @@ import msgspec
 from risk_daemon.errors import OperatorError
 from risk_daemon.stage import defects, figures
 from risk_daemon.stage.play import Play, Say, in_words, refuse_short
+from risk_daemon.stage.screen import Screen
 
 REPEATS_ON_NOISE: Final = 3
 COLOURS: Final = {
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of market and traders; default: from the commit")
     parser.add_argument("--runs", type=int, default=1, help="so many seeds, figures pooled")
     parser.add_argument("--keep", type=Path, help="leave home and journal in this new folder")
+    parser.add_argument("--lines", action="store_true", help="line by line, also on a terminal")
     parser.add_argument("--json", action="store_true", help="the verdict as JSON on the last line")
     names = ", ".join(defect.name for defect in defects.DEFECTS)
     parser.add_argument(
@@ -77,10 +79,12 @@ def _planted(args: argparse.Namespace) -> int:
 def _play(args: argparse.Namespace) -> int:
     first = args.seed if args.seed is not None else commit_seed()
     say = _sayer(sys.stderr if args.json else sys.stdout)
+    is_live = sys.stdout.isatty() and not args.json and not args.lines
     verdicts = []
     for run in range(args.runs):
         keep = args.keep / str(first + run) if args.keep else None
-        verdicts.append(_once(args.seconds, first + run, say, keep))
+        screen = Screen(sys.stdout, args.seconds) if is_live else None
+        verdicts.append(_once(args.seconds, first + run, say, keep, screen))
         if args.runs > 1:
             say("stage", f"seed {first + run}: {'ok' if verdicts[-1]['ok'] else 'NOT ok'}")
     verdict = verdicts[0] if args.runs == 1 else pooled(verdicts)
@@ -91,15 +95,27 @@ def _play(args: argparse.Namespace) -> int:
     return 0 if verdict["ok"] else 1
 
 
-def _once(seconds: float, seed: int, say: Say, keep: Path | None) -> dict[str, Any]:
+def _once(
+    seconds: float, seed: int, say: Say, keep: Path | None, screen: Screen | None
+) -> dict[str, Any]:
     """Play a seed; on a noisy host again, for its timing cannot be judged."""
-    verdict = Play(seconds, seed, say, keep=keep).run()
+    verdict = _watched(seconds, seed, say, keep, screen)
     for _ in range(REPEATS_ON_NOISE - 1):
         if not verdict["timing"].startswith("not judged"):
             break
         say("stage", "the host is noisy: its flushes are slow; timing is not judged, again")
-        verdict = Play(seconds, seed, say).run()
+        verdict = _watched(seconds, seed, say, None, screen)
     return verdict
+
+
+def _watched(
+    seconds: float, seed: int, say: Say, keep: Path | None, screen: Screen | None
+) -> dict[str, Any]:
+    """Play: on a terminal as a live picture, else line by line."""
+    if screen is None:
+        return Play(seconds, seed, say, keep=keep).run()
+    with screen.shown():
+        return Play(seconds, seed, screen.say, keep=keep, look=screen.look).run()
 
 
 def pooled(verdicts: list[dict[str, Any]]) -> dict[str, Any]:

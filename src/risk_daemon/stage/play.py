@@ -33,6 +33,8 @@ OUTSIDE_FAULTS_LEAST: Final = 0.6
 WHOLE_S: Final = 60
 
 Say = Callable[[str, str], None]
+#: Called every tenth of a second with the seconds played, by who draws a picture of it.
+Look = Callable[[Gateway, Daemon, float], None]
 
 
 class Play:
@@ -49,9 +51,11 @@ class Play:
         *,
         quiet: bool = False,
         keep: Path | None = None,
+        look: Look | None = None,
     ) -> None:
         self.seconds, self.seed, self._say = seconds, seed, say
         self._source, self._quiet, self._keep = source, quiet, keep
+        self._look = look
         self._clock = Clock()
         self._seen = 0
         self._memory: dict[str, float] = {"total": 0.0}
@@ -120,6 +124,8 @@ class Play:
                 next_memory += MEMORY_EVERY_S
                 self._measure(daemon)
             self._tell(gateway)
+            if self._look is not None:
+                self._look(gateway, daemon, now_s)
             if now_s >= next_told and not self._quiet:
                 next_told += TOLD_EVERY_S
                 for line in told.lines():

@@ -34,7 +34,7 @@ QUIET_S: Final = 1.0
 SETTLE_S: Final = 3.0
 #: An operator's order takes this long to come through the command line, at most.
 GRACE_MS: Final = 3_000
-ROLL_AFTER_S: Final = 35.0
+ROLL_AFTER_S: Final = 45.0
 _TEN_TO_FIVE_S: Final = 7 * 3_600
 
 #: Fills take longer than any answer, and come whole.

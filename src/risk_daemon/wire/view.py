@@ -49,13 +49,14 @@ class LockView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DistanceView(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one rule is from its limit."""
+    """How far one rule is from its limit; `used` is the share of it in use, where there is one."""
 
     rule: str
     mode: str
     observed: str
     limit: str
     state: str
+    used: str | None = None
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):

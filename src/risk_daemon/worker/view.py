@@ -123,10 +123,26 @@ def _distances(engine: Engine, account: Account) -> tuple[DistanceView, ...]:
             state = f"{state}, not armed yet"
         rows.append(
             DistanceView(
-                rule=setting.rule, mode=setting.mode, observed=observed, limit=limit, state=state
+                rule=setting.rule,
+                mode=setting.mode,
+                observed=observed,
+                limit=limit,
+                state=state,
+                used=_used(finding),
             )
         )
     return tuple(rows)
+
+
+def _used(finding: Finding) -> str | None:
+    """Return the share of the limit in use; a broken one is used up, most rules have none."""
+    match finding:
+        case Clear(used=int() as used):
+            return show(max(used, 0))
+        case Breach() | Several():
+            return "1.00"
+        case _:
+            return None
 
 
 def _finding(finding: Finding) -> tuple[str, str, str]:
