@@ -58,7 +58,7 @@ class Screen:
         self._live = None
 
     def say(self, kind: str, text: str) -> None:
-        """Take a line of what happened; when a breach could be known is left to the line by line."""
+        """Take a line of what happened; `visible` is for who reads line by line."""
         if kind == "visible":
             return
         for row in self._accounts:
