@@ -22,6 +22,7 @@ COMMANDS = [
     "test-persistence",
     "reconcile-state",
     "verify-state",
+    "verify-db",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",

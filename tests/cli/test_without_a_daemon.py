@@ -23,6 +23,7 @@ EVERY = [
     "test-persistence",
     "reconcile-state",
     "verify-state",
+    "verify-db",
 ]
 
 

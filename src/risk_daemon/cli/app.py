@@ -42,6 +42,9 @@ app.command("reconcile-state", short_help="Compare and repair our view of the br
     testing.reconcile
 )
 app.command("verify-state", short_help="Compare our state with the journal.")(testing.verify)
+app.command("verify-db", short_help="Is the state file whole: pages, chain, tables.")(
+    testing.database
+)
 app.add_typer(configuring.config, name="config")
 app.add_typer(members.accounts, name="accounts")
 app.add_typer(members.logins, name="logins")

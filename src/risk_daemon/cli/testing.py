@@ -1,4 +1,4 @@
-"""The smoke lines and the checks of state: `test-…`, `reconcile-state`, `verify-state`."""
+"""The smoke lines and the checks of state: `test-…`, `reconcile-state`, `verify-…`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from risk_daemon.cli.options import HomeOption, JsonOption
 from risk_daemon.cli.show import finish
+from risk_daemon.clock import Clock
 from risk_daemon.errors import UsageError
 from risk_daemon.operations.home import choose
 from risk_daemon.operations.outcome import Outcome
@@ -86,3 +87,18 @@ def verify(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from risk_daemon.operations import truth
 
     finish(as_json, lambda: truth.verify(choose(home)))
+
+
+def database(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Look at the whole state file: version, pages, the chain of records, its tables.
+
+    Reads only, beside a running daemon or without one. Exit 1 if anything is damaged,
+    5 if there is no file.
+
+    \b
+    Examples:
+      risk-daemon-admin verify-db
+    """
+    from risk_daemon.operations import database as operations
+
+    finish(as_json, lambda: operations.verify(choose(home), Clock()))
