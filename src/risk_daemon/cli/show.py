@@ -25,11 +25,11 @@ def finish(as_json: bool, act: Callable[[], Outcome]) -> NoReturn:
     try:
         outcome = act()
     except OperatorError as error:
-        raise typer.Exit(_refused(error, as_json)) from None
+        raise typer.Exit(refusal_of(error, as_json)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if as_json:
-        _print_json(outcome.ok, outcome.data, None)
+        print(object_of(outcome.ok, outcome.data, None))
     else:
         _print_lines(outcome)
     raise typer.Exit(outcome.exit_code)
@@ -38,25 +38,32 @@ def finish(as_json: bool, act: Callable[[], Outcome]) -> NoReturn:
 def _print_lines(outcome: Outcome) -> None:
     for note in outcome.notes:
         talk(note)
-    hidden = len(outcome.lines) - LINES_MAX
-    cut = [f"... and {hidden} more (--json shows all)"] if hidden > 0 else []
-    for line in (*outcome.above, *outcome.lines[:LINES_MAX], *cut, *outcome.below):
+    for line in told_lines(outcome):
         print(line)
     sys.stdout.flush()
     if outcome.next_command:
         talk(f"next: {outcome.next_command}")
 
 
-def _refused(error: OperatorError, as_json: bool) -> int:
+def told_lines(outcome: Outcome) -> list[str]:
+    """What a person reads on stdout: of many lines only the first, and how many more there are."""
+    hidden = len(outcome.lines) - LINES_MAX
+    cut = [f"... and {hidden} more (--json shows all)"] if hidden > 0 else []
+    return [*outcome.above, *outcome.lines[:LINES_MAX], *cut, *outcome.below]
+
+
+def refusal_of(error: OperatorError, as_json: bool) -> int:
+    """Say why a command could not begin; returns its exit code."""
     if as_json:
-        _print_json(ok=False, data={}, error={"code": error.exit_code, "message": error.sentence})
+        print(object_of(False, {}, {"code": error.exit_code, "message": error.sentence}))
     else:
         talk(f"risk-daemon-admin: {error.sentence}")
     return error.exit_code
 
 
-def _print_json(ok: bool, data: dict[str, Any], error: dict[str, Any] | None) -> None:
-    print(json.dumps({"schema_version": SCHEMA_VERSION, "ok": ok, "data": data, "error": error}))
+def object_of(ok: bool, data: dict[str, Any], error: dict[str, Any] | None) -> str:
+    """The one JSON object of a command, on one line."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, "ok": ok, "data": data, "error": error})
 
 
 def talk(text: str) -> None:
