@@ -23,6 +23,7 @@ COMMANDS = [
     "reconcile-state",
     "verify-state",
     "verify-db",
+    "doctor",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",

@@ -24,6 +24,7 @@ EVERY = [
     "reconcile-state",
     "verify-state",
     "verify-db",
+    "doctor",
 ]
 
 

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from risk_daemon.cli import acting, beginning, configuring, looking, members, reading, testing
+from risk_daemon.cli import (
+    acting,
+    beginning,
+    configuring,
+    examining,
+    looking,
+    members,
+    reading,
+    testing,
+)
 from risk_daemon.cli.options import HomeOption
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.home import choose
@@ -44,6 +53,9 @@ app.command("reconcile-state", short_help="Compare and repair our view of the br
 app.command("verify-state", short_help="Compare our state with the journal.")(testing.verify)
 app.command("verify-db", short_help="Is the state file whole: pages, chain, tables.")(
     testing.database
+)
+app.command("doctor", short_help="Is the machine fit and the home whole; a bundle for support.")(
+    examining.doctor
 )
 app.add_typer(configuring.config, name="config")
 app.add_typer(members.accounts, name="accounts")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -106,3 +107,18 @@ def _ignored(login: Login) -> str:
     if named is None or named == login.user:
         return ""
     return f"{USER_VARIABLE}={named} is ignored: login {login.name} has stored credentials."
+
+
+def every_key(home: Home, logins: Iterable[Login]) -> Iterator[str]:
+    """Every key there is, also one that may not be used: for whoever must keep them out of a text.
+
+    Whole files and each of their lines, as a file that is written wrongly holds a key too.
+    """
+    yield os.environ.get(KEY_VARIABLE, "")
+    paths = list((home.path / "credentials").rglob("*"))
+    paths += [credentials_file(home, one) for one in logins if one.credentials != "env"]
+    for path in paths:
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            yield text.strip()
+            yield from (line.strip() for line in text.splitlines())

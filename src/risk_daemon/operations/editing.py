@@ -27,7 +27,7 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import Outcome
-from risk_daemon.operations.problems import nearest
+from risk_daemon.operations.problems import ABSENT, InvalidConfiguration, nearest
 from risk_daemon.rules import CATALOG
 
 EVERY: Final = "all"
@@ -103,13 +103,32 @@ def edited(path: Path, edit: Edit) -> str:
 
 
 def judge(at: Home, texts: Mapping[str, str]) -> None:
-    """Judge the configuration as it would be, in a scratch place; raises with all that is wrong."""
+    """Judge the configuration as it would be, in a scratch place; raises with all that is wrong.
+
+    What was wrong before is told with its place in the files; what the edit would
+    make wrong has no line that anybody could look at.
+    """
+    load(at.config)
     with tempfile.TemporaryDirectory(prefix="risk-daemon-edit-") as scratch:
         trial = Path(scratch) / "config"
         shutil.copytree(at.config, trial, ignore=shutil.ignore_patterns(".git"))
         for file, text in texts.items():
             write(trial / file, text)
-        load(trial)
+        try:
+            load(trial)
+        except InvalidConfiguration as invalid:
+            raise UsageError(_would_be(invalid)) from None
+
+
+def _would_be(invalid: InvalidConfiguration) -> str:
+    """Say what an edit would make wrong, and how to ask for it rightly."""
+    lines = ["nothing was changed, as the configuration would not be valid:"]
+    lines += [problem.placeless() for problem in invalid.problems]
+    missing = [one.path.split(".") for one in invalid.problems if one.value is ABSENT]
+    keys = " ".join(f"{path[2]}=..." for path in missing if path[0] == "rules" and len(path) == 3)
+    if keys:
+        lines.append(f"give it in the same command: {keys}")
+    return "\n  ".join(lines)
 
 
 # --- rules ---------------------------------------------------------------------
@@ -125,7 +144,7 @@ def set_rule(
         raise UsageError(f"say what to set: KEY=VALUE; {rule} has {_keys(rule)}.")
     file, title = _file_of(at, account)
     said = ", ".join(pairs)
-    wish = Wish(file, lambda tree: _put(tree, rule, values), f"{title} {rule}: {said}")
+    wish = Wish(file, lambda tree: _put(at, file, tree, rule, values), f"{title} {rule}: {said}")
     return carry_out(at, wish, who, dry_run=dry_run)
 
 
@@ -137,7 +156,9 @@ def set_mode(at: Home, account: str, rule: str, mode: str, who: Who, *, dry_run:
             "the kill switch can't be disabled: without it no order of a person would be enforced."
         )
     file, title = _file_of(at, account)
-    wish = Wish(file, lambda tree: _put(tree, rule, {"mode": mode}), f"{title} {rule}: {mode}")
+    wish = Wish(
+        file, lambda tree: _put(at, file, tree, rule, {"mode": mode}), f"{title} {rule}: {mode}"
+    )
     return carry_out(at, wish, who, dry_run=dry_run)
 
 
@@ -176,16 +197,26 @@ def _file_of(at: Home, account: str) -> tuple[str, str]:
     if account == EVERY:
         return "policy.yaml", "all accounts"
     number, name = find_account(at, account)
-    file = f"accounts/{number}.yaml"
-    if not (at.config / file).exists():
+    return f"accounts/{number}.yaml", name
+
+
+def begin_file(at: Home, tree: Any, file: str) -> None:
+    """Give an account's file that is not there yet what every one of them needs."""
+    if tree or not file.startswith("accounts/"):
+        return
+    number = int(Path(file).stem)
+    policies = [one for one in load(at.config).policies if one.account == number]
+    if not policies:
         raise NotFound(
-            f"account {number} has no file config/{file} yet: "
-            f"`risk-daemon-admin accounts add {number} --login NAME --name NAME` writes one."
+            f"account {number} is no longer in config/daemon.yaml: "
+            f"`risk-daemon-admin accounts add {number} --login NAME` adds it."
         )
-    return file, name
+    tree["name"] = DoubleQuotedScalarString(policies[0].name)
+    tree["login"] = policies[0].login
 
 
-def _put(tree: Any, rule: str, values: Mapping[str, object]) -> None:
+def _put(at: Home, file: str, tree: Any, rule: str, values: Mapping[str, object]) -> None:
+    begin_file(at, tree, file)
     rules = tree.get("rules")
     if rules is None:
         rules = tree["rules"] = CommentedMap()

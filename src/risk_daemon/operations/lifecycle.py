@@ -15,7 +15,7 @@ from typing import Final
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import ProtectionEnabled
 from risk_daemon.errors import NotReachable, OperatorError
-from risk_daemon.operations import adoption, credentials, daemon, guard, home
+from risk_daemon.operations import adoption, credentials, daemon, guard, home, readiness
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome
@@ -46,14 +46,14 @@ class Waiting:
 
 def start(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
     """Start the daemon, and wait until every account is enforced or say what is missing."""
-    settings, notes = _checked(at)
+    running = _is_running(at)
+    settings, notes = _checked(at, is_running=running)
     for note in notes:
         waiting.say(note)
     if dry_run:
         lines = tuple(f"{n}: would be guarded" for n in settings.accounts())
         return Outcome(lines, data={"accounts": list(settings.accounts())})
     _commit_edits(at, who, waiting.say)
-    running = _is_running(at)
     if not running:
         process = _spawn(at)
         waiting.say(f"supervisor started (process {process.pid})")
@@ -63,14 +63,14 @@ def start(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
     return _wait(at, who, settings, waiting, process)
 
 
-def _checked(at: Home) -> tuple[Settings, list[str]]:
+def _checked(at: Home, *, is_running: bool) -> tuple[Settings, list[str]]:
     """Refuse what can't start before anything does; a later start may go by the last good file."""
     settings, note = adoption.for_start(at)
     notes = [note] if note else []
     for login in settings.logins:
         said = credentials.resolve(at, login).note
         notes += [said] if said else []
-    return settings, notes
+    return settings, notes + readiness.notes(at, settings, is_running=is_running)
 
 
 def _commit_edits(at: Home, who: Who, say: Say) -> None:

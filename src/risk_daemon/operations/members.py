@@ -94,10 +94,9 @@ def mark_test(at: Home, account: str, who: Who, *, is_test: bool, dry_run: bool)
     """Say that an account is for tests, or no longer."""
     number, title = find_account(at, account)
     file = f"accounts/{number}.yaml"
-    if not (at.config / file).exists():
-        raise NotFound(f"account {number} has no file config/{file} yet; write one with its name.")
 
     def marked(tree: Any) -> None:
+        editing.begin_file(at, tree, file)
         if is_test:
             tree["test"] = True
         else:

@@ -38,9 +38,16 @@ class Problem:
     def sentence(self) -> str:
         """Say it in one line."""
         place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self._told()}"
+
+    def placeless(self) -> str:
+        """Say it of a file as it would be: a line of that is nowhere to be seen."""
+        return f"{self.file}: {self._told()}"
+
+    def _told(self) -> str:
         what = f"{self.path} is {shown(self.value)}" if self.path else shown(self.value)
         hint = f" Did you mean {self.nearest!r}?" if self.nearest else ""
-        return f"{place}: {what}; allowed: {self.allowed}.{hint}"
+        return f"{what}; allowed: {self.allowed}.{hint}"
 
 
 class InvalidConfiguration(UsageError):
