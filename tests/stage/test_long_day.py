@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.stage.long_day import Growth, Sample, growths, in_words, judge
+from risk_daemon.stage.long_day import LIMIT, SMALL, Growth, Sample, growths, in_words, judge, plan
 
 HOUR = 3_600.0
 FLAT = {"memory_mb": 50.0, "descriptors": 20.0, "tasks": 9.0}
@@ -78,3 +78,14 @@ def test_a_day_that_was_not_busy_or_that_grew_is_not_ok(
     assert not told["ok"]
     assert problem in "\n".join(told["problems"])
     assert in_words(told)[-1] == "verdict: NOT ok"
+
+
+def test_each_account_breaks_its_limit_once_in_ten_minutes_and_none_while_it_trades() -> None:
+    orders = plan(list(range(10)), 2 * HOUR)
+    breaches = [one for one in orders if one.size == LIMIT + 1]
+    small = [one for one in orders if one.root == SMALL and one.side == "buy"]
+
+    assert [sum(one.account == account for one in breaches) for account in range(10)] == [12] * 10
+    for breach in breaches:
+        near = [one for one in small if abs(one.at_s - breach.at_s) < 30]
+        assert breach.account not in {one.account for one in near}

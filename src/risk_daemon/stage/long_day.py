@@ -44,7 +44,21 @@ HANDLES_MORE_MAX: Final = 3
 EVENTS_PER_S_LEAST: Final = 50.0
 ASK_WITHIN_S: Final = 5.0
 
+#: A small trade of somebody comes so often, in a market of its own.
+SMALL_EVERY_S: Final = 20.0
+SMALL: Final = "MYM"
+
 Measure = dict[str, float]
+
+
+class Order(msgspec.Struct, frozen=True, order=True):
+    """One market order, so many seconds after the beginning."""
+
+    at_s: float
+    account: int
+    root: str
+    side: str
+    size: int
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -81,25 +95,18 @@ class LongDay(Play):
         super().__init__(seconds, seed, say, quiet=True, keep=keep)
         self.samples: list[Sample] = []
         self._records = 0
+        self._orders: list[Order] = []
 
     def _scenario(self) -> str:
         return (SCENARIOS / "long_day.yaml").read_text()
 
     def _act_out(self, gateway: Gateway, daemon: Daemon) -> None:
-        gateway.post("/traders", on=True, end_in_s=self.seconds)
         accounts = [int(row["account"]) for row in gateway.get("/truth")["accounts"]]
-        every_s = min(ROUND_S, self.seconds / 2) / len(accounts)
-        next_breach, next_sample, turn = 0.0, 0.0, 0
-        too_much: list[tuple[float, int, str]] = []
-        while (now_s := self._now_s()) < self.seconds - CALM_AFTER_S:
-            if now_s >= next_breach:
-                account, contract = accounts[turn % len(accounts)], ROOTS[turn % len(ROOTS)]
-                _trade(gateway, account, contract, "buy", LIMIT + 1)
-                too_much.append((now_s + CALM_AFTER_S, account, contract))
-                next_breach, turn = next_breach + every_s, turn + 1
-            while too_much and too_much[0][0] <= now_s:
-                _, account, contract = too_much.pop(0)
-                _trade(gateway, account, contract, "sell", LIMIT - 1)
+        self._orders = plan(accounts, self.seconds)
+        next_sample = 0.0
+        while (now_s := self._now_s()) < self.seconds:
+            while self._orders and self._orders[0].at_s <= now_s:
+                _send(gateway, self._orders.pop(0))
             if now_s >= next_sample:
                 next_sample += self.seconds / SAMPLES
                 self.samples.append(measure(daemon, now_s))
@@ -111,8 +118,41 @@ class LongDay(Play):
         return judge(verdict, self.samples, self.seconds, self._records / self.seconds)
 
 
-def _trade(gateway: Gateway, account: int, contract: str, side: str, size: int) -> None:
-    gateway.post("/order", account=account, contract=contract, side=side, size=size, type="market")
+def plan(accounts: Sequence[int], seconds: float) -> list[Order]:
+    """Write down who orders what, and when: a breach of each account in each round, small trades.
+
+    A day's trades are remembered all day, as a void may come late: people who trade every
+    second would show as growth what is the day's own record.
+    """
+    found: list[Order] = []
+    every_s = min(ROUND_S, seconds / 2) / len(accounts)
+    last_s = seconds - 2 * CALM_AFTER_S
+    for turn in range(int(last_s / every_s) + 1):
+        account, root, at_s = (
+            accounts[turn % len(accounts)],
+            ROOTS[turn % len(ROOTS)],
+            turn * every_s,
+        )
+        found.append(Order(at_s, account, root, "buy", LIMIT + 1))
+        found.append(Order(at_s + CALM_AFTER_S, account, root, "sell", LIMIT - 1))
+    for turn in range(int(last_s / SMALL_EVERY_S) + 1):
+        # Never one whose breach is still being answered.
+        at_s = turn * SMALL_EVERY_S
+        account = accounts[(int(at_s / every_s) + len(accounts) // 2) % len(accounts)]
+        found.append(Order(at_s, account, SMALL, "buy", 1))
+        found.append(Order(at_s + CALM_AFTER_S, account, SMALL, "sell", 1))
+    return sorted(found)
+
+
+def _send(gateway: Gateway, order: Order) -> None:
+    gateway.post(
+        "/order",
+        account=order.account,
+        contract=order.root,
+        side=order.side,
+        size=order.size,
+        type="market",
+    )
 
 
 def measure(daemon: Daemon, at_s: float) -> Sample:
