@@ -7,14 +7,22 @@ from typing import Annotated
 
 import typer
 
-from risk_daemon.cli.options import NO_REASON, DryRunOption, HomeOption, JsonOption, ReasonOption
-from risk_daemon.cli.show import finish
+from risk_daemon.cli.options import (
+    NO_REASON,
+    ByOption,
+    DryRunOption,
+    HomeOption,
+    JsonOption,
+    ReasonOption,
+    YesOption,
+)
+from risk_daemon.cli.show import confirm, finish
 from risk_daemon.operations.daemon import operator
 from risk_daemon.operations.home import choose
 from risk_daemon.operations.orders import Who
 
 emergency = typer.Typer(no_args_is_help=True, help="When something is wrong: flatten, shut down.")
-lockout = typer.Typer(no_args_is_help=True, help="Locks placed by a person.")
+lockout = typer.Typer(no_args_is_help=True, help="Locks: place, end, and confirm.")
 
 
 AccountOption = Annotated[str, typer.Option("--account", help="Number or name of the account.")]
@@ -111,6 +119,39 @@ def lockout_clear(
 
     who = Who(operator(), reason)
     finish(as_json, lambda: lockouts.clear(choose(home), account, who, dry_run=dry_run))
+
+
+@lockout.command("confirm")
+def lockout_confirm(
+    account: AccountOption,
+    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    by: ByOption = None,
+    yes: YesOption = False,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let limits act that were broken when they were adopted: what is above them is closed.
+
+    Until then the account is reduce-only by such a limit, and nothing is closed.
+
+    \b
+    Examples:
+      risk-daemon-admin lockout confirm --account 1001 --reason "the limit is meant" --dry-run
+      risk-daemon-admin lockout confirm --account 1001 --reason "the limit is meant" --yes
+    """
+    from risk_daemon.operations import lockouts
+    from risk_daemon.operations.outcome import Outcome
+
+    def act() -> Outcome:
+        _, name, waiting = lockouts.unconfirmed(choose(home), account)
+        if waiting and not dry_run:
+            rules = ", ".join(lock.rule for lock in waiting)
+            confirm(f"{name}: let {rules} act? It may close positions at once.", yes)
+        who = Who(by or operator(), reason)
+        return lockouts.confirm(choose(home), account, who, dry_run=dry_run)
+
+    finish(as_json, act)
 
 
 @lockout.command("set")

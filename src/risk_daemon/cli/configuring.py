@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from risk_daemon.cli.options import NO_REASON, DryRunOption, HomeOption, JsonOption, ReasonOption
+from risk_daemon.cli.options import (
+    NO_REASON,
+    ByOption,
+    DryRunOption,
+    HomeOption,
+    JsonOption,
+    ReasonOption,
+)
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
 from risk_daemon.operations.home import choose
@@ -94,6 +101,30 @@ def reload(
 
     who = Who(operator(), reason)
     finish(as_json, lambda: policy.reload(choose(home), who, dry_run=dry_run))
+
+
+@config.command("approve")
+def approve(
+    account: AccountArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put into force now what waits for the next trade day, as a second person.
+
+    Whoever asked for the change can't approve it. Ends no lock.
+
+    \b
+    Examples:
+      risk-daemon-admin config approve 1001 --by anna --reason "agreed with the desk"
+      risk-daemon-admin config approve all --by anna --reason "holiday" --dry-run
+    """
+    from risk_daemon.operations import policy
+
+    who = Who(by or operator(), reason)
+    finish(as_json, lambda: policy.approve(choose(home), account, who, dry_run=dry_run))
 
 
 @config.command("set-rule")

@@ -15,6 +15,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on std
 ReasonOption = Annotated[
     str, typer.Option("--reason", help="Why; journalled and shown to everyone.")
 ]
+ByOption = Annotated[
+    str | None, typer.Option("--by", help="Who; else the user this command runs as.")
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
 ]

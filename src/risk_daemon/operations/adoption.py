@@ -85,7 +85,11 @@ async def reload(home: Home, journal: JournalClient, who: Who) -> Adopted:
         raise Refused("nothing was ever adopted here: run `risk-daemon-admin start`.")
     configuration = read(home, about)
     before = postponed.read(home)
-    policies, waiting = due_now(configuration, standing, before, _now(standing), is_reload=True)
+    policies, found = due_now(configuration, standing, before, _now(standing), is_reload=True)
+    waiting = {
+        number: one if number in before and before[number] == one else _asked_by(one, who)
+        for number, one in found.items()
+    }
     postponed.write(home, waiting)
     changes = [
         change for change in _changes(configuration, policies, standing) if _account(change[0])
@@ -100,6 +104,69 @@ async def reload(home: Home, journal: JournalClient, who: Who) -> Adopted:
         digest=standing.settings.digest,
         changed=tuple(_name(fact) for fact, _ in changes),
         waiting=tuple(waiting.values()),
+    )
+
+
+def _asked_by(one: Postponed, who: Who) -> Postponed:
+    return msgspec.structs.replace(one, by=who.by)
+
+
+async def approve(home: Home, journal: JournalClient, who: Who, account: int) -> Adopted:
+    """Put into force now what waits of an account (0: of all), as a second person wants it so.
+
+    Raises Refused where the person asked for it alone, or where the files say
+    something else by now. Nothing unlocks.
+    """
+    about = homes.open_home(home)
+    standing = await _standing(journal)
+    if standing.settings is None:
+        raise Refused("nothing was ever adopted here: run `risk-daemon-admin start`.")
+    configuration = read(home, about)
+    waiting = postponed.read(home)
+    wanted = {n: one for n, one in waiting.items() if account in (0, n)}
+    policies = [second_hand(configuration, one, who) for one in wanted.values()]
+    changes = _changes(configuration, policies, standing)
+    changes = [change for change in changes if _account(change[0])]
+    for fact, once in changes:
+        await _append(journal, fact, once)
+    rest = {number: one for number, one in waiting.items() if number not in wanted}
+    # After the records: an approval that is lost half-way is given again.
+    postponed.write(home, rest)
+    for one in wanted.values():
+        await _append(journal, _approved(one, who), "")
+    return Adopted(
+        settings=decode_settings(standing.settings.text),
+        digest=standing.settings.digest,
+        changed=tuple(_name(fact) for fact, _ in changes),
+        waiting=tuple(rest.values()),
+    )
+
+
+def second_hand(configuration: Configuration, one: Postponed, who: Who) -> PolicyAdopted:
+    """The policy that a second person may put into force now; raises Refused. Pure."""
+    if who.by == one.by or not one.by:
+        asked = f"{one.by} has asked for it" if one.by else "it is not known who asked for it"
+        raise Refused(
+            f"the change of account {one.account} needs a second person: {asked}. "
+            f"It applies by itself at {iso(one.due)}; nothing was changed."
+        )
+    found = [policy for policy in configuration.policies if policy.account == one.account]
+    if not found or found[0].digest != one.digest:
+        raise Refused(
+            f"the files say something else of account {one.account} than what waits; nothing was "
+            "changed. Run `risk-daemon-admin config reload`, then look at `config diff`."
+        )
+    return found[0]
+
+
+def _approved(one: Postponed, who: Who) -> AlarmRaised:
+    text = f"in force now: {'; '.join(one.words)} (asked for by {one.by}, approved by {who.by}: "
+    return AlarmRaised(
+        account=one.account,
+        level="info",
+        what="change of policy",
+        text=f"{text}{who.reason})",
+        source="adopt",
     )
 
 

@@ -1,8 +1,9 @@
-"""`lockout set` and `lockout clear`: a person's lock on one account."""
+"""`lockout set`, `clear` and `confirm`: what a person says of the locks of one account."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 from risk_daemon.core.events import LockPlaced
@@ -18,6 +19,8 @@ from risk_daemon.settings import Settings
 
 #: The rule behind every lock that a person has placed.
 PERSONS: Final = "kill-switch"
+#: Begins the name of a lock that waits for a person: a limit that was broken when it was adopted.
+UNCONFIRMED: Final = "unarmed:"
 CLEARED_WITHIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 0.1
 
@@ -87,7 +90,7 @@ def clear(at: Home, account: str, who: Who, *, dry_run: bool) -> Outcome:
     if kept.where == "file":
         lines = tuple(f"{name}: ends at the next start: {_said(lock)}" for lock in mine)
         return Outcome((*lines, *rest), UNREACHABLE, data, notes, "risk-daemon-admin start")
-    if not _cleared(at, number):
+    if not _ended(at, number, _is_persons):
         line = f"{name}: the order is kept, but no worker has ended the lock yet"
         return Outcome((line, *rest), FAILED, data, notes, "risk-daemon-admin status")
     lines = tuple(f"{name}: ended: {_said(lock)}" for lock in mine)
@@ -108,11 +111,56 @@ def _locks(at: Home, account: int) -> list[LockPlaced]:
     return [lock for _, lock in sorted(locks.items()) if lock.account == account]
 
 
-def _cleared(at: Home, account: int) -> bool:
-    """Whether the worker has ended every lock of a person, in time."""
+def _is_persons(lock: LockPlaced) -> bool:
+    return lock.rule == PERSONS
+
+
+def _is_unconfirmed(lock: LockPlaced) -> bool:
+    return lock.lock.startswith(UNCONFIRMED)
+
+
+def _ended(at: Home, account: int, which: Callable[[LockPlaced], bool]) -> bool:
+    """Whether the worker has ended every such lock, in time."""
     never = threading.Event()
     for _ in range(int(CLEARED_WITHIN_S / LOOK_EVERY_S)):
-        if not any(lock.rule == PERSONS for lock in _locks(at, account)):
+        if not any(map(which, _locks(at, account))):
             return True
         never.wait(LOOK_EVERY_S)
     return False
+
+
+# --- confirm -------------------------------------------------------------------
+
+
+def unconfirmed(at: Home, account: str) -> tuple[int, str, list[LockPlaced]]:
+    """An account, its title, and the limits that wait for a person there."""
+    home.read(at)
+    number, name = find_account(at, account)
+    return number, name, [lock for lock in _locks(at, number) if _is_unconfirmed(lock)]
+
+
+def confirm(at: Home, account: str, who: Who, *, dry_run: bool) -> Outcome:
+    """Say that limits broken at their adoption are meant: their rules act from now on."""
+    number, name, waiting = unconfirmed(at, account)
+    settings = in_force(at)
+    why = f"risk-daemon-admin why {number}"
+    data: dict[str, Any] = {"account": number, "confirmed": [lock.rule for lock in waiting]}
+    if not waiting:
+        line = f"{name}: no limit waits to be confirmed"
+        return Outcome((line,), data=data, next_command=why)
+    if dry_run:
+        lines = tuple(f"{name}: {lock.rule} would act: {lock.reason}" for lock in waiting)
+        return Outcome(lines, data=data, notes=("nothing was done",))
+    kept = orders.give(at, orders.make(settings, number, "confirm", who), _link(settings, number))
+    data["kept"] = kept.where
+    notes = (kept.sentence,) if kept.sentence else ()
+    if kept.where == "file":
+        lines = tuple(f"{name}: {lock.rule} acts from the next start on" for lock in waiting)
+        return Outcome(lines, UNREACHABLE, data, notes, "risk-daemon-admin start")
+    if not _ended(at, number, _is_unconfirmed):
+        line = f"{name}: the order is kept, but no worker has confirmed it yet"
+        return Outcome((line,), FAILED, data, notes, "risk-daemon-admin status")
+    lines = tuple(
+        f"{name}: {lock.rule} acts now: confirmed by {who.by}: {who.reason}" for lock in waiting
+    )
+    return Outcome(lines, DONE, data, notes, why)

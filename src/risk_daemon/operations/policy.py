@@ -12,6 +12,7 @@ from risk_daemon.errors import NotFound, NotReachable
 from risk_daemon.operations import adoption, daemon, difference, home, postponed, state_file
 from risk_daemon.operations.configuration import Configuration
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import Outcome
 from risk_daemon.operations.postponed import Postponed, waiting_lines
@@ -243,3 +244,35 @@ def reload_if_running(at: Home, who: Who) -> Outcome:
         note = "the daemon is not running: `start` adopts it"
         return Outcome((), notes=(note,), next_command="risk-daemon-admin start")
     return ask_reload(at, who)
+
+
+# --- approve -------------------------------------------------------------------
+
+
+def approve(at: Home, account: str, who: Who, *, dry_run: bool) -> Outcome:
+    """Put into force now what waits for the next trade day, as a second person wants it so."""
+    home.open_home(at)
+    number = 0 if account == "all" else find_account(at, account)[0]
+    waiting = [one for one in postponed.read(at).values() if number in (0, one.account)]
+    if not waiting:
+        line = "nothing waits for the next trade day" + (f" of {account}" if number else "")
+        return Outcome((line,), data={"changed": [], "waiting": []})
+    configuration = checked(at)
+    for one in waiting:
+        adoption.second_hand(configuration, one, who)
+    if dry_run:
+        lines = tuple(
+            f"{one.account}: would be in force now: {words}"
+            for one in waiting
+            for words in one.words
+        )
+        return Outcome(lines, data={"changed": []}, notes=("nothing was done",))
+    asked = {"by": who.by, "reason": who.reason, "account": number}
+    answer = daemon.ask(at, daemon.SUPERVISOR, "approve", asked, RELOAD_WITHIN_S)
+    lines = tuple(
+        f"{one.account}: in force now: {words} (asked for by {one.by}, approved by {who.by})"
+        for one in waiting
+        for words in one.words
+    )
+    notes = ("no lock has ended by it",)
+    return Outcome(lines, data=answer, notes=notes, next_command="risk-daemon-admin status")

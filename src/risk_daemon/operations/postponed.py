@@ -20,13 +20,17 @@ FILE: Final = "postponed-policy.json"
 
 
 class Postponed(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's change: the policy it leads to, since when it waits, when it is due."""
+    """One account's change: the policy it leads to, since when it waits, when it is due.
+
+    `by` is who asked for it, whose own approval does not count; "" where that is not known.
+    """
 
     account: int
     digest: str
     since: int
     due: int
     words: tuple[str, ...]
+    by: str = ""
 
 
 def read(home: Home) -> dict[int, Postponed]:

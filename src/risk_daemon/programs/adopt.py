@@ -1,6 +1,6 @@
 """`risk-daemon adopt --home H`: put the configuration into force, then exit.
 
-Run by the supervisor once the journal is up, and with --reload while it runs.
+Run by the supervisor once the journal is up, and with --reload or --approve while it runs.
 stdout is one JSON object: the settings in force, so that the supervisor itself
 needs no YAML. Exit 0: something is in force (perhaps the last configuration,
 then stderr says why); else the exit code of what is wrong, and one sentence.
@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from risk_daemon.errors import JournalAway, OperatorError
-from risk_daemon.operations.adoption import Adopted, adopt, for_start, reload
+from risk_daemon.operations.adoption import Adopted, adopt, approve, for_start, reload
 from risk_daemon.operations.home import Home, choose
 from risk_daemon.operations.orders import Who
 from risk_daemon.settings import encode_settings
@@ -28,11 +28,14 @@ from risk_daemon.wire.transport import Hello
 JOURNAL_WITHIN_S: Final = 10.0
 
 
-async def _run(home: Home, reloader: Who | None) -> Adopted:
+async def _run(home: Home, args: argparse.Namespace) -> Adopted:
     hello = Hello("adopt", "adopt")
     journal = await JournalClient.connect(home.run, hello, JOURNAL_WITHIN_S)
     try:
-        return await (adopt(home, journal) if reloader is None else reload(home, journal, reloader))
+        who = Who(args.by, args.reason)
+        if args.approve:
+            return await approve(home, journal, who, args.account)
+        return await (reload(home, journal, who) if args.reload else adopt(home, journal))
     finally:
         journal.close()
 
@@ -47,7 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--reload", action="store_true", help="adopt only what may take effect while it runs"
     )
-    parser.add_argument("--by", default="unknown", help="who reloads")
+    parser.add_argument(
+        "--approve", action="store_true", help="adopt now what waits for the next trade day"
+    )
+    parser.add_argument("--account", type=int, default=0, help="of one account; 0: of all")
+    parser.add_argument("--by", default="unknown", help="who reloads or approves")
     parser.add_argument("--reason", default="none given", help="why")
     args = parser.parse_args(argv)
     home = choose(args.home)
@@ -58,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"adopt: {note}", file=sys.stderr)
             print(encode_settings(settings))
             return 0
-        adopted = asyncio.run(_run(home, Who(args.by, args.reason) if args.reload else None))
+        adopted = asyncio.run(_run(home, args))
     except OperatorError as error:
         print(f"adopt: {error.sentence}", file=sys.stderr)
         return error.exit_code

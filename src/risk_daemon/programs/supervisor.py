@@ -123,10 +123,17 @@ async def _adopt_when_due(daemon: Supervisor) -> None:
 
 def _reload(home: Home, args: dict[str, Any]) -> dict[str, Any]:
     """Adopt what may take effect now; an invalid configuration changes nothing."""
+    return _change(home, args, "--reload")
+
+
+def _approve(home: Home, args: dict[str, Any]) -> dict[str, Any]:
+    """Adopt now what waits, as a second person wants it so."""
+    return _change(home, args, "--approve", f"--account={int(args.get('account') or 0)}")
+
+
+def _change(home: Home, args: dict[str, Any], *flags: str) -> dict[str, Any]:
     by, reason = str(args.get("by") or "unknown"), str(args.get("reason") or "none given")
-    told: dict[str, Any] = json.loads(
-        _ask_adopt(home, "--reload", f"--by={by}", f"--reason={reason}")
-    )
+    told: dict[str, Any] = json.loads(_ask_adopt(home, *flags, f"--by={by}", f"--reason={reason}"))
     return {"changed": told["changed"], "waiting": told["waiting"]}
 
 
@@ -189,12 +196,17 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         async with reloading:
             return await asyncio.to_thread(_reload, Home(daemon.home), args)
 
+    async def approve(args: dict[str, Any]) -> dict[str, Any]:
+        async with reloading:
+            return await asyncio.to_thread(_approve, Home(daemon.home), args)
+
     reloading = asyncio.Lock()
     return {
         "status": status,
         "stop": stop_now,
         "restart": restart,
         "reload": reload,
+        "approve": approve,
         "tasks": tasks,
     }
 
