@@ -168,7 +168,7 @@ def test_the_connection_of_every_login_is_probed(daemon: Admin) -> None:
     for login in ("north", "south"):
         assert re.search(
             rf"^{login}: connected: REST .* user hub probed in .* market hub probed in .*"
-            r"login valid until .* Chicago",
+            r"login valid until .* Chicago.*, reconciles every [\d.]+ s, does not poll$",
             said.out,
             re.MULTILINE,
         )
@@ -283,6 +283,7 @@ def test_a_blind_login_is_named(daemon: Admin, gateway: Gateway) -> None:
 
     assert re.search(r"^north: BLIND: ", said.out, re.MULTILINE)
     assert re.search(r"^south: connected: ", said.out, re.MULTILINE)
+    eventually(lambda: "POLLS, as its session is taken" in daemon("test-connection").out, "polls")
     assert console(daemon, "/health")[0] == 503
     assert "101 NORTH-1: NOT GUARDED: its feed is" in daemon.told(3, "status").out
     eventually(lambda: daemon("health").code == 0, "healthy again", 40)

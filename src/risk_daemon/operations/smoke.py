@@ -62,9 +62,21 @@ def _connection_line(answer: Mapping[str, Any]) -> str:
     ]
     if answer.get("token_expires_at"):
         parts.append(f"login valid until {both_times(iso(answer['token_expires_at']))}")
+    parts += _reads(answer)
     if answer.get("error"):
         parts.append(str(answer["error"]))
     return ("connected: " if answer.get("ok") else "BLIND: ") + ", ".join(parts)
+
+
+def _reads(answer: Mapping[str, Any]) -> list[str]:
+    """How often the accounts are read, and whether reads are the only news there is."""
+    every = answer.get("reconcile_every_s")
+    parts = [f"reconciles every {every:g} s"] if every is not None else []
+    ages = answer.get("polling")
+    if ages is None:
+        return [*parts, "does not poll"]
+    told = ", ".join(f"{name} {age:g} s" for name, age in ages.items())
+    return [*parts, f"POLLS, as its session is taken: at the oldest {told}"]
 
 
 def _hub(name: str, hub: Mapping[str, Any]) -> str:
