@@ -39,7 +39,7 @@ def log(admin: Admin) -> list[tuple[str, str]]:
 def test_a_valid_configuration_is_said_to_be_so_account_by_account(admin: Admin) -> None:
     said = admin.told(0, "config", "validate")
 
-    assert said.out == "1 ONE: valid, 3 rules\n2 TWO: valid, 3 rules\n"
+    assert said.out == "1 ONE: valid, 5 rules\n2 TWO: valid, 5 rules\n"
     assert said.err == "next: risk-daemon-admin config diff\n"
 
 
@@ -116,7 +116,16 @@ def test_a_rule_is_set_in_its_account_s_file_with_comments_kept_and_a_commit(adm
 
 
 def test_all_accounts_are_set_in_the_policy_and_a_rule_goes_on_and_off(admin: Admin) -> None:
-    admin.told(0, "config", "set-rule", "all", "daily-realized-loss", "limit=750.00", "buffer=50")
+    admin.told(
+        0,
+        "config",
+        "set-rule",
+        "all",
+        "daily-realized-loss",
+        "mode=alert",
+        "limit=750.00",
+        "buffer=50",
+    )
     admin.told(0, "config", "enable-rule", "2", "daily-realized-loss")
     admin.told(0, "config", "disable-rule", "1", "max-contracts", "--mode", "shadow")
 

@@ -13,7 +13,7 @@ def test_accounts_and_logins_are_listed(admin: Admin) -> None:
     accounts = admin.told(0, "accounts", "list")
     logins = admin.told(0, "logins", "list")
 
-    assert accounts.out.startswith("1 ONE: login alpha, 3 rules\n")
+    assert accounts.out.startswith("1 ONE: login alpha, 5 rules\n")
     assert logins.out == (
         "alpha: user someone, credentials file:credentials/alpha.key, 2 accounts: 1, 2\n"
     )
@@ -23,7 +23,7 @@ def test_an_account_is_added_to_its_login_with_a_file_of_its_own(admin: Admin) -
     said = admin.told(0, "accounts", "add", "3", "--login", "alpha", "--name", "THREE")
 
     assert said.out == "account 3 is added to login alpha\n"
-    assert "3 THREE: login alpha, 3 rules" in admin.told(0, "accounts", "list").out
+    assert "3 THREE: login alpha, 5 rules" in admin.told(0, "accounts", "list").out
     text = (admin.home.config / "daemon.yaml").read_text()
     assert "accounts: [1, 2, 3]" in text
     assert "# One entry per user of the broker." in text
@@ -31,7 +31,7 @@ def test_an_account_is_added_to_its_login_with_a_file_of_its_own(admin: Admin) -
 
 def test_an_account_is_marked_for_tests_and_no_longer(admin: Admin) -> None:
     admin.told(0, "accounts", "mark-test", "ONE")
-    assert "1 ONE: login alpha, 3 rules, for tests\n" in admin.told(0, "accounts", "list").out
+    assert "1 ONE: login alpha, 5 rules, for tests\n" in admin.told(0, "accounts", "list").out
 
     admin.told(0, "accounts", "mark-test", "1", "--undo")
     assert "for tests" not in admin.told(0, "accounts", "list").out

@@ -54,7 +54,7 @@ def test_hubs_are_beside_the_api() -> None:
     )
 
 
-def test_what_init_writes_is_valid_and_enforces_only_what_cannot_hurt(tmp_path: Path) -> None:
+def test_what_init_writes_is_valid_and_enforces_five_rules(tmp_path: Path) -> None:
     plan = founding.plan_from_logins("staging", None, ["alpha:me:env:1,2"])
 
     home = Home(tmp_path / "h")
@@ -63,7 +63,9 @@ def test_what_init_writes_is_valid_and_enforces_only_what_cannot_hurt(tmp_path: 
     modes = {rule.rule: rule.mode for rule in load(home.config).policy(1).rules}
     assert modes == {
         "max-contracts": "enforce",
-        "daily-realized-loss": "alert",
+        "daily-combined-loss": "enforce",
+        "trailing-max-drawdown": "enforce",
+        "end-of-day-flatten": "enforce",
         "kill-switch": "enforce",
     }
 

@@ -41,6 +41,12 @@ def init(
             metavar="LOGIN",
         ),
     ] = None,
+    start_balance: Annotated[
+        str, typer.Option(help="What the accounts began with.", metavar="AMOUNT")
+    ] = "50000.00",
+    drawdown: Annotated[
+        str, typer.Option(help="How far they may fall from their best.", metavar="AMOUNT")
+    ] = "2000.00",
     from_referee: Annotated[Path | None, typer.Option(hidden=True)] = None,
     moved: Annotated[
         bool, typer.Option("--moved", help="The home came from another machine, which is gone.")
@@ -50,12 +56,15 @@ def init(
 ) -> None:
     """Make a home: its folders, its configuration (a git work tree), and a look at open positions.
 
-    Nothing is traded. Limits are in config/policy.yaml afterwards: look at them before `start`.
+    Nothing is traded. Five rules are enforced: size, the day's loss, the drawdown, flat before
+    the close, and the kill switch. Limits are in config/policy.yaml: look before `start`.
 
     \b
     Examples:
       risk-daemon-admin init --environment demo --gateway http://127.0.0.1:8800 \\
           --login alpha:demo_user:file:credentials/alpha.key:1001,1002
+      risk-daemon-admin init --environment production --login alpha:me:env:1001 \\
+          --start-balance 150000.00 --drawdown 4500.00
       risk-daemon-admin init --environment production --login alpha:me:env:1001 --dry-run
     """
     from risk_daemon.operations import beginnings, founding
@@ -73,7 +82,7 @@ def init(
         if name not in ENVIRONMENTS:
             raise UsageError(f"--environment {name!r} is none of {', '.join(ENVIRONMENTS)}.")
         logins = login or [_ask("login", "--login", f"Login ({founding.LOGIN_FORM})")]
-        return founding.plan_from_logins(name, gateway, logins)
+        return founding.plan_from_logins(name, gateway, logins, (start_balance, drawdown))
 
     now = Clock().now_ns()
     finish(as_json, lambda: beginnings.init(at, plan(), now, operator(), dry_run=dry_run))

@@ -144,7 +144,7 @@ def set_rule(
     \b
     Examples:
       risk-daemon-admin config set-rule 1001 max-contracts limit=3
-      risk-daemon-admin config set-rule all daily-realized-loss limit=500.00 --dry-run
+      risk-daemon-admin config set-rule all daily-combined-loss limit=500.00 --dry-run
     """
     from risk_daemon.operations import editing
 
@@ -168,7 +168,7 @@ def enable_rule(
 
     \b
     Examples:
-      risk-daemon-admin config enable-rule 1001 daily-realized-loss
+      risk-daemon-admin config enable-rule 1001 daily-combined-loss
     """
     from risk_daemon.operations import editing
 
@@ -195,7 +195,7 @@ def disable_rule(
 
     \b
     Examples:
-      risk-daemon-admin config disable-rule 1001 daily-realized-loss --reason "trial account"
+      risk-daemon-admin config disable-rule 1001 daily-combined-loss --reason "trial account"
     """
     from risk_daemon.operations import editing
 

@@ -1,8 +1,9 @@
 """Making a home: the first configuration, validated before anything is written.
 
 What `init` writes is meant to be read and edited: comments say what each line
-is for. Only what cannot hurt by being too strict is enforced from the start
-(decisions 3.4); the other rules begin in `alert`.
+is for. Five rules are enforced from the start (decisions 3.4); any other waits for
+who wants it. A home made from a referee's file has the rules that the referee
+judges: what else acted there would be taken for a false alarm.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from risk_daemon.sim import config as referee
 LOGIN_FORM: Final = "NAME:USER:CREDENTIALS:ACCOUNT[,ACCOUNT...]"
 DEFAULT_CONTRACTS: Final = 5
 DEFAULT_LOSS: Final = "1000.00"
+#: The smallest account that is sold, and what it may draw down: too strict for a larger one's
+#: start, never too loose for its floor.
+DEFAULT_START: Final = "50000.00"
+DEFAULT_DRAWDOWN: Final = "2000.00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,9 @@ class Plan:
     logins: tuple[Login, ...]
     accounts: tuple[AccountPlan, ...]
     limits: tuple[int, str] = (DEFAULT_CONTRACTS, DEFAULT_LOSS)
-    loss_mode: str = "alert"
+    #: What the accounts began with, and how far they may fall from their best.
+    drawdown: tuple[str, str] = (DEFAULT_START, DEFAULT_DRAWDOWN)
+    is_judged: bool = False
     console_port: int = 8080
     offset_s: float = 0.0
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -79,11 +86,16 @@ def parse_gateway(url: str | None) -> Gateway:
     )
 
 
-def plan_from_logins(environment: str, gateway: str | None, logins: list[str]) -> Plan:
-    """Plan a home from the flags of `init`."""
+def plan_from_logins(
+    environment: str,
+    gateway: str | None,
+    logins: list[str],
+    drawdown: tuple[str, str] = (DEFAULT_START, DEFAULT_DRAWDOWN),
+) -> Plan:
+    """Plan a home from the flags of `init`; `drawdown` is the start balance and how far to fall."""
     parsed = tuple(parse_login(text) for text in logins)
     accounts = tuple(AccountPlan(n, f"account {n}") for login in parsed for n in login.accounts)
-    return Plan(environment, parse_gateway(gateway), parsed, accounts)
+    return Plan(environment, parse_gateway(gateway), parsed, accounts, drawdown=drawdown)
 
 
 def plan_from_referee(path: Path, gateway: str) -> Plan:
@@ -117,7 +129,7 @@ def plan_from_referee(path: Path, gateway: str) -> Plan:
         logins,
         accounts,
         limits=common,
-        loss_mode="enforce",
+        is_judged=True,
         console_port=0,
         offset_s=given.offset_s,
         keys={f"{names[login.user]}.key": login.api_key for login in given.logins},
@@ -179,29 +191,50 @@ def _daemon_yaml(plan: Plan) -> str:
 
 
 def _policy_yaml(plan: Plan) -> str:
-    contracts, loss = plan.limits
-    return "\n".join(
-        [
-            "# Rules and limits of every account; accounts/<number>.yaml may differ.",
-            "# mode: enforce (act), shadow (decide and record), alert (tell someone).",
-            "# Money is text in quotes, a positive magnitude.",
-            "calendar: cme_equity",
-            "day_roll: cme_trade_date",
-            "",
-            "rules:",
-            "  max-contracts:",
-            "    mode: enforce",
-            f"    limit: {contracts}",
-            "",
-            "  daily-realized-loss:",
-            f"    mode: {plan.loss_mode}",
-            f"    limit: {_quoted(loss)}",
-            "",
-            "  kill-switch:",
-            "    mode: enforce",
-            "",
-        ]
-    )
+    lines = [
+        "# Rules and limits of every account; accounts/<number>.yaml may differ.",
+        "# mode: enforce (act), shadow (decide and record), alert (tell someone).",
+        "# Money is text in quotes, a positive magnitude.",
+        "calendar: cme_equity",
+        "day_roll: cme_trade_date",
+        "",
+        "rules:",
+        *_rule("max-contracts", "enforce", f"limit: {plan.limits[0]}"),
+        *(_judged_rules(plan) if plan.is_judged else _profile(plan)),
+        *_rule("kill-switch", "enforce"),
+    ]
+    return "\n".join(lines)
+
+
+def _rule(name: str, mode: str, *keys: str) -> list[str]:
+    return [f"  {name}:", f"    mode: {mode}", *(f"    {key}" for key in keys), ""]
+
+
+def _judged_rules(plan: Plan) -> list[str]:
+    return _rule("daily-realized-loss", "enforce", f"limit: {_quoted(plan.limits[1])}")
+
+
+def _profile(plan: Plan) -> list[str]:
+    start, drawdown = plan.drawdown
+    return [
+        *_rule(
+            "daily-combined-loss",
+            "enforce",
+            f"limit: {_quoted(plan.limits[1])}    # the day's loss, realized and open together",
+        ),
+        *_rule(
+            "trailing-max-drawdown",
+            "enforce",
+            f"start: {_quoted(start)}    # the balance the account BEGAN with: look at it",
+            f"drawdown: {_quoted(drawdown)}",
+            'buffer: "100.00"    # act so far above the floor',
+        ),
+        *_rule(
+            "end-of-day-flatten",
+            "enforce",
+            'flatten: "15:08"    # Chicago; ten minutes before an early close',
+        ),
+    ]
 
 
 def _account_yaml(account: AccountPlan, login: str) -> str:

@@ -188,7 +188,7 @@ def _logs_in(at: Home, settings: Settings, login: Login) -> str:
     try:
         answer = daemon.ask(at, daemon.link_name(login.name), "connection", {}, WITHIN_S)
     except NotReachable:
-        own_session.positions(at, settings, login)
+        own_session.standing(at, settings, login)
         return f"by a session of its own{note and f'; {note}'}"
     if answer.get("rest_ms") is None:
         raise OperatorError(str(answer.get("error") or "the link is not logged in"))

@@ -33,15 +33,26 @@ class Flattened(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
 
 
-def positions(home: Home, settings: Settings, login: Login) -> tuple[Held, ...]:
-    """Every open position of a login's accounts; raises OperatorError where it can't be read."""
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A login's accounts as the broker shows them: their balances (1e-9 dollars), what is open."""
+
+    balances: dict[int, int]
+    held: tuple[Held, ...]
+
+
+def standing(home: Home, settings: Settings, login: Login) -> Standing:
+    """How a login's accounts stand; raises OperatorError where it can't be read."""
     from risk_daemon.broker.projectx import emergency
 
     assert_gateway(settings.environment, settings.gateway)
     found = credentials.resolve(home, login)
-    rows = emergency.positions(settings.gateway, login, found.key.reveal())
-    return tuple(
-        Held(account=row.account, contract=row.contract, quantity=row.quantity) for row in rows
+    seen = emergency.standing(settings.gateway, login, found.key.reveal())
+    return Standing(
+        balances={row.account: row.balance for row in seen.accounts},
+        held=tuple(
+            Held(account=row.account, contract=row.contract, quantity=row.quantity)
+            for row in seen.positions
+        ),
     )
 
 

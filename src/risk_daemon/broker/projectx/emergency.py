@@ -16,7 +16,7 @@ import msgspec
 
 from risk_daemon.broker.port import FULL, POSITIONS, Request, Rows
 from risk_daemon.broker.projectx.adapter import ProjectXBroker
-from risk_daemon.core.events import PositionChanged
+from risk_daemon.core.events import AccountSeen, PositionChanged
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed, OperatorError
 from risk_daemon.settings import Gateway, Login
 
@@ -34,9 +34,16 @@ class Flattened(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
 
 
-def positions(gateway: Gateway, login: Login, key: str) -> tuple[PositionChanged, ...]:
-    """Return every open position of a login's accounts; OperatorError where it can't be read."""
-    return asyncio.run(_positions(gateway, login, key))
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A login's accounts as the broker shows them, and every open position of them."""
+
+    accounts: tuple[AccountSeen, ...]
+    positions: tuple[PositionChanged, ...]
+
+
+def standing(gateway: Gateway, login: Login, key: str) -> Standing:
+    """Return how a login's accounts stand; OperatorError where it can't be read."""
+    return asyncio.run(_standing(gateway, login, key))
 
 
 def flatten(
@@ -56,15 +63,19 @@ async def _session(gateway: Gateway, login: Login, key: str) -> ProjectXBroker:
     return broker
 
 
-async def _positions(gateway: Gateway, login: Login, key: str) -> tuple[PositionChanged, ...]:
+async def _standing(gateway: Gateway, login: Login, key: str) -> Standing:
     broker = await _session(gateway, login, key)
     try:
+        seen = await broker.accounts()
         rows = [await broker.read(account, 0, POSITIONS) for account in login.accounts]
     except (BrokerUnavailable, Malformed) as error:
         raise OperatorError(f"login {login.name} can't be read: {error}") from error
     finally:
         await broker.close()
-    return tuple(row for one in rows for row in one.positions if row.quantity)
+    return Standing(
+        accounts=tuple(one for one in seen if one.account in login.accounts),
+        positions=tuple(row for one in rows for row in one.positions if row.quantity),
+    )
 
 
 async def _flatten(
