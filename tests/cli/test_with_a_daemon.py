@@ -208,6 +208,21 @@ def test_nothing_restricts_an_account_that_did_nothing(daemon: Admin) -> None:
     assert "no lock" in daemon.told(0, "why", "SOUTH-1").out
 
 
+def test_an_alarm_is_logged_shown_by_status_and_by_http(daemon: Admin) -> None:
+    daemon.told(0, "config", "set-rule", "SOUTH-1", "max-contracts", "limit=50")
+
+    # What waits for the next trade day is told to people.
+    eventually(lambda: "(info) " in daemon("status").out, "status says that it was delivered")
+    status = daemon.told(0, "status").out
+    assert re.search(r"alarm \d+ \(info\) .* 201: change of policy: waits until", status)
+    shown = json.loads(console(daemon, "/api/v1/alarms")[1])["alarms"][-1]
+    assert (shown["account"], shown["what"]) == (201, "change of policy")
+    rows = daemon.told(0, "status", "--json").data()["alarms"]
+    assert (rows[-1]["seq"], rows[-1]["delivered"]) == (shown["seq"], True)
+    assert f'"seq": {shown["seq"]},' in (daemon.home.logs / "alarms.log").read_text()
+    daemon.told(0, "config", "set-rule", "SOUTH-1", "max-contracts", "limit=5")
+
+
 # --- acting --------------------------------------------------------------------
 
 

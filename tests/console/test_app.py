@@ -80,6 +80,7 @@ def test_the_description_of_the_api_lists_every_route() -> None:
     assert sorted(paths) == [
         "/api/v1/accounts",
         "/api/v1/accounts/{number}",
+        "/api/v1/alarms",
         "/api/v1/events",
         "/api/v1/processes",
         "/health",

@@ -69,6 +69,11 @@ def make_app(seen: Seen, clock: Timekeeper) -> FastAPI:
         """The latest records, newest last."""
         return view.events(seen, limit)
 
+    @app.get("/api/v1/alarms")
+    async def alarms(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
+        """The latest alarms that were delivered, newest last."""
+        return view.alarms(seen, limit)
+
     @app.get("/", include_in_schema=False)
     async def status_page() -> Response:
         """The page for people."""

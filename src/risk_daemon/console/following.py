@@ -25,6 +25,8 @@ FOLLOWED: Final = tuple(kind for kind in KINDS if kind not in ("mark-changed", "
 STORIES: Final = tuple(kind for kind in FOLLOWED if kind != "pulse")
 STANDING: Final = ("policy-adopted", "protection-disabled", "protection-enabled")
 SUPERVISOR: Final = "supervisor"
+#: Other topics are no account's: an alarm that the journal could not keep.
+VIEW_TOPIC: Final = "view"
 CONNECT_WITHIN_S: Final = 5.0
 AGAIN_AFTER_S: Final = 0.5
 ASK_EVERY_S: Final = 1.0
@@ -83,7 +85,8 @@ class Follower:
             self._seen.take_entry(record.kind, decode(record), now)
 
     def _take_view(self, frame: control.View) -> None:
-        self._seen.take_view(decode_view(frame.payload), self._clock.steady_ns())
+        if frame.topic == VIEW_TOPIC:
+            self._seen.take_view(decode_view(frame.payload), self._clock.steady_ns())
 
     async def ask_supervisor(self) -> None:
         """Ask every second who enforces what."""

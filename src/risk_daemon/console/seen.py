@@ -7,10 +7,12 @@ it is. Folds nothing: accounts are as their active worker published them.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from risk_daemon.core.events import Entry, ProtectionDisabled, ProtectionEnabled, Pulse
+from risk_daemon.operations.outbox import Alarm
 from risk_daemon.wire.view import AccountView
 
 EVENTS_MAX: Final = 500
@@ -34,11 +36,16 @@ class Seen:
     disabled_since: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
     events: deque[Entry] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
+    alarms: deque[Alarm] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
 
     def take_view(self, view: AccountView, steady_ns: int) -> None:
         """An account's view arrived."""
         self.views[view.account] = view
         self.view_at[view.account] = steady_ns
+
+    def take_alarms(self, alarms: Iterable[Alarm]) -> None:
+        """Alarms were delivered."""
+        self.alarms.extend(alarms)
 
     def take_status(self, status: dict[str, Any], steady_ns: int) -> None:
         """The supervisor answered."""

@@ -15,6 +15,7 @@ import msgspec
 from risk_daemon.console.seen import Seen
 from risk_daemon.core.events import Entry
 from risk_daemon.operations import guard
+from risk_daemon.operations.outbox import Alarm
 from risk_daemon.operations.words import in_words, iso, kind_of
 
 API_VERSION: Final = 1
@@ -155,6 +156,24 @@ def event(entry: Entry) -> dict[str, Any]:
         "kind": kind_of(fact),
         "words": in_words(fact),
         "fact": msgspec.to_builtins(fact),
+    }
+
+
+def alarms(seen: Seen, limit: int) -> dict[str, Any]:
+    """Body of `/api/v1/alarms`: the latest that were delivered, newest last."""
+    latest = list(seen.alarms)[-limit:] if limit > 0 else []
+    return {"version": API_VERSION, "alarms": [_alarm(one) for one in latest]}
+
+
+def _alarm(alarm: Alarm) -> dict[str, Any]:
+    return {
+        "seq": alarm.place.seq,
+        "at": iso(alarm.at),
+        "account": alarm.account,
+        "level": alarm.level,
+        "what": alarm.what,
+        "text": alarm.text,
+        "source": alarm.source,
     }
 
 

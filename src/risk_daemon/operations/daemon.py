@@ -23,6 +23,8 @@ from risk_daemon.wire.view import AccountView, decode_view
 JOURNAL: Final = client.JOURNAL
 SUPERVISOR: Final = "supervisor"
 JOURNAL_WITHIN_S: Final = 2.0
+#: Other topics are no account's: an alarm that the journal could not keep.
+VIEW_TOPIC: Final = "view"
 #: The last view of each account is passed on at once to who subscribes.
 VIEWS_WITHIN_S: Final = 0.5
 
@@ -163,6 +165,8 @@ def views(home: Home, wanted: Sequence[int]) -> dict[int, AccountView]:
         complete = asyncio.Event()
 
         def on_view(frame: control.View) -> None:
+            if frame.topic != VIEW_TOPIC:
+                return
             seen[frame.account] = decode_view(frame.payload)
             if set(wanted) <= seen.keys():
                 complete.set()

@@ -16,7 +16,7 @@ from typing import Any, Final
 from risk_daemon.core.events import Entry, PolicyAdopted
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.journal.schema import FREQUENT
-from risk_daemon.operations import daemon, guard, home, postponed, state_file
+from risk_daemon.operations import alarms, daemon, guard, home, postponed, state_file
 from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.configuration import load
 from risk_daemon.operations.home import Home
@@ -132,6 +132,7 @@ def status(at: Home, *, show_events: bool) -> Outcome:
         *(line for one in waiting.values() for line in waiting_lines(one)),
         *(_process_line(row) for row in known.get("processes", [])),
         _stream_line(at, live, advances=advances),
+        *alarms.lines(at, live.alarms),
         *(_event_line(decode(record)) for record in live.events),
     ]
     data = {
@@ -141,6 +142,7 @@ def status(at: Home, *, show_events: bool) -> Outcome:
         "journal": dict(journal),
         **known,
         "waiting": [_as_data(one) for one in waiting.values()],
+        "alarms": alarms.rows(at, live.alarms),
         "views": [_as_data(view) for _, view in sorted(views.items())],
     }
     hint = "" if state == "healthy" else "risk-daemon-admin test-connection"
@@ -163,6 +165,7 @@ class _Live:
     journal: Mapping[str, Any] = field(default_factory=dict)
     fact: Record | None = None
     events: Sequence[Record] = ()
+    alarms: Sequence[Record] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -174,6 +177,7 @@ def _live(at: Home, accounts: Sequence[int], events: int) -> _Live:
             daemon.journal_status(at),
             facts[-1] if facts else None,
             daemon.tail(at, events, TOLD) if events else (),
+            daemon.tail(at, alarms.SHOWN, alarms.KINDS),
         )
     except OperatorError as error:
         return _Live(notes=(error.sentence,))

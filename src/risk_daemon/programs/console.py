@@ -22,6 +22,7 @@ import uvicorn
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.console import view
 from risk_daemon.console.app import make_app
+from risk_daemon.console.carrying import Carrier
 from risk_daemon.console.following import Follower
 from risk_daemon.console.seen import Seen
 from risk_daemon.errors import NotFound, OperatorError
@@ -115,6 +116,7 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
         following = [
             group.create_task(follower.follow_journal()),
             group.create_task(follower.ask_supervisor()),
+            group.create_task(Carrier(home, seen, clock).run()),
         ]
         await server.serve(sockets=[listener])
         for task in following:
