@@ -66,6 +66,7 @@ def seen(*views: AccountView, rows: list[dict[str, Any]] | None = None) -> Seen:
             "release": "v1",
             "since_s": 120.0,
             "memory_mb": 50.0,
+            "cpu_percent": 7.0,
             "heartbeat_age_ms": 40,
             "restarts": 0,
         },

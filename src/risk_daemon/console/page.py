@@ -203,10 +203,11 @@ def _processes(seen: Seen) -> str:
             (escape(str(row.get("release", ""))), ""),
             (_for(row.get("since_s")), "num"),
             (_megabytes(row.get("memory_mb")), "num"),
+            (_percent(row.get("cpu_percent")), "num"),
         ]
         for row in seen.status.get("processes", [])
     ]
-    heads = ["Process", "Role", "State", "Release", "For", "Memory"]
+    heads = ["Process", "Role", "State", "Release", "For", "Memory", "CPU"]
     return _table(heads, rows, "The supervisor has not answered yet.")
 
 
@@ -220,6 +221,10 @@ def _for(seconds: object) -> str:
 
 def _megabytes(memory: object) -> str:
     return f"{memory:.0f} MB" if isinstance(memory, int | float) else ""
+
+
+def _percent(share: object) -> str:
+    return f"{share:.0f} %" if isinstance(share, int | float) else ""
 
 
 def _events(seen: Seen, local: tzinfo | None) -> str:

@@ -251,6 +251,7 @@ def _process_metrics(seen: Seen) -> Iterator[Metric]:
     rows = seen.status.get("processes", [])
     for key, name, text, unit in (
         ("memory_mb", "risk_daemon_process_memory_bytes", "Proportional set size", 1e6),
+        ("cpu_percent", "risk_daemon_process_cpu_percent", "Share of one core", 1.0),
         ("heartbeat_age_ms", "risk_daemon_process_heartbeat_age_ms", "Since its last beat", 1.0),
         ("restarts", "risk_daemon_process_restarts", "Restarts in a row", 1.0),
     ):

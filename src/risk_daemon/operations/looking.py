@@ -213,11 +213,13 @@ def _account_line(row: Mapping[str, Any], view: AccountView | None, why: str) ->
 
 def _process_line(row: Mapping[str, Any]) -> str:
     memory, since = row.get("memory_mb"), row.get("since_s")
+    cpu = row.get("cpu_percent")
     told = [
         str(row.get("release")),
         f"process {row['pid']}" if row.get("pid") else "no process",
         f"for {duration(since * 1_000)}" if isinstance(since, int | float) else "",
         f"{memory:.0f} MB" if isinstance(memory, int | float) else "",
+        f"{cpu:.0f} % of a core" if isinstance(cpu, int | float) else "",
         count(row["restarts"], "restart") if row.get("restarts") else "",
         f"reconciles every {row['reconcile_every_s']:g} s" if row.get("reconcile_every_s") else "",
     ]

@@ -17,11 +17,14 @@ from typing import Any, Final
 
 import psutil
 
+from risk_daemon.clock import SECOND_NS
 from risk_daemon.wire.transport import write_private
 
 LOOK_EVERY_S: Final = 0.05
 #: Start times are read with the resolution of the system's clock ticks.
 START_TIME_DIFFERS_S: Final = 0.05
+#: A shorter time says nothing: the system counts CPU in hundredths of a second.
+USAGE_OVER_NS: Final = SECOND_NS
 SECRETS: Final = ("PROJECT_X_API_KEY", "PROJECT_X_USERNAME")
 
 if sys.platform == "win32":
@@ -156,3 +159,32 @@ def memory_mb(pid: int) -> float | None:
         return None
     size = getattr(info, "pss", 0) or getattr(info, "uss", 0) or info.rss
     return float(round(size / 1e6, 1))
+
+
+class Usage:
+    """CPU use of processes, each between this look and the last one at least a second before."""
+
+    def __init__(self) -> None:
+        #: By pid: when it was looked at, its CPU seconds then, and what it had used until then.
+        self._looks: dict[int, tuple[int, float, float | None]] = {}
+
+    def percent(self, pid: int, now: int) -> float | None:
+        """Return the share of one core in percent; None at the first look and of a gone process."""
+        try:
+            times = psutil.Process(pid).cpu_times()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            self._looks.pop(pid, None)
+            return None
+        spent = float(times.user + times.system)
+        at, before, told = self._looks.get(pid, (now, spent, None))
+        if now - at >= USAGE_OVER_NS:
+            told = round((spent - before) / ((now - at) / SECOND_NS) * 100, 1)
+        elif pid in self._looks:
+            return told
+        self._looks[pid] = (now, spent, told)
+        return told
+
+    def forget(self, alive: set[int]) -> None:
+        """Keep nothing of processes that are gone."""
+        for pid in self._looks.keys() - alive:
+            del self._looks[pid]

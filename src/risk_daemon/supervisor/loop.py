@@ -18,7 +18,7 @@ from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, OperatorError, TimedOut
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import process, promotion
-from risk_daemon.supervisor.children import Register, Running, memory_mb, spawn
+from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, spawn
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
@@ -61,6 +61,7 @@ class Supervisor:
         self.stopping = asyncio.Event()
         self._register = Register(home / "run" / "processes.json")
         self._group: asyncio.TaskGroup | None = None
+        self._usage = Usage()
         self._complained: dict[tuple[int, str], int] = {}
 
     def words(self, name: str) -> list[str]:
@@ -345,6 +346,7 @@ class Supervisor:
     def status(self) -> dict[str, Any]:
         """Return what people and the console see: processes and accounts."""
         now = self.clock.steady_ns()
+        self._usage.forget({one.pid for one in self.running.values()})
         return {
             "release": self.release,
             "processes": [self._process_row(name, now) for name in sorted(self.children)],
@@ -369,6 +371,7 @@ class Supervisor:
             "release": self.release,
             "heartbeat_age_ms": (now - beat[0]) // 1_000_000 if beat else None,
             "memory_mb": memory_mb(running.pid) if running else None,
+            "cpu_percent": self._usage.percent(running.pid, now) if running else None,
             "reconcile_every_s": self._reconcile_every_s(name),
         }
 
