@@ -16,6 +16,7 @@ from risk_daemon.stage.gateway import Gateway as Simulated
 from tests.cli.conftest import REFEREE, Admin
 from tests.cli.old_sqlite import old_sqlite
 from tests.operations import build
+from tests.operations.conftest import process
 
 DAEMON = "daemon.yaml"
 POLICY = "policy.yaml"
@@ -115,6 +116,19 @@ def test_a_port_that_is_taken_refuses_the_first_start(admin: Admin) -> None:
 
     assert f"port {port} of 127.0.0.1 can't be taken: another program has it" in said
     assert "set console.port in config/daemon.yaml" in said
+
+
+def test_a_port_that_is_taken_does_not_keep_a_later_start_from_protecting(admin: Admin) -> None:
+    with process("journal", admin.home, "journal.ready"):
+        pass
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        edit(admin, DAEMON, "port: 0", f"port: {port}")
+
+        said = admin.told(0, "start", "--dry-run")
+
+    assert f"port {port} of 127.0.0.1 can't be taken: another program has it" in said.err
+    assert "1: would be guarded" in said.out
 
 
 def test_a_state_folder_that_is_none_starts_nothing(admin: Admin) -> None:

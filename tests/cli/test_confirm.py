@@ -4,8 +4,11 @@ import json
 import re
 
 import pytest
+from msgspec.structs import asdict
 
 from risk_daemon.operations import postponed, state_file
+from risk_daemon.operations.configuration import load
+from risk_daemon.operations.postponed import Postponed
 from tests.cli.conftest import Admin, Gateway
 from tests.cli.test_config import limits
 from tests.cli.test_with_a_daemon import buy, eventually, positions, sell
@@ -40,6 +43,23 @@ def test_where_nothing_waits_nothing_is_done(
 
     assert sentence in said.out + said.err
     assert build.contents(admin.home.path) == before
+
+
+def test_without_a_daemon_nothing_is_approved(admin: Admin) -> None:
+    policy = load(admin.home.config).policy(1)
+    one = Postponed(account=1, digest=policy.digest, since=1, due=2, words=("x",), by="bert")
+    postponed.write(admin.home, {1: one})
+    before = build.contents(admin.home.path)
+
+    said = admin.told(8, "config", "approve", "ONE", "--by", "anna", "--reason", "agreed")
+
+    assert "supervisor is not reachable" in said.err
+    assert build.contents(admin.home.path) == before
+    alone = admin.told(3, "config", "approve", "ONE", "--by", "bert", "--reason", "agreed")
+    assert "needs a second person: bert has asked for it" in alone.err
+    postponed.write(admin.home, {1: Postponed(**{**asdict(one), "by": ""})})
+    unknown = admin.told(3, "config", "approve", "ONE", "--by", "anna", "--reason", "agreed")
+    assert "it is not known who asked for it" in unknown.err
 
 
 # --- a limit that was broken when it was adopted ------------------------------------------

@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Admin
+from risk_daemon.operations.home import Home
+from tests.cli.conftest import Admin, Gateway
 from tests.operations import build
 
 
@@ -86,6 +88,25 @@ def test_a_key_that_is_missing_or_readable_by_others_or_logs_in_nowhere_is_named
     said = admin.told(4, "credentials", "check")
     assert "does not exist. Write the API key into it and make it 0600." in said.out
     assert "a-key-of-a-demo" not in said.out + said.err
+
+
+def test_a_key_says_which_accounts_it_sees_and_which_it_lacks(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    key = tmp_path / "north.key"
+    key.write_text("a-long-north-key\n")
+    key.chmod(0o600)
+    words = ["--environment", "demo", "--gateway", gateway.url, "--login"]
+    right, wrong = (Admin(Home(tmp_path / name), {}) for name in ("right", "wrong"))
+    right.told(0, "init", *words, f"north:north:file:{key}:101")
+    wrong.told(0, "init", *words, f"north:north:file:{key}:101,999")
+
+    seen = right.told(0, "credentials", "check").out
+    lacking = wrong.told(4, "credentials", "check").out
+
+    told = "north: user north logs in (by a session of its own, sees 101 NORTH-1, 102 NORTH-2)\n"
+    assert seen == told
+    assert "north: WRONG ACCOUNTS: its key logs in, but does not see 999; it sees: 101" in lacking
 
 
 def test_keys_of_a_running_daemon_are_proven_by_its_links(daemon: Admin) -> None:

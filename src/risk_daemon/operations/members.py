@@ -169,7 +169,8 @@ def check_credentials(at: Home) -> Outcome:
             way = _logs_in(at, settings, login)
         except OperatorError as error:
             denied += 1
-            lines.append(f"{login.name}: NOT LOGGED IN: {error.sentence}")
+            what = "WRONG ACCOUNTS" if isinstance(error, NotFound) else "NOT LOGGED IN"
+            lines.append(f"{login.name}: {what}: {error.sentence}")
             rows.append({"login": login.name, "ok": False, "error": error.sentence})
         else:
             lines.append(f"{login.name}: user {login.user} logs in ({way})")
@@ -188,8 +189,15 @@ def _logs_in(at: Home, settings: Settings, login: Login) -> str:
     try:
         answer = daemon.ask(at, daemon.link_name(login.name), "connection", {}, WITHIN_S)
     except NotReachable:
-        own_session.standing(at, settings, login)
-        return f"by a session of its own{note and f'; {note}'}"
+        seen = own_session.accounts(at, settings, login)
+        told = ", ".join(f"{number} {name}" for number, name in sorted(seen.items()))
+        missing = [str(number) for number in login.accounts if number not in seen]
+        if missing:
+            raise NotFound(
+                f"its key logs in, but does not see {', '.join(missing)}; "
+                f"it sees: {told or 'none'}."
+            ) from None
+        return f"by a session of its own, sees {told}{note and f'; {note}'}"
     if answer.get("rest_ms") is None:
         raise OperatorError(str(answer.get("error") or "the link is not logged in"))
     return f"through its link{note and f'; {note}'}"

@@ -40,6 +40,16 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[Held, ...]
 
 
+def accounts(home: Home, settings: Settings, login: Login) -> dict[int, str]:
+    """The names of all accounts a login's key may see; OperatorError where it can't be read."""
+    from risk_daemon.broker.projectx import emergency
+
+    assert_gateway(settings.environment, settings.gateway)
+    found = credentials.resolve(home, login)
+    seen = emergency.accounts(settings.gateway, login, found.key.reveal())
+    return {row.account: row.name for row in seen}
+
+
 def standing(home: Home, settings: Settings, login: Login) -> Standing:
     """How a login's accounts stand; raises OperatorError where it can't be read."""
     from risk_daemon.broker.projectx import emergency

@@ -34,6 +34,11 @@ class Flattened(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[str, ...] = ()
 
 
+def accounts(gateway: Gateway, login: Login, key: str) -> tuple[AccountSeen, ...]:
+    """Return every account the key may see; OperatorError where it can't be read."""
+    return asyncio.run(_accounts(gateway, login, key))
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A login's accounts as the broker shows them, and every open position of them."""
 
@@ -63,12 +68,22 @@ async def _session(gateway: Gateway, login: Login, key: str) -> ProjectXBroker:
     return broker
 
 
+async def _accounts(gateway: Gateway, login: Login, key: str) -> tuple[AccountSeen, ...]:
+    broker = await _session(gateway, login, key)
+    try:
+        return tuple(await broker.accounts())
+    except (BrokerUnavailable, BrokerRefused, Malformed) as error:
+        raise OperatorError(f"login {login.name} can't be read: {error}") from error
+    finally:
+        await broker.close()
+
+
 async def _standing(gateway: Gateway, login: Login, key: str) -> Standing:
     broker = await _session(gateway, login, key)
     try:
         seen = await broker.accounts()
         rows = [await broker.read(account, 0, POSITIONS) for account in login.accounts]
-    except (BrokerUnavailable, Malformed) as error:
+    except (BrokerUnavailable, BrokerRefused, Malformed) as error:
         raise OperatorError(f"login {login.name} can't be read: {error}") from error
     finally:
         await broker.close()
