@@ -276,6 +276,15 @@ def test_a_breach_is_found_once_however_often_it_is_seen() -> None:
     assert len(of_kind(stream.outputs, BreachFound)) == 1
 
 
+@pytest.mark.parametrize(("mode", "count"), [("alert", 1), ("shadow", 0), ("enforce", 0)])
+def test_only_a_rule_that_alerts_tells_by_an_alarm(mode: str, count: int) -> None:
+    stream = Stream().open(rule("max-contracts", mode, limit=1))
+    stream.fill(1, 1, 2)
+
+    assert len(of_kind(stream.outputs, AlarmRaised)) == count
+    assert len(of_kind(stream.outputs, BreachFound)) == 1
+
+
 def test_and_again_after_it_was_over() -> None:
     stream = Stream().open(LIMIT)
     stream.fill(1, 1, 2)
@@ -350,6 +359,21 @@ def test_an_unlock_ends_a_rules_lock_that_waits_for_an_admin() -> None:
     stream.feed(OperatorActed(account=ACCOUNT, act="unlock", by="anna", reason="x", act_id="b"))
 
     assert stream.account.locks == {}
+
+
+def test_an_unlock_leaves_what_platform_doubt_and_adoption_locked() -> None:
+    stream = adopted_over_the_limit()
+    stopped = AccountSeen(
+        account=ACCOUNT, login=LOGIN, name="N", balance=50_000 * UNIT, can_trade=False
+    )
+    stream.feed(stopped, FeedChanged(login=LOGIN, state="blind"))
+    stream.pulse(20 * SECOND)
+    standing = sorted(stream.account.locks)
+    assert standing == ["platform", "unarmed:max-contracts", "unknown-feed"]
+
+    stream.feed(OperatorActed(account=ACCOUNT, act="unlock", by="anna", reason="x", act_id="b"))
+
+    assert sorted(stream.account.locks) == standing
 
 
 def test_an_act_that_ended_while_another_stood_is_forgotten() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from risk_daemon.core.events import (
     AccountSeen,
     AlarmRaised,
     Fact,
+    FeedChanged,
     GoalRefused,
     Intended,
+    LockEnded,
+    LockPlaced,
     OperatorActed,
     Pulse,
 )
@@ -372,3 +376,77 @@ def test_a_new_holder_gives_what_has_not_left_its_whole_time_again() -> None:
     leased_at = stream.at
 
     assert stream.account.slots[MNQ].since == leased_at
+
+
+def test_a_contract_that_is_flat_again_is_not_named_among_the_others() -> None:
+    stream = Stream().open(rule("max-contracts", limit=1))
+    stream.feed(trade(1, 1, 1, "6000", contract=ES), position(1, "ES", "6000", version=7))
+    stream.feed(trade(2, -1, 1, "6000", contract=ES), position(0, "ES", version=8))
+    stream.feed(trade(3, 1, 2), position(2, version=9))
+
+    (reduce,) = goals(stream.outputs)
+
+    assert reduce.versions == ()
+
+
+def test_a_reduction_that_becomes_a_close_sweeps_what_it_leaves() -> None:
+    stream = Stream().open(rule("kill-switch"), rule("max-contracts", limit=1))
+    stream.fill(1, 1, 2)
+    assert not stream.account.plans[MNQ].to_zero
+
+    stream.feed(flatten())
+
+    assert stream.account.plans[MNQ].to_zero
+
+
+def test_a_goal_under_a_lock_of_its_root_is_locked_and_one_of_another_root_is_not() -> None:
+    stream = Stream().open(rule("end-of-day-flatten"), roots=("MNQ", "ZC"))
+    stream.feed(trade(1, 1, 1, "500", contract=contract("ZC")), position(1, "ZC", "500"))
+    stream.fill(2, 1, 1)
+    assert goals(stream.outputs) == []
+
+    found = goals(at(stream, stream.at + 4 * 3_600 * 1_000 * MS))
+
+    assert [(goal.act, goal.contract, goal.locked) for goal in found] == [
+        ("close", contract("ZC"), True)
+    ]
+
+
+# --- what is unknown, and what the platform did -----------------------------------
+
+
+def test_what_is_unknown_is_told_after_half_a_second_and_binds_after_fifteen() -> None:
+    stream = killing()
+    stream.feed(FeedChanged(login=LOGIN, state="blind"))
+    blind_at = stream.at
+
+    happens_at(
+        stream,
+        blind_at + 500 * MS,
+        lambda found: [a.what for a in of_kind(found, AlarmRaised)] == ["unknown"],
+    )
+    happens_at(
+        stream,
+        blind_at + 15_000 * MS,
+        lambda found: [lock.mode for lock in of_kind(found, LockPlaced)] == ["reduce-only"],
+    )
+
+
+def test_a_platform_that_lets_trade_again_is_believed_after_half_a_minute() -> None:
+    stream = killing()
+    seen = AccountSeen(account=ACCOUNT, login=LOGIN, name="N", balance=1, can_trade=False)
+    stream.feed(seen)
+    (close,) = intents(at(stream, stream.at + 1_000 * MS))
+    stream.send(close)
+    stream.fill(9, -1, 2)
+    stream.settle(close)
+    stream.feed(reading(began_at=stream.at, can_trade=False))
+    at(stream, stream.at + 60_000 * MS)
+    stream.feed(msgspec.structs.replace(seen, balance=50_000 * UNIT, can_trade=True))
+    again_at = stream.at
+
+    happens_at(
+        stream,
+        again_at + 30_000 * MS,
+        lambda found: [e.lock for e in of_kind(found, LockEnded)] == ["platform"],
+    )

@@ -24,6 +24,14 @@ def test_division_is_the_nearest_whole_halves_to_even(numerator: int, denominato
     assert abs(divide(numerator, denominator) * denominator - numerator) * 2 <= denominator
 
 
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "nearest"),
+    [(1, 2, 0), (3, 2, 2), (5, 2, 2), (7, 2, 4), (9, 2, 4), (-1, 2, 0), (-3, 2, -2), (-5, 2, -2)],
+)
+def test_a_half_goes_to_the_even_neighbour(numerator: int, denominator: int, nearest: int) -> None:
+    assert divide(numerator, denominator) == nearest
+
+
 @given(st.integers(-(10**20), 10**20))
 def test_what_is_shown_is_read_back_to_the_last_unit(value: int) -> None:
     assert parse(show(value)) == value
