@@ -31,13 +31,17 @@ DEFAULT_START: Final = "50000.00"
 DEFAULT_DRAWDOWN: Final = "2000.00"
 
 
+#: Rules by name, each with its mode and parameters.
+type Rules = Mapping[str, Mapping[str, object]]
+
+
 @dataclass(frozen=True, slots=True)
 class AccountPlan:
-    """One account as `init` knows it; limits only where they differ from the policy."""
+    """One account as `init` knows it; rules only where they differ from the policy."""
 
     number: int
     name: str
-    limits: tuple[int, str] | None = None
+    rules: Rules = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Plan:
     limits: tuple[int, str] = (DEFAULT_CONTRACTS, DEFAULT_LOSS)
     #: What the accounts began with, and how far they may fall from their best.
     drawdown: tuple[str, str] = (DEFAULT_START, DEFAULT_DRAWDOWN)
-    is_judged: bool = False
+    #: The rules a referee judges the home by; None where there is no referee.
+    judged: Rules | None = None
     console_port: int = 8080
     offset_s: float = 0.0
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -114,12 +119,14 @@ def plan_from_referee(path: Path, gateway: str) -> Plan:
         )
         for login in given.logins
     )
-    limits = {
-        n: (one.max_contracts, str(one.daily_realized_loss)) for n, one in given.limits.items()
-    }
-    common = max(sorted(limits.values()), key=list(limits.values()).count, default=(5, "500"))
+    rules = {number: _rules_of(limits.plain()) for number, limits in given.limits.items()}
+    common = _common(list(rules.values()))
     accounts = tuple(
-        AccountPlan(one.id, one.name, None if limits[one.id] == common else limits[one.id])
+        AccountPlan(
+            one.id,
+            one.name,
+            {name: rule for name, rule in rules[one.id].items() if common.get(name) != rule},
+        )
         for login in given.logins
         for one in login.accounts
     )
@@ -128,12 +135,35 @@ def plan_from_referee(path: Path, gateway: str) -> Plan:
         parse_gateway(gateway),
         logins,
         accounts,
-        limits=common,
-        is_judged=True,
+        judged=common,
         console_port=0,
         offset_s=given.offset_s,
         keys={f"{names[login.user]}.key": login.api_key for login in given.logins},
     )
+
+
+def _rules_of(limits: Mapping[str, object]) -> Rules:
+    """An account's limits as the referee's file says them, as rules that are enforced."""
+    rules: dict[str, Mapping[str, object]] = {"kill-switch": {"mode": "enforce"}}
+    for name, value in limits.items():
+        # One number is a rule's limit; a table says the parameters by their own names.
+        key = "limits" if name == "max_contracts_per_instrument" else "limit"
+        is_table = isinstance(value, Mapping) and key == "limit"
+        rules[name.replace("_", "-")] = {"mode": "enforce"} | (
+            dict(value) if is_table and isinstance(value, Mapping) else {key: value}
+        )
+    return rules
+
+
+def _common(rules: list[Rules]) -> Rules:
+    """Per rule that every account has, what most of them say."""
+    found: dict[str, Mapping[str, object]] = {}
+    for name in sorted({name for one in rules for name in one}):
+        said = [one.get(name) for one in rules]
+        usual = max(said, key=said.count)
+        if usual is not None and None not in said:
+            found[name] = usual
+    return found
 
 
 def _login_name(user: str, number: int) -> str:
@@ -199,9 +229,7 @@ def _policy_yaml(plan: Plan) -> str:
         "day_roll: cme_trade_date",
         "",
         "rules:",
-        *_rule("max-contracts", "enforce", f"limit: {plan.limits[0]}"),
-        *(_judged_rules(plan) if plan.is_judged else _profile(plan)),
-        *_rule("kill-switch", "enforce"),
+        *(_profile(plan) if plan.judged is None else _judged(plan.judged)),
     ]
     return "\n".join(lines)
 
@@ -210,13 +238,17 @@ def _rule(name: str, mode: str, *keys: str) -> list[str]:
     return [f"  {name}:", f"    mode: {mode}", *(f"    {key}" for key in keys), ""]
 
 
-def _judged_rules(plan: Plan) -> list[str]:
-    return _rule("daily-realized-loss", "enforce", f"limit: {_quoted(plan.limits[1])}")
+def _judged(rules: Rules) -> list[str]:
+    lines: list[str] = []
+    for name, rule in rules.items():
+        lines += [f"  {name}:", *(f"    {key}: {_inline(value)}" for key, value in rule.items()), ""]
+    return lines
 
 
 def _profile(plan: Plan) -> list[str]:
     start, drawdown = plan.drawdown
     return [
+        *_rule("max-contracts", "enforce", f"limit: {plan.limits[0]}"),
         *_rule(
             "daily-combined-loss",
             "enforce",
@@ -234,19 +266,24 @@ def _profile(plan: Plan) -> list[str]:
             "enforce",
             'flatten: "15:08"    # Chicago; ten minutes before an early close',
         ),
+        *_rule("kill-switch", "enforce"),
     ]
 
 
 def _account_yaml(account: AccountPlan, login: str) -> str:
     lines = [f"name: {_quoted(account.name)}", f"login: {login}"]
-    if account.limits is not None:
-        contracts, loss = account.limits
-        lines += [
-            "rules:",
-            f"  max-contracts: {{limit: {contracts}}}",
-            f"  daily-realized-loss: {{limit: {_quoted(loss)}}}",
-        ]
+    if account.rules:
+        lines += ["rules:", *(f"  {name}: {_inline(rule)}" for name, rule in account.rules.items())]
     return "\n".join(lines) + "\n"
+
+
+def _inline(value: object) -> str:
+    """Write a value on one line: money and times in quotes, so that YAML keeps them as text."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_inline(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, str) and not value.replace("-", "").isalpha():
+        return _quoted(value)
+    return str(value)
 
 
 def validate(plan: Plan) -> Configuration:

@@ -6,8 +6,10 @@ or a torn fill becomes a breach. Nothing here reads a clock: every call brings t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 
 from risk_daemon.sim.breach import Breach, Sent, milliseconds
 from risk_daemon.sim.court import Court
@@ -15,6 +17,7 @@ from risk_daemon.sim.flight import NEVER_NS, Close, Flight
 from risk_daemon.sim.ledger import Book, OrderFact, Row, whole
 from risk_daemon.sim.model import Message
 from risk_daemon.sim.moment import NS_PER_S, Moment, next_reset, trade_date
+from risk_daemon.sim.reasons import Reasons
 from risk_daemon.sim.scenario import Limits
 from risk_daemon.sim.standing import (
     KILL_SWITCH,
@@ -30,18 +33,23 @@ from risk_daemon.sim.standing import (
     need,
     standing,
 )
+from risk_daemon.sim.watch import Scene
+from risk_daemon.sim.watches import purses_of, watches_of
+from risk_daemon.sim.wording import describe
 
-REASON_LASTS_NS = NS_PER_S  # a request is on its way while its reason may just have gone
 UNKNOWN_LASTS_NS = 5 * NS_PER_S
 SWEEP_LASTS_NS = 10 * NS_PER_S  # the orphan sweep comes at once, after 1 s and after 5 s
 REENTRIES_MAX = 3
 _CLOSES = ("close", "partial_close")
+_ALWAYS_ON = frozenset({MAX_CONTRACTS, REALIZED_LOSS, KILL_SWITCH})
 
 
 class Case:
     """All that is judged about one account."""
 
-    def __init__(self, account: int, limits: Limits, court: Court) -> None:
+    def __init__(
+        self, account: int, limits: Limits, court: Court, balance: Decimal = Decimal(50000)
+    ) -> None:
         self.account = account
         self.limits = limits
         self.truth = Book()
@@ -57,14 +65,16 @@ class Case:
         self._open: dict[str, Breach] = {}
         self._seen: dict[str, Need] = dict.fromkeys(RULES, NOTHING)
         self._true: dict[str, Need] = dict.fromkeys(RULES, NOTHING)
-        self._reason: dict[str, bool] = {"close": False, "cancel": False}
-        self._reason_ns: dict[str, int] = {"close": NEVER_NS, "cancel": NEVER_NS}
+        self._reasons = Reasons()
+        self._purses = purses_of(account, limits, court)
+        self._watches = watches_of(account, limits, balance, self._purses, court)
+        self._rules = tuple(rule for rule in RULES if self.judges(rule))
         self._closed_since_open: set[str] = set()
         self._created_ns: dict[int, int] = {}
         self._requests: dict[int, Sent] = {}
         self._unknown_until_ns = 0
         self._cancel_answer_ns = 0
-        self._reentries = 0
+        self._reentries: Counter[str] = Counter()
         self._grace_until_ns = 0
         self._looked: tuple[date, tuple[Standing, Standing, Standing]] | None = None
 
@@ -80,27 +90,36 @@ class Case:
             self.truth.apply(message.kind, message.row)
             if message.kind == "order" and message.ends_order:
                 self._flight.ended(message.order, now.ns)
-        self._looked = None
+        self._changed()
         self.evaluate(now, "truth")
 
     def saw(self, message: Message, now: Moment) -> None:
         """A message left on a subscribed, unfaulted socket."""
         self.delivered.apply(message.kind, message.row)
-        self._looked = None
+        self._changed()
         self._flight.saw(message)
         self.evaluate(now, "message")
 
     def read(self, kind: str, rows: Iterable[Row], now: Moment) -> None:
         """A REST answer held these rows."""
         self.delivered.read(kind, rows)
-        self._looked = None
+        self._changed()
         self._flight.read(kind)
         self.evaluate(now, "read")
+
+    def priced(self, contract: str, now: Moment, cause: str) -> None:
+        """The market of a contract moved, or its move was delivered."""
+        is_held = self.truth.traded.get(contract) or self.delivered.traded.get(contract)
+        if is_held and self._watches:
+            self.evaluate(now, cause)
 
     def announced(self, act: str, by: str, now: Moment, grace_ns: int) -> None:
         """An operator is about to act."""
         self._court.say(now, self.account, "act", f"{act} by {by}")
         self.act = None if act == "unlock" else act
+        if act == "unlock":
+            for watch in self._watches.values():
+                watch.unlocked()
         self._grace_until_ns = now.ns + grace_ns
         self.evaluate(now, "timer")
 
@@ -133,16 +152,40 @@ class Case:
 
     def evaluate(self, now: Moment, cause: str) -> None:
         """Bring breaches, reasons and clocks up to date."""
-        self._keep_reasons(now)
+        self._reasons.keep(now.ns)
         self._roll(now)
-        true, seen, wide = self._look(trade_date(now.at))
+        day = trade_date(now.at)
+        true, seen, wide = self._look(day)
         self._lock(true, seen, now)
-        for rule in RULES:
-            self._true[rule] = need(rule, true, is_locked=self._is_locked(rule, true=True))
-            self._seen[rule] = need(rule, seen, is_locked=self._is_locked(rule, true=False))
+        self._watch(Scene(now, day, self.truth, self.delivered, true, *self._hindrance(now)))
+        for rule in self._rules:
+            self._true[rule] = self._need(rule, true, true=True)
+            self._seen[rule] = self._need(rule, seen, true=False)
             self._follow(rule, true, now, cause)
         self._set_reasons(wide)
-        self._keep_reasons(now)
+        self._reasons.keep(now.ns)
+
+    def _changed(self) -> None:
+        self._looked = None
+        self._purses.changed()
+
+    def _watch(self, scene: Scene) -> None:
+        if self._watches:
+            self._purses.look(scene.now, scene.day, self.truth, self.delivered)
+        for watch in self._watches.values():
+            watch.look(scene)
+
+    def _hindrance(self, now: Moment) -> tuple[bool, bool]:
+        """(nothing hinders who would close what is held, quotes may have been kept back)."""
+        in_fault = self._court.in_fault(self.account, now.ns)
+        is_held = any(self.truth.positions.values())
+        return is_held and not in_fault and not self.unsettled(), in_fault
+
+    def _need(self, rule: str, standing: Standing, *, true: bool) -> Need:
+        watch = self._watches.get(rule)
+        if watch is not None:
+            return watch.need(standing, true=true)
+        return need(rule, standing, is_locked=self._is_locked(rule, true=true))
 
     def _look(self, day: date) -> tuple[Standing, Standing, Standing]:
         # Fifty times a second nothing has changed but the time.
@@ -155,13 +198,23 @@ class Case:
 
     def judges(self, rule: str) -> bool:
         """Whether a rule is on for this account."""
-        return rule != PER_INSTRUMENT or bool(self.limits.max_contracts_per_instrument)
+        if rule == PER_INSTRUMENT:
+            return bool(self.limits.max_contracts_per_instrument)
+        return rule in _ALWAYS_ON or rule in self._watches
 
     def is_idle(self, day: date) -> bool:
         """Whether time alone can change nothing: no lock, breach, reason or close in flight."""
         looked = self._looked is not None and self._looked[0] == day
         held = self._open or self._any_lock() or self._seen_lock_until is not None
-        return looked and not held and not any(self._reason.values()) and not self.unsettled()
+        waits = any(watch.waits for watch in self._watches.values())
+        return (
+            looked and not held and not waits and not self._reasons.any() and not self.unsettled()
+        )
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether nobody should enter: a lock stands, or an honest daemon may have one."""
+        return self._any_lock() or any(watch.is_doubtful for watch in self._watches.values())
 
     def open_breaches(self) -> list[Breach]:
         """Breaches whose target is not reached."""
@@ -183,7 +236,8 @@ class Case:
         return order.rests and self._any_lock() and is_increasing(order, q)
 
     def _any_lock(self) -> bool:
-        return self.locked_until is not None or self.act is not None
+        watches = any(watch.is_locked for watch in self._watches.values())
+        return self.locked_until is not None or self.act is not None or watches
 
     def _is_locked(self, rule: str, *, true: bool) -> bool:
         if rule == KILL_SWITCH:
@@ -203,7 +257,7 @@ class Case:
         if not true.has_lost or self.locked_until is not None:
             return
         self.locked_until = next_reset(now.at)
-        self._reentries = 0
+        self._reentries[REALIZED_LOSS] = 0
         if not need(REALIZED_LOSS, true, is_locked=True):
             flat = self._new_breach(REALIZED_LOSS, "loss limit reached while already flat", now)
             flat.ended_ns = now.ns
@@ -232,41 +286,31 @@ class Case:
         return breach
 
     def _start(self, rule: str, true: Standing, now: Moment, cause: str) -> Breach:
-        breach = self._new_breach(rule, self._describe(rule, true, now), now)
+        watch = self._watches.get(rule)
+        why = watch.text() if watch else ""
+        realized = self.truth.realized(trade_date(now.at))
+        text = describe(rule, true, self.limits, realized, self.act, why)
+        breach = self._new_breach(rule, text, now)
         self._closed_since_open.clear()
-        if rule == REALIZED_LOSS:
+        if rule == REALIZED_LOSS or (watch is not None and watch.locks):
             # The first is the trip itself; what follows are entries while locked.
-            breach.counts = self._reentries <= REENTRIES_MAX
-            self._reentries += 1
+            breach.counts = self._reentries[rule] <= REENTRIES_MAX
+            self._reentries[rule] += 1
+        due_ns = watch.due_ns() if watch else None
+        if due_ns is not None:
+            breach.started_ns, breach.cause = due_ns, "timer"
         if rule == KILL_SWITCH:
             breach.grace_until_ns = self._grace_until_ns
             breach.cause = "timer" if cause == "timer" else ""
         self._open[rule] = breach
         return breach
 
-    def _describe(self, rule: str, true: Standing, now: Moment) -> str:
-        if rule == MAX_CONTRACTS and true.is_over:
-            return f"{true.gross} contracts held, limit {self.limits.max_contracts}"
-        if rule == MAX_CONTRACTS:
-            return f"resting orders could make {true.worst}, limit {self.limits.max_contracts}"
-        if rule == PER_INSTRUMENT and true.crowded:
-            return f"too much held in {', '.join(sorted(true.crowded))}, limits {self._caps()}"
-        if rule == PER_INSTRUMENT:
-            roots = ", ".join(sorted(true.worst_roots))
-            return f"resting orders could make too much of {roots}, limits {self._caps()}"
-        held = f"{true.gross} contracts held, {len(true.increasing)} increasing orders"
-        if rule == KILL_SWITCH:
-            return f"{held} under {self.act}"
-        realized = self.truth.realized(trade_date(now.at))
-        return f"realized {realized:.2f}, limit {-self.limits.daily_realized_loss:.2f}, {held}"
-
-    def _caps(self) -> str:
-        caps = self.limits.max_contracts_per_instrument
-        return ", ".join(f"{root} {cap}" for root, cap in sorted(caps.items()))
-
     def _end(self, breach: Breach, now: Moment) -> None:
         breach.ended_ns = now.ns
         del self._open[breach.rule]
+        watch = self._watches.get(breach.rule)
+        if watch is not None and watch.was_too_short() and breach.first_close_ns is None:
+            breach.visible_ns = None  # over before it was certain: nobody had to see it
         took = milliseconds(now.ns - breach.started_ns)
         word = "unseen" if breach.is_unseen else "answered"
         self._court.say(now, self.account, word, f"{breach.rule}: over after {took} ms")
@@ -311,19 +355,15 @@ class Case:
     # The reasons a request may have.
 
     def _set_reasons(self, wide: Standing) -> None:
-        wide_needs = (need(r, wide, is_locked=self._is_locked(r, true=False)) for r in RULES)
-        wanted = [*self._true.values(), *self._seen.values(), *wide_needs]
-        locked = self._any_lock() or self._seen_lock_until is not None
-        self._reason["close"] = locked or any(one.close for one in wanted)
-        self._reason["cancel"] = locked or any(map(bool, wanted))
-
-    def _keep_reasons(self, now: Moment) -> None:
-        for what, holds in self._reason.items():
-            if holds:
-                self._reason_ns[what] = now.ns
-
-    def _has_reason(self, what: str, now: Moment) -> bool:
-        return now.ns - self._reason_ns[what] <= REASON_LASTS_NS
+        watches = self._watches.values()
+        wanted = [*self._true.values(), *self._seen.values()]
+        wanted += [self._need(rule, wide, true=False) for rule in self._rules]
+        wanted += [watch.wide_need(wide) for watch in watches]
+        is_locked = self._seen_lock_until is not None or self.is_locked
+        self._reasons.set(
+            close=is_locked or any(one.close for one in wanted),
+            cancel=is_locked or any(map(bool, wanted)),
+        )
 
     # The judgement of requests and fills.
 
@@ -332,15 +372,27 @@ class Case:
         contract = sent.contract or ""
         if any(close.contract == contract for close in self.unsettled()):
             self._count_duplicate(sent, "while an earlier one is not settled", now)
-        elif not self._has_reason("close", now):
+        elif not self._reasons.has("close", now.ns):
             self._court.counts.false += 1
             text = f"request {sent.n} closed {contract} without reason"
             self._court.complain(text, now, self.account)
         elif contract in self._closed_since_open and not self._wants_close(contract):
             self._count_duplicate(sent, "although its target was reached", now)
+        self._make_certain(contract, sent)
         for breach in self._open.values():
             if self._true[breach.rule].close or self._seen[breach.rule].close:
                 self._answer(breach, now)
+
+    def _make_certain(self, contract: str, sent: Sent) -> None:
+        """A whole close that only a doubtful trip explains: whoever sent it had tripped."""
+        others = [
+            one
+            for rule, one in (*self._true.items(), *self._seen.items())
+            if not (rule in self._watches and self._watches[rule].is_doubtful)
+        ]
+        if sent.what == "close" and not any(contract in one.close for one in others):
+            for watch in self._watches.values():
+                watch.acted(contract)
 
     def _wants_close(self, contract: str) -> bool:
         needs = [*self._true.values(), *self._seen.values()]
@@ -374,7 +426,7 @@ class Case:
                 breach.first_cancel_ns = now.ns
             if not self._true[breach.rule].close and not self._seen[breach.rule].close:
                 breach.clock_ns = now.ns
-        if self._has_reason("cancel", now) or self._is_sweep(sent.order or 0, now):
+        if self._reasons.has("cancel", now.ns) or self._is_sweep(sent.order or 0, now):
             return
         self._court.counts.false += 1
         self._court.complain(

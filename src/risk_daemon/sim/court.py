@@ -6,6 +6,7 @@ from typing import Protocol
 
 from risk_daemon.sim.breach import Counts
 from risk_daemon.sim.ledger import OrderFact
+from risk_daemon.sim.model import Quote
 from risk_daemon.sim.moment import Moment
 
 
@@ -26,6 +27,15 @@ class Court(Protocol):
 
     def is_near(self, order: OrderFact) -> bool:
         """Whether a resting order is within reach of the market."""
+
+    def market(self, contract: str) -> Quote | None:
+        """The market as it is."""
+
+    def believed(self, account: int, contract: str) -> Quote | None:
+        """The believable quote that was delivered to the account's login, if any."""
+
+    def extremes(self, account: int, contract: str, now_ns: int) -> tuple[Quote, Quote] | None:
+        """The lowest and the highest market that any order of arrival may still show."""
 
     def say(self, now: Moment, account: int | None, kind: str, text: str) -> None:
         """A line for people."""

@@ -39,10 +39,12 @@ _ERROR = "Connection closed with an error."
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A text for a socket, with the user message in it, if any."""
+    """A text for a socket, with the user message, the quote or the print in it, if any."""
 
     text: str
     message: Message | None = None
+    tick: Tick | None = None
+    is_print: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -213,9 +215,17 @@ class Hubs:
             topic = self._topic(me, wanted.removeprefix(verb), arguments)
             if topic is not None:
                 change(topic)
+                if verb == "unsubscribe" and topic[0] == "quote":
+                    self._forget_quote(me.login, str(topic[1]))
                 return None
             return "Failed to invoke due to an error on the server."
         return f"Method does not exist: {target}"
+
+    def _forget_quote(self, login: str, contract: str) -> None:
+        """Who let go of a contract must not be judged by the last quote he had of it."""
+        topic = ("quote", contract)
+        if not any(topic in one.topics for one in self.connections if one.login == login):
+            self._world.referee.unfollowed(login, contract)
 
     def _topic(
         self, me: Connection, name: str, arguments: list[object]
@@ -261,18 +271,23 @@ class Hubs:
             while not me.queue.empty():
                 more = me.queue.get_nowait()
                 text += more.text
-                self._tell(more, now)
+                self._tell(me, more, now)
         # Told before the write: when the loop is busy, the client may already have answered by
         # the time the write returns, and its request must not look earlier than its cause.
-        self._tell(parcel, now)
+        self._tell(me, parcel, now)
         if self._world.faults.find("split_records", now.ns, me.login) and len(text) > 1:
             await me.socket.send_str(text[: len(text) // 2])
             text = text[len(text) // 2 :]
         await me.socket.send_str(text)
 
-    def _tell(self, parcel: Parcel, now: Moment) -> None:
+    def _tell(self, me: Connection, parcel: Parcel, now: Moment) -> None:
+        referee, tick = self._world.referee, parcel.tick
         if parcel.message is not None:
-            self._world.referee.delivered(parcel.message, now)
+            referee.delivered(parcel.message, now)
+        elif tick is not None and parcel.is_print:
+            referee.printed(me.login, tick.contract.id, tick.quote, now)
+        elif tick is not None:
+            referee.quoted(me.login, tick.contract.id, tick.quote, now)
 
     def _is_frozen(self, me: Connection, now_ns: int) -> bool:
         fault = self._world.faults.find("freeze", now_ns, me.login)
@@ -307,9 +322,10 @@ class Hubs:
             if ("quote", contract) in me.topics:
                 me.quotes_sent += 1
                 is_partial = me.quotes_sent % 5 == 0
-                self._push(me, Parcel(rows.quote_record(tick, now.at, is_partial=is_partial)))
+                text = rows.quote_record(tick, now.at, is_partial=is_partial)
+                self._push(me, Parcel(text, tick=tick))
             if ("print", contract) in me.topics and tick.volume:
-                self._push(me, Parcel(rows.print_record(tick, now.at)))
+                self._push(me, Parcel(rows.print_record(tick, now.at), tick=tick, is_print=True))
             if ("depth", contract) in me.topics:
                 self._push(me, Parcel(rows.depth_record(tick, now.at)))
 

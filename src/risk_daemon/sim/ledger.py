@@ -20,6 +20,8 @@ from risk_daemon.sim.moment import parse_iso, trade_date
 
 Row = Mapping[str, object]
 _ENDED = frozenset({2, 3, 4, 5})
+_STOPS = frozenset({OrderType.STOP, OrderType.TRAILING_STOP})
+_LIVE = frozenset({Status.OPEN, Status.PENDING, Status.PENDING_CANCELLATION})
 
 
 def whole(row: Row, key: str) -> int:
@@ -37,10 +39,12 @@ def amount(row: Row, key: str) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class TradeFact:
-    """One half-turn: signed size, net of costs, and the trade date it belongs to."""
+    """One half-turn: signed size, price, net of costs, and the trade date it belongs to."""
 
     contract: str
     signed: int
+    price: Decimal
+    costs: Decimal
     net: Decimal
     day: date
     voided: bool
@@ -48,7 +52,11 @@ class TradeFact:
 
 @dataclass(frozen=True, slots=True)
 class OrderFact:
-    """One order that is alive; `rests` means it waits for a price in the market."""
+    """One order that is alive; `rests` means it waits for a price in the market.
+
+    `is_stop` and `is_live` tell whether it can protect: a bracket's child that waits for its
+    parent is not live. A trailing stop may have no price.
+    """
 
     id: int
     contract: str
@@ -57,14 +65,19 @@ class OrderFact:
     rests: bool
     parent: int | None
     price: Decimal | None
+    is_stop: bool = False
+    is_live: bool = False
 
 
 def _trade(row: Row) -> TradeFact:
     sign = Side(whole(row, "side")).sign
+    costs = amount(row, "fees") + amount(row, "commissions")
     return TradeFact(
         contract=str(row["contractId"]),
         signed=sign * whole(row, "size"),
-        net=amount(row, "profitAndLoss") - amount(row, "fees") - amount(row, "commissions"),
+        price=amount(row, "price"),
+        costs=costs,
+        net=amount(row, "profitAndLoss") - costs,
         day=trade_date(parse_iso(str(row["creationTimestamp"]))),
         voided=bool(row["voided"]),
     )
@@ -82,6 +95,8 @@ def _order(row: Row) -> OrderFact:
         rests=is_open and whole(row, "type") != OrderType.MARKET,
         parent=parent if isinstance(parent, int) else None,
         price=price if isinstance(price, Decimal) else None,
+        is_stop=whole(row, "type") in _STOPS,
+        is_live=whole(row, "status") in _LIVE,
     )
 
 

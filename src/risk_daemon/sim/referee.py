@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 
+from risk_daemon.sim.board import Board
 from risk_daemon.sim.breach import Counts, Happening, Sent
 from risk_daemon.sim.case import Case
 from risk_daemon.sim.contracts import CATALOGUE
@@ -34,6 +35,7 @@ class Referee:
         *,
         answer_within_ms: int = 1000,
         seed: int = 0,
+        balances: Mapping[int, Decimal] | None = None,
     ) -> None:
         self.counts = Counts()
         self.bound_ns = answer_within_ms * NS_PER_MS
@@ -41,12 +43,16 @@ class Referee:
         self.happenings: list[Happening] = []
         self.problems: list[str] = []
         self.delivered_count = 0
-        self.quotes: Mapping[str, Quote] = {}
+        self.board = Board()
         self._logins = dict(logins)
         self._seed = seed
         self._breach_count = 0
         self._started_ns: int | None = None
-        self.cases = {account: Case(account, limits[account], self) for account in logins}
+        begun_with = balances or {}
+        self.cases = {
+            account: Case(account, limits[account], self, begun_with.get(account, Decimal(50000)))
+            for account in logins
+        }
 
     # What it is told.
 
@@ -61,6 +67,31 @@ class Referee:
         """A message was written on a subscribed, unfaulted socket; copies are told too."""
         self.delivered_count += 1
         self.cases[message.account].saw(message, now)
+
+    def moved(self, contract: str, quote: Quote, now: Moment) -> None:
+        """The market moved."""
+        self.board.moved(contract, quote, now.ns)
+        for case in self.cases.values():
+            case.priced(contract, now, "market")
+
+    def quoted(self, login: str, contract: str, quote: Quote, now: Moment) -> None:
+        """A quote was written on a subscribed, unfaulted socket of a login."""
+        if self.board.quoted(login, contract, quote, now.ns):
+            self._priced(login, contract, now, "message")
+
+    def printed(self, login: str, contract: str, quote: Quote, now: Moment) -> None:
+        """A trade print was written there; `quote` has its price as the last one."""
+        if self.board.printed(login, contract, quote):
+            self._priced(login, contract, now, "message")
+
+    def unfollowed(self, login: str, contract: str) -> None:
+        """No connection of the login is subscribed to a contract's quotes any more."""
+        self.board.unfollowed(login, contract)
+
+    def _priced(self, login: str, contract: str, now: Moment, cause: str) -> None:
+        for account, case in self.cases.items():
+            if self._logins[account] == login:
+                case.priced(contract, now, cause)
 
     def read(self, kind: str, account: int, rows: Iterable[Row], now: Moment) -> None:
         """A REST answer about an account held these rows (kind: position, order or trade)."""
@@ -109,6 +140,8 @@ class Referee:
         """Time passed; `whole` says which logins have their hubs connected and subscribed."""
         for window in self.windows.tick(now.ns, whole or {}):
             self.say(now, None, "window-over", f"fault window of {window.why} closed")
+        for login, contract in self.board.passed(now.ns):
+            self._priced(login, contract, now, "tick")
         day = trade_date(now.at)
         for case in self.cases.values():
             if not case.is_idle(day):
@@ -145,11 +178,23 @@ class Referee:
 
     def is_near(self, order: OrderFact) -> bool:
         """Whether the market is within eight ticks of an order's price."""
-        quote, contract = self.quotes.get(order.contract), CATALOGUE.get(order.contract)
+        quote, contract = self.market(order.contract), CATALOGUE.get(order.contract)
         if quote is None or contract is None or order.price is None:
             return False
         distance = min(abs(order.price - quote.bid), abs(order.price - quote.ask))
         return distance <= Decimal(NEAR_TICKS) * contract.tick_size
+
+    def market(self, contract: str) -> Quote | None:
+        """The market as it is."""
+        return self.board.quotes.get(contract)
+
+    def believed(self, account: int, contract: str) -> Quote | None:
+        """The believable quote that was delivered to the account's login, if any."""
+        return self.board.believed(self._logins[account], contract)
+
+    def extremes(self, account: int, contract: str, now_ns: int) -> tuple[Quote, Quote] | None:
+        """The lowest and the highest market that any order of arrival may still show."""
+        return self.board.extremes(self._logins[account], contract, now_ns)
 
     def say(self, now: Moment, account: int | None, kind: str, text: str) -> None:
         """A line for people."""

@@ -19,7 +19,20 @@ MAX_CONTRACTS = "max-contracts"
 REALIZED_LOSS = "daily-realized-loss"
 KILL_SWITCH = "kill-switch"
 PER_INSTRUMENT = "max-contracts-per-instrument"
-RULES = (MAX_CONTRACTS, PER_INSTRUMENT, REALIZED_LOSS, KILL_SWITCH)
+COMBINED_LOSS = "daily-combined-loss"
+DRAWDOWN = "trailing-max-drawdown"
+STOP_GRACE = "no-stop-loss-grace"
+DAY_END = "end-of-day-flatten"
+RULES = (
+    MAX_CONTRACTS,
+    PER_INSTRUMENT,
+    REALIZED_LOSS,
+    COMBINED_LOSS,
+    DRAWDOWN,
+    STOP_GRACE,
+    DAY_END,
+    KILL_SWITCH,
+)
 #: They ask for a reduction to a limit, and lock nothing.
 SIZE_RULES = (MAX_CONTRACTS, PER_INSTRUMENT)
 
@@ -56,6 +69,11 @@ class Need:
 
 
 NOTHING = Need()
+
+
+def flattened(now: Standing) -> Need:
+    """What a full lock asks for."""
+    return Need(now.exposed, bool(now.increasing))
 
 
 def is_increasing(order: OrderFact, q: int) -> bool:
@@ -114,6 +132,4 @@ def need(rule: str, now: Standing, *, is_locked: bool) -> Need:
         return Need(now.exposed if now.is_over else frozenset(), now.is_worst_over)
     if rule == PER_INSTRUMENT:
         return Need(now.crowded, bool(now.worst_roots))
-    if is_locked:
-        return Need(now.exposed, bool(now.increasing))
-    return NOTHING
+    return flattened(now) if is_locked else NOTHING

@@ -64,8 +64,9 @@ class World:
             self.logins,
             answer_within_ms=config.answer_within_ms,
             seed=config.seed,
+            balances={account.id: account.balance for account in accounts},
         )
-        self.referee.quotes = self.venue.quotes
+        self.referee.board.quotes = self.venue.quotes
         self.traders = {
             a.id: trader(a.style, config.seed, a.id)
             for login in config.logins
@@ -93,11 +94,14 @@ class World:
 
     def step(self, now: Moment) -> Outgoing:
         """Do all that is due."""
-        for tick in self.market.step(now.ns):
+        moved = self.market.step(now.ns)
+        for tick in moved:
             self._ticks.append(tick)
             self.venue.quote(tick.contract.id, tick.quote, now)
         self.venue.step(now)
         self.flush(now)
+        for tick in moved:
+            self.referee.moved(tick.contract.id, tick.quote, now)
         self._end_faults(now)
         if now.ns >= self._traders_due_ns:
             self._traders_due_ns = now.ns + TRADERS_EVERY_NS
@@ -162,6 +166,8 @@ class World:
         self._ticks.append(self.market.set(contract, quote))
         self.venue.quote(contract, quote, now)
         self.flush(now)
+        if quote.is_valid:
+            self.referee.moved(contract, quote, now)
 
     # Faults.
 
@@ -269,7 +275,7 @@ class World:
         end = self.traders_end_ns
         return View(
             now_s=now.ns / NS_PER_S,
-            limit=case.limits.max_contracts,
+            limit=self._binding_limit(account),
             quantities={p.contract.id: p.q for p in held},
             averages={p.contract.id: p.average for p in held},
             orders=orders,
@@ -277,7 +283,14 @@ class World:
             quiet_s=(now.ns - last) / NS_PER_S,
             is_busy=any(not o.is_resting and o.parent is None for o in orders)
             or bool(case.unsettled()),
-            is_locked=case.locked_until is not None or case.act is not None,
+            is_locked=case.is_locked,
             left_s=None if end is None else (end - now.ns) / NS_PER_S,
             auto_oco=self.venue.auto_oco,
         )
+
+    def _binding_limit(self, account: int) -> int:
+        """What he may hold of his own product: the account's limit, or the product's."""
+        limits = self.referee.cases[account].limits
+        root = self.traders[account].contract.root
+        of_root = limits.max_contracts_per_instrument.get(root, limits.max_contracts)
+        return min(limits.max_contracts, of_root)
