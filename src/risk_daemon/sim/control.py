@@ -273,6 +273,7 @@ class Control:
             "can_trade": account.can_trade,
             "locked_until": iso(case.locked_until) if case.locked_until else None,
             "act": case.act,
+            "is_locked": case.is_locked,
             "positions": [
                 {"contract": p.contract.id, "q": p.q, "average": nine(p.average)}
                 for p in world.venue.positions.values()

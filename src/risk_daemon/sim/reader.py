@@ -1,4 +1,4 @@
-"""Takes checked values out of a mapping; a refusal names the place, the value and what is allowed."""
+"""Takes checked values out of a mapping; a refusal names place, value and what is allowed."""
 
 from __future__ import annotations
 

@@ -25,6 +25,9 @@ CALM_BREACH_S = (28.0, 44.0)
 LOSER_ROOTS = ("ES", "CL", "GC")
 LOSER_SIZE = 2
 LOSER_GREED_S = 20.0
+HOLDER_SIZE = 3
+HONEST_S = 7.0
+FAR_STOP_TICKS = (160, 240)
 
 Act = Ticket | int  # a ticket to place, or the id of an order to cancel
 
@@ -217,11 +220,75 @@ class Calm(Trader):
         return [self._market(self.rng.choice((-1, 1)) * self.rng.randint(1, min(2, view.limit)))]
 
 
+class Holder(Trader):
+    """Buys what is high, sells what is low, and holds it until somebody takes it from him.
+
+    He never closes: a limit on open money is broken by the market while no order is on its way.
+    """
+
+    #: He goes with the last swing, so that the next one goes against him.
+    _sense = 1
+
+    def _decide(self, view: View) -> list[Act]:
+        if view.gross:
+            return []
+        is_high = view.quotes[self.contract.id].bid > self.contract.start_price
+        sign = self._sense if is_high else -self._sense
+        return [self._market(sign * HOLDER_SIZE)]
+
+
+class Dreamer(Holder):
+    """Sells what is high and buys what is low, wins, and gives it all back by holding on."""
+
+    _sense = -1
+
+
+class Careless(Trader):
+    """Forgets his stops: none at all, one for a part, or one that he takes away.
+
+    At times he keeps one and leaves in time, as he should. What he left uncovered he never closes
+    himself: somebody else is about to.
+    """
+
+    _plan: str = ""
+    _stop_until_s: float = 0.0
+
+    def _decide(self, view: View) -> list[Act]:
+        if self._q(view) == 0:
+            return self._enter(view)
+        stops = [order for order in view.orders if order.type is OrderType.STOP]
+        if self._plan == "part":
+            self._plan = "wait"
+            return [self._market(self._direction(view))]
+        if self._plan == "take away" and stops:
+            self._plan = "wait"
+            return [stop.id for stop in stops]
+        if self._plan == "honest" and stops and view.now_s >= self._stop_until_s:
+            return [self._market(-self._q(view)), *(order.id for order in view.orders)]
+        return []
+
+    def _enter(self, view: View) -> list[Act]:
+        self._plan = self.rng.choice(("bare", "bare", "part", "take away", "honest"))
+        self._stop_until_s = view.now_s + HONEST_S
+        self.next_s = view.now_s + self.rng.uniform(1.0, 2.0)
+        leftovers: list[Act] = [order.id for order in view.orders if order.is_resting]
+        sign, size = self.rng.choice((-1, 1)), self.rng.randint(1, 2)
+        if self._plan == "bare" or not view.auto_oco:
+            return [*leftovers, self._market(sign * size)]
+        side = Side.BUY if sign > 0 else Side.SELL
+        ticks = -sign * self.rng.randint(*FAR_STOP_TICKS)
+        entry = Ticket(self.contract.id, side, size, stop_loss_ticks=ticks)
+        return [*leftovers, entry]
+
+
 _STYLES: dict[str, tuple[type[Trader], tuple[str, ...]]] = {
     "oversizer": (Oversizer, ("MNQ", "MES")),
     "loser": (Loser, ("ES",)),
     "bracketer": (Bracketer, ("MNQ", "MES")),
     "calm": (Calm, ("MNQ", "MES")),
+    "holder": (Holder, ("M2K", "MYM")),
+    "dreamer": (Dreamer, ("MCL", "MGC")),
+    "careless": (Careless, ("MNQ", "MES")),
 }
 
 
@@ -229,5 +296,5 @@ def trader(style: str, seed: int, account: int) -> Trader:
     """The trader of an account; the same seed makes the same person."""
     kind, roots = _STYLES[style]
     rng = Random(f"trader {seed} {account}")
-    reentries = REENTRIES_MAX if kind is Loser else 1
+    reentries = REENTRIES_MAX if kind in (Loser, Holder, Dreamer) else 1
     return kind(rng, BY_ROOT[rng.choice(roots)], reentries)

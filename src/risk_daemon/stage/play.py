@@ -173,17 +173,20 @@ class Play:
         gateway.fault("hub_close_error")
 
     def _button(self, gateway: Gateway, daemon: Daemon) -> None:
-        """A person locks an account that holds something."""
-        for row in gateway.get("/truth")["accounts"]:
-            account = row["account"]
-            if row["positions"] and not row.get("act") and not row.get("locked_until"):
-                self._say("act", f"an operator locks account {account}: flatten, nothing new")
-                gateway.post(
-                    "/announce", account=account, act="flatten-lock", by="demo", grace_ms=GRACE_MS
-                )
-                words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "demo")
-                self._commands.append(daemon.begin("lockout", "set", *words))
-                return
+        """A person locks an account that holds something: the one with the most breaches."""
+        broken = gateway.get("/verdict")["by_account"]
+        rows = [
+            row
+            for row in gateway.get("/truth")["accounts"]
+            if row["positions"] and not row["is_locked"]
+        ]
+        if not rows:
+            return
+        account = max((row["account"] for row in rows), key=lambda n: broken[str(n)]["breaches"])
+        self._say("act", f"an operator locks account {account}: flatten, nothing new")
+        gateway.post("/announce", account=account, act="flatten-lock", by="demo", grace_ms=GRACE_MS)
+        words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "demo")
+        self._commands.append(daemon.begin("lockout", "set", *words))
 
     def _failed_commands(self) -> list[str]:
         """Take the answers of the commands that were not waited for; name those that failed."""
