@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from risk_daemon.sim.breach import Sent
 from risk_daemon.sim.codes import Action
-from risk_daemon.sim.model import Message
+from risk_daemon.sim.contracts import CATALOGUE
+from risk_daemon.sim.model import Message, Quote
 from risk_daemon.sim.moment import NS_PER_MS, Moment, iso
 from risk_daemon.sim.referee import Referee
 from risk_daemon.sim.scenario import Limits
@@ -29,9 +31,12 @@ class Bench:
         loss: str = "400.00",
         at: datetime = WEDNESDAY_10_CHICAGO,
         by_root: dict[str, int] | None = None,
+        **more: Any,
     ) -> None:
-        limits = {ACCOUNT: Limits(limit, Decimal(loss), by_root or {})}
+        limits = {ACCOUNT: Limits(limit, Decimal(loss), by_root or {}, **more)}
         self.referee = Referee(limits, {ACCOUNT: "north"}, answer_within_ms=1000, seed=1)
+        self.market: dict[str, Quote] = {}
+        self.referee.board.quotes = self.market
         self.now = Moment(10**9, at)
         self.q: dict[str, int] = {}
         self._ids = 100
@@ -49,6 +54,23 @@ class Bench:
             self.referee.tick(self.now, {"north": True})
 
     # The exchange.
+
+    def quote(self, bid: str, *, contract: str = MNQ, deliver: bool = True) -> None:
+        """The market moves, one tick wide; a millisecond later the daemon is told."""
+        tick = CATALOGUE[contract].tick_size
+        quote = Quote(Decimal(bid), Decimal(bid) + tick, Decimal(bid))
+        self.market[contract] = quote
+        self.referee.moved(contract, quote, self.now)
+        self.wait(1)
+        if deliver:
+            self.referee.quoted("north", contract, quote, self.now)
+
+    def paid(self, signed: int, contract: str) -> Decimal:
+        """What an order pays at the present market."""
+        quote = self.market.get(contract)
+        if quote is None:
+            return Decimal(20000)
+        return quote.ask if signed > 0 else quote.bid
 
     def order_row(
         self, order: int, sign: int, size: int, contract: str = MNQ, **more: object
@@ -80,7 +102,7 @@ class Bench:
         )
         trade = {
             "id": self.number(), "accountId": ACCOUNT, "contractId": contract,
-            "creationTimestamp": iso(self.now.at), "price": Decimal(20000),
+            "creationTimestamp": iso(self.now.at), "price": self.paid(signed, contract),
             "profitAndLoss": Decimal(gross) if gross is not None else None,
             "fees": FEE * abs(signed), "commissions": COMMISSION * abs(signed),
             "side": 0 if signed > 0 else 1, "size": abs(signed), "voided": False, "orderId": order,

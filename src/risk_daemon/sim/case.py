@@ -27,6 +27,7 @@ from risk_daemon.sim.standing import (
     REALIZED_LOSS,
     RULES,
     SIZE_RULES,
+    STOP_GRACE,
     Need,
     Standing,
     is_increasing,
@@ -38,6 +39,7 @@ from risk_daemon.sim.watches import purses_of, watches_of
 from risk_daemon.sim.wording import describe
 
 UNKNOWN_LASTS_NS = 5 * NS_PER_S
+LOOK_LASTS_NS = NS_PER_S
 SWEEP_LASTS_NS = 10 * NS_PER_S  # the orphan sweep comes at once, after 1 s and after 5 s
 REENTRIES_MAX = 3
 _CLOSES = ("close", "partial_close")
@@ -74,6 +76,7 @@ class Case:
         self._requests: dict[int, Sent] = {}
         self._unknown_until_ns = 0
         self._cancel_answer_ns = 0
+        self._read_ns = NEVER_NS
         self._reentries: Counter[str] = Counter()
         self._grace_until_ns = 0
         self._looked: tuple[date, tuple[Standing, Standing, Standing]] | None = None
@@ -104,6 +107,7 @@ class Case:
         """A REST answer held these rows."""
         self.delivered.read(kind, rows)
         self._changed()
+        self._read_ns = now.ns
         self._flight.read(kind)
         self.evaluate(now, "read")
 
@@ -332,7 +336,7 @@ class Case:
         )
 
     def _run_clock(self, breach: Breach, now: Moment) -> None:
-        waits = now.ns < breach.grace_until_ns
+        waits = now.ns < breach.grace_until_ns or self._is_looking(breach, now)
         if not self._seen[breach.rule] or waits or self._is_excused(breach.rule, now):
             breach.clock_ns = None
         elif breach.clock_ns is None:
@@ -342,6 +346,12 @@ class Case:
             waited = milliseconds(now.ns - breach.clock_ns)
             text = f"{breach.rule}: no request within {waited:.0f} ms ({breach.text})"
             self._court.complain(text, now, self.account)
+
+    def _is_looking(self, breach: Breach, now: Moment) -> bool:
+        """Before it closes for want of a stop a daemon reads the account, or tries for a second."""
+        if breach.rule != STOP_GRACE or breach.visible_ns is None:
+            return False
+        return self._read_ns < breach.visible_ns and now.ns - breach.visible_ns < LOOK_LASTS_NS
 
     def _is_excused(self, rule: str, now: Moment) -> bool:
         if self._court.is_blocked(self.account, now.ns) or now.ns < self._unknown_until_ns:

@@ -247,6 +247,11 @@ class DrawdownWatch(_MoneyWatch):
             f"equity {self._figure:.2f}, floor {self._floor:.2f}, buffer {self._limit.buffer:.2f}"
         )
 
+    @property
+    def waits(self) -> bool:
+        """A touch of the last fifth becomes certain by time, too."""
+        return super().waits or self._stage.is_seen or self._stage.is_doubtful
+
     def unlocked(self) -> None:
         """Its lock waits for a person."""
         self._trip.end()

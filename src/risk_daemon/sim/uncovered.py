@@ -54,11 +54,13 @@ class Graces:
     def __init__(self, limit: StopGrace) -> None:
         self._limit = limit
         self._held: dict[str, _Held] = {}
+        self._is_judged = True
 
     def look(
         self, book: Book, prices: Callable[[str], Quote | None], now_ns: int, *, needs_price: bool
     ) -> None:
         """Take what is held and what protects it; a stop that can't be judged changes nothing."""
+        self._is_judged = True
         for contract in book.contracts():
             q = book.small(contract)
             if q == 0:
@@ -72,11 +74,14 @@ class Graces:
             ]
             quote = prices(contract)
             if stops and quote is None and needs_price:
+                self._is_judged = False
                 continue
             self._take(contract, q, covered_by(stops, q, quote), now_ns)
 
     def overdue(self, now_ns: int) -> frozenset[str]:
-        """The contracts of which something was uncovered for too long."""
+        """The contracts of which something was uncovered for too long, if that can be judged."""
+        if not self._is_judged:
+            return frozenset()
         return frozenset(name for name in self._held if self.due_ns(name) <= now_ns)
 
     def due_ns(self, contract: str) -> int:

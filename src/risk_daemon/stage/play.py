@@ -25,6 +25,8 @@ TOLD_EVERY_S: Final = 1.0
 MEMORY_EVERY_S: Final = 5.0
 #: When an order of an operator may take this long to come through the command line.
 GRACE_MS: Final = 900
+#: Whom the operator looks at first; the others are needed for what only they break.
+WATCHED: Final = (9_000_000_101, 9_000_000_103, 9_000_000_302)
 LATENCY_P95_MS: Final = 20.0
 MEMORY_MB: Final = 400.0
 BREACHES_LEAST: Final = 40
@@ -173,16 +175,15 @@ class Play:
         gateway.fault("hub_close_error")
 
     def _button(self, gateway: Gateway, daemon: Daemon) -> None:
-        """A person locks an account that holds something: the one with the most breaches."""
-        broken = gateway.get("/verdict")["by_account"]
-        rows = [
-            row
+        """A person locks an account that holds something."""
+        held = [
+            row["account"]
             for row in gateway.get("/truth")["accounts"]
             if row["positions"] and not row["is_locked"]
         ]
-        if not rows:
+        account = next((n for n in (*WATCHED, *held) if n in held), None)
+        if account is None:
             return
-        account = max((row["account"] for row in rows), key=lambda n: broken[str(n)]["breaches"])
         self._say("act", f"an operator locks account {account}: flatten, nothing new")
         gateway.post("/announce", account=account, act="flatten-lock", by="demo", grace_ms=GRACE_MS)
         words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "demo")
