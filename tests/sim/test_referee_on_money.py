@@ -1,4 +1,4 @@
-"""The referee and open money: it condemns who misses a limit, who is late and who acts too early."""
+"""The referee and open money: it condemns who misses a limit, is late or acts too early."""
 
 from __future__ import annotations
 

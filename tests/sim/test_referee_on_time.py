@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def until(bench: Bench, second: float) -> None:
     bench.wait(second * 1000 - (bench.now.at - begun).total_seconds() * 1000)
 
 
-def stop_at(bench: Bench, price: str, sign: int = -1, size: int = 1, **more: object) -> int:
+def stop_at(bench: Bench, price: str, sign: int = -1, size: int = 1, **more: Any) -> int:
     """A stop rests there."""
     return bench.rest(sign, size, type=STOP, limitPrice=None, stopPrice=Decimal(price), **more)
 

@@ -23,6 +23,10 @@ class Allowance:
             for contract, size in self._least.items():
                 self._least[contract] = min(size, abs(view(contract)))
 
+    def least(self, contract: str) -> int:
+        """What is allowed of a contract, once it has begun."""
+        return (self._least or {}).get(contract, 0)
+
     def over(self, contracts: Iterable[str], view: Callable[[str], int]) -> frozenset[str]:
         """The contracts that hold more than is allowed."""
         if self._least is None:

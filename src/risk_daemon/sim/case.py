@@ -6,13 +6,14 @@ or a torn fill becomes a breach. Nothing here reads a clock: every call brings t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 
-from risk_daemon.sim.breach import Breach, Sent, milliseconds
+from risk_daemon.sim.breach import Breach, Sent
 from risk_daemon.sim.court import Court
+from risk_daemon.sim.docket import Docket, Needs, Opening
 from risk_daemon.sim.flight import NEVER_NS, Close, Flight
 from risk_daemon.sim.ledger import Book, OrderFact, Row, whole
 from risk_daemon.sim.model import Message
@@ -22,12 +23,9 @@ from risk_daemon.sim.scenario import Limits
 from risk_daemon.sim.standing import (
     KILL_SWITCH,
     MAX_CONTRACTS,
-    NOTHING,
     PER_INSTRUMENT,
     REALIZED_LOSS,
     RULES,
-    SIZE_RULES,
-    STOP_GRACE,
     Need,
     Standing,
     is_increasing,
@@ -39,9 +37,7 @@ from risk_daemon.sim.watches import purses_of, watches_of
 from risk_daemon.sim.wording import describe
 
 UNKNOWN_LASTS_NS = 5 * NS_PER_S
-LOOK_LASTS_NS = NS_PER_S
 SWEEP_LASTS_NS = 10 * NS_PER_S  # the orphan sweep comes at once, after 1 s and after 5 s
-REENTRIES_MAX = 3
 _CLOSES = ("close", "partial_close")
 _ALWAYS_ON = frozenset({MAX_CONTRACTS, REALIZED_LOSS, KILL_SWITCH})
 
@@ -56,28 +52,20 @@ class Case:
         self.limits = limits
         self.truth = Book()
         self.delivered = Book()
-        self.breaches: list[Breach] = []
         self.locked_until: datetime | None = None
         self.act: str | None = None
-        self.last_breach_ns = NEVER_NS
         self.last_close_ns = NEVER_NS
         self._court = court
         self._flight = Flight()
         self._seen_lock_until: datetime | None = None
-        self._open: dict[str, Breach] = {}
-        self._seen: dict[str, Need] = dict.fromkeys(RULES, NOTHING)
-        self._true: dict[str, Need] = dict.fromkeys(RULES, NOTHING)
+        self._needs = Needs()
+        self._docket = Docket(account, court, self._needs, self._flight, self.delivered)
         self._reasons = Reasons()
         self._purses = purses_of(account, limits, court)
         self._watches = watches_of(account, limits, balance, self._purses, court)
         self._rules = tuple(rule for rule in RULES if self.judges(rule))
-        self._closed_since_open: set[str] = set()
         self._created_ns: dict[int, int] = {}
         self._requests: dict[int, Sent] = {}
-        self._unknown_until_ns = 0
-        self._cancel_answer_ns = 0
-        self._read_ns = NEVER_NS
-        self._reentries: Counter[str] = Counter()
         self._grace_until_ns = 0
         self._looked: tuple[date, tuple[Standing, Standing, Standing]] | None = None
 
@@ -107,7 +95,7 @@ class Case:
         """A REST answer held these rows."""
         self.delivered.read(kind, rows)
         self._changed()
-        self._read_ns = now.ns
+        self._docket.read_ns = now.ns
         self._flight.read(kind)
         self.evaluate(now, "read")
 
@@ -145,12 +133,12 @@ class Case:
         if sent is None:
             return
         if sent.what == "cancel":
-            self._cancel_answer_ns = now.ns
+            self._docket.cancel_answer_ns = now.ns
         if sent.what in _CLOSES and code == 0 and order is not None and sent.contract:
             self._flight.accept(n, order, sent.contract, now.ns)
-            self._closed_since_open.add(sent.contract)
+            self._docket.closed_since_open.add(sent.contract)
         if not known:
-            self._unknown_until_ns = now.ns + UNKNOWN_LASTS_NS
+            self._docket.unknown_until_ns = now.ns + UNKNOWN_LASTS_NS
 
     # The judgement of the present.
 
@@ -163,9 +151,16 @@ class Case:
         self._lock(true, seen, now)
         self._watch(Scene(now, day, self.truth, self.delivered, true, *self._hindrance(now)))
         for rule in self._rules:
-            self._true[rule] = self._need(rule, true, true=True)
-            self._seen[rule] = self._need(rule, seen, true=False)
-            self._follow(rule, true, now, cause)
+            self._needs.true[rule] = self._need(rule, true, true=True)
+            self._needs.seen[rule] = self._need(rule, seen, true=False)
+            watch = self._watches.get(rule)
+            self._docket.follow(
+                rule,
+                now,
+                cause,
+                opening=partial(self._opening, rule, true, now, cause),
+                was_too_short=watch is not None and watch.was_too_short(),
+            )
         self._set_reasons(wide)
         self._reasons.keep(now.ns)
 
@@ -209,7 +204,7 @@ class Case:
     def is_idle(self, day: date) -> bool:
         """Whether time alone can change nothing: no lock, breach, reason or close in flight."""
         looked = self._looked is not None and self._looked[0] == day
-        held = self._open or self._any_lock() or self._seen_lock_until is not None
+        held = self._docket.open or self._any_lock() or self._seen_lock_until is not None
         waits = any(watch.waits for watch in self._watches.values())
         return (
             looked and not held and not waits and not self._reasons.any() and not self.unsettled()
@@ -220,9 +215,19 @@ class Case:
         """Whether nobody should enter: a lock stands, or an honest daemon may have one."""
         return self._any_lock() or any(watch.is_doubtful for watch in self._watches.values())
 
+    @property
+    def breaches(self) -> list[Breach]:
+        """All breaches, the ended ones too."""
+        return self._docket.breaches
+
+    @property
+    def last_breach_ns(self) -> int:
+        """When a breach was open last."""
+        return self._docket.last_ns
+
     def open_breaches(self) -> list[Breach]:
         """Breaches whose target is not reached."""
-        return list(self._open.values())
+        return list(self._docket.open.values())
 
     def unsettled(self) -> list[Close]:
         """Accepted closes that are in flight or whose fill nobody could see yet."""
@@ -261,112 +266,28 @@ class Case:
         if not true.has_lost or self.locked_until is not None:
             return
         self.locked_until = next_reset(now.at)
-        self._reentries[REALIZED_LOSS] = 0
+        self._docket.locked_anew(REALIZED_LOSS)
         if not need(REALIZED_LOSS, true, is_locked=True):
-            flat = self._new_breach(REALIZED_LOSS, "loss limit reached while already flat", now)
+            flat = self._docket.new(REALIZED_LOSS, "loss limit reached while already flat", now)
             flat.ended_ns = now.ns
 
-    def _follow(self, rule: str, true: Standing, now: Moment, cause: str) -> None:
-        breach = self._open.get(rule)
-        if breach is None and self._true[rule]:
-            breach = self._start(rule, true, now, cause)
-        if breach is None:
-            return
-        self.last_breach_ns = now.ns
-        if not self._true[rule]:
-            self._end(breach, now)
-            return
-        if breach.visible_ns is None and self._seen[rule]:
-            self._make_visible(breach, now)
-        if breach.close_due_ns is None and self._seen[rule].close:
-            self._make_close_due(breach, now, cause)
-        self._run_clock(breach, now)
-
-    def _new_breach(self, rule: str, text: str, now: Moment) -> Breach:
-        fault = self._court.in_fault(self.account, now.ns)
-        breach = Breach(self._court.next_number(), self.account, rule, now.ns, fault, text)
-        self.breaches.append(breach)
-        self._court.say(now, self.account, "breach", f"{rule}: {text}")
-        return breach
-
-    def _start(self, rule: str, true: Standing, now: Moment, cause: str) -> Breach:
+    def _opening(self, rule: str, true: Standing, now: Moment, cause: str) -> Opening:
         watch = self._watches.get(rule)
         why = watch.text() if watch else ""
         realized = self.truth.realized(trade_date(now.at))
         text = describe(rule, true, self.limits, realized, self.act, why)
-        breach = self._new_breach(rule, text, now)
-        self._closed_since_open.clear()
-        if rule == REALIZED_LOSS or (watch is not None and watch.locks):
-            # The first is the trip itself; what follows are entries while locked.
-            breach.counts = self._reentries[rule] <= REENTRIES_MAX
-            self._reentries[rule] += 1
         due_ns = watch.due_ns() if watch else None
-        if due_ns is not None:
-            breach.started_ns, breach.cause = due_ns, "timer"
         if rule == KILL_SWITCH:
-            breach.grace_until_ns = self._grace_until_ns
-            breach.cause = "timer" if cause == "timer" else ""
-        self._open[rule] = breach
-        return breach
-
-    def _end(self, breach: Breach, now: Moment) -> None:
-        breach.ended_ns = now.ns
-        del self._open[breach.rule]
-        watch = self._watches.get(breach.rule)
-        if watch is not None and watch.was_too_short() and breach.first_close_ns is None:
-            breach.visible_ns = None  # over before it was certain: nobody had to see it
-        took = milliseconds(now.ns - breach.started_ns)
-        word = "unseen" if breach.is_unseen else "answered"
-        self._court.say(now, self.account, word, f"{breach.rule}: over after {took} ms")
-
-    def _make_visible(self, breach: Breach, now: Moment) -> None:
-        breach.visible_ns = now.ns
-        self._court.say(now, self.account, "visible", f"{breach.rule}: can be known now")
-
-    def _make_close_due(self, breach: Breach, now: Moment, cause: str) -> None:
-        # Later than visible when resting orders were the breach first and a fill followed.
-        breach.close_due_ns = now.ns
-        breach.cause = breach.cause or cause
-        breach.was_excused = self._is_excused(breach.rule, now)
-        contracts = self._seen[breach.rule].close
-        breach.had_to_cancel = any(
-            self._court.is_near(order) or is_increasing(order, self.delivered.small(order.contract))
-            for order in self.delivered.resting()
-            if order.contract in contracts or breach.rule not in SIZE_RULES
-        )
-
-    def _run_clock(self, breach: Breach, now: Moment) -> None:
-        waits = now.ns < breach.grace_until_ns or self._is_looking(breach, now)
-        if not self._seen[breach.rule] or waits or self._is_excused(breach.rule, now):
-            breach.clock_ns = None
-        elif breach.clock_ns is None:
-            breach.clock_ns = now.ns
-        elif now.ns - breach.clock_ns > self._court.bound_ns and not breach.is_late:
-            breach.is_late = True
-            waited = milliseconds(now.ns - breach.clock_ns)
-            text = f"{breach.rule}: no request within {waited:.0f} ms ({breach.text})"
-            self._court.complain(text, now, self.account)
-
-    def _is_looking(self, breach: Breach, now: Moment) -> bool:
-        """Before it closes for want of a stop a daemon reads the account, or tries for a second."""
-        if breach.rule != STOP_GRACE or breach.visible_ns is None:
-            return False
-        return self._read_ns < breach.visible_ns and now.ns - breach.visible_ns < LOOK_LASTS_NS
-
-    def _is_excused(self, rule: str, now: Moment) -> bool:
-        if self._court.is_blocked(self.account, now.ns) or now.ns < self._unknown_until_ns:
-            return True
-        flying = {close.contract for close in self.unsettled()}
-        closing = self._seen[rule].close
-        if not closing:
-            return bool(flying) and not self._seen[rule].cancel
-        return closing <= flying or (rule in SIZE_RULES and bool(closing & flying))
+            timer = "timer" if cause == "timer" else ""
+            return Opening(text, cause=timer, grace_until_ns=self._grace_until_ns)
+        locks = rule == REALIZED_LOSS or (watch is not None and watch.locks)
+        return Opening(text, cause="timer" if due_ns else "", due_ns=due_ns, locks=locks)
 
     # The reasons a request may have.
 
     def _set_reasons(self, wide: Standing) -> None:
         watches = self._watches.values()
-        wanted = [*self._true.values(), *self._seen.values()]
+        wanted = [*self._needs.true.values(), *self._needs.seen.values()]
         wanted += [self._need(rule, wide, true=False) for rule in self._rules]
         wanted += [watch.wide_need(wide) for watch in watches]
         is_locked = self._seen_lock_until is not None or self.is_locked
@@ -386,18 +307,18 @@ class Case:
             self._court.counts.false += 1
             text = f"request {sent.n} closed {contract} without reason"
             self._court.complain(text, now, self.account)
-        elif contract in self._closed_since_open and not self._wants_close(contract):
+        elif contract in self._docket.closed_since_open and not self._wants_close(contract):
             self._count_duplicate(sent, "although its target was reached", now)
         self._make_certain(contract, sent)
-        for breach in self._open.values():
-            if self._true[breach.rule].close or self._seen[breach.rule].close:
-                self._answer(breach, now)
+        for breach in self._docket.open.values():
+            if self._needs.true[breach.rule].close or self._needs.seen[breach.rule].close:
+                self._docket.answer(breach, now)
 
     def _make_certain(self, contract: str, sent: Sent) -> None:
         """A whole close that only a doubtful trip explains: whoever sent it had tripped."""
         others = [
             one
-            for rule, one in (*self._true.items(), *self._seen.items())
+            for rule, one in (*self._needs.true.items(), *self._needs.seen.items())
             if not (rule in self._watches and self._watches[rule].is_doubtful)
         ]
         if sent.what == "close" and not any(contract in one.close for one in others):
@@ -405,36 +326,18 @@ class Case:
                 watch.acted(contract)
 
     def _wants_close(self, contract: str) -> bool:
-        needs = [*self._true.values(), *self._seen.values()]
+        needs = [*self._needs.true.values(), *self._needs.seen.values()]
         return any(contract in one.close for one in needs)
 
     def _count_duplicate(self, sent: Sent, why: str, now: Moment) -> None:
         self._court.counts.duplicate += 1
         self._court.complain(f"request {sent.n} closed {sent.contract} {why}", now, self.account)
 
-    def _answer(self, breach: Breach, now: Moment) -> None:
-        breach.clock_ns = now.ns
-        if breach.first_close_ns is not None:
-            return
-        breach.first_close_ns = now.ns
-        started = breach.started_ns if breach.cause == "timer" else breach.close_due_ns
-        is_clean = not (breach.in_fault or breach.was_excused)
-        if started is None or not is_clean or self._court.in_fault(self.account, now.ns):
-            return
-        if breach.cause == "timer":
-            breach.class_of_time = "timer_ms"
-        elif breach.had_to_cancel:
-            breach.class_of_time = "after_cancel_ms"
-            started = max(started, self._cancel_answer_ns)
-        elif breach.cause == "message":
-            breach.class_of_time = "latency_ms"
-        breach.time_ms = milliseconds(now.ns - started)
-
     def _judge_cancel(self, sent: Sent, now: Moment) -> None:
-        for breach in self._open.values():
+        for breach in self._docket.open.values():
             if breach.first_cancel_ns is None:
                 breach.first_cancel_ns = now.ns
-            if not self._true[breach.rule].close and not self._seen[breach.rule].close:
+            if not self._needs.true[breach.rule].close and not self._needs.seen[breach.rule].close:
                 breach.clock_ns = now.ns
         if self._reasons.has("cancel", now.ns) or self._is_sweep(sent.order or 0, now):
             return

@@ -252,6 +252,10 @@ class DrawdownWatch(_MoneyWatch):
         """A touch of the last fifth becomes certain by time, too."""
         return super().waits or self._stage.is_seen or self._stage.is_doubtful
 
+    def was_too_short(self) -> bool:
+        """Whether neither lock came of it."""
+        return super().was_too_short() and not self._stage.is_locked
+
     def unlocked(self) -> None:
         """Its lock waits for a person."""
         self._trip.end()

@@ -23,8 +23,10 @@ LINES_EVERY_S: Final = 0.1
 VIEWS_WITHIN_S: Final = 3.0
 TOLD_EVERY_S: Final = 1.0
 MEMORY_EVERY_S: Final = 5.0
-#: When an order of an operator may take this long to come through the command line.
+#: An order of an operator may take this long to come through the command line, or longer where
+#: a command that only asks took longer than half of it.
 GRACE_MS: Final = 900
+COMMAND_VARIES: Final = 2
 #: Whom the operator looks at first; the others are needed for what only they break.
 WATCHED: Final = (9_000_000_101, 9_000_000_103, 9_000_000_302)
 LATENCY_P95_MS: Final = 20.0
@@ -62,6 +64,7 @@ class Play:
         self._seen = 0
         self._memory: dict[str, float] = {"total": 0.0}
         self._began = 0
+        self._grace_ms: float = GRACE_MS
         self._commands: list[subprocess.Popen[str]] = []
 
     def run(self) -> dict[str, Any]:
@@ -99,6 +102,7 @@ class Play:
         self._say("stage", f"a simulated broker with {accounts} is open")
         daemon.found(gateway, self._offset_s)
         daemon.start()
+        self._grace_ms = self._time_of_a_command(daemon)
         self._say("stage", f"the daemon guards {accounts}; trading begins")
         self._began = self._clock.steady_ns()
         self._act_out(gateway, daemon)
@@ -185,9 +189,17 @@ class Play:
         if account is None:
             return
         self._say("act", f"an operator locks account {account}: flatten, nothing new")
-        gateway.post("/announce", account=account, act="flatten-lock", by="demo", grace_ms=GRACE_MS)
+        gateway.post(
+            "/announce", account=account, act="flatten-lock", by="demo", grace_ms=self._grace_ms
+        )
         words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "demo")
         self._commands.append(daemon.begin("lockout", "set", *words))
+
+    def _time_of_a_command(self, daemon: Daemon) -> float:
+        """Return how long an order of an operator may take to come through on this host."""
+        before = self._clock.steady_ns()
+        daemon.run("health")
+        return max(GRACE_MS, COMMAND_VARIES * (self._clock.steady_ns() - before) / 1e6)
 
     def _failed_commands(self) -> list[str]:
         """Take the answers of the commands that were not waited for; name those that failed."""
