@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.rules import CATALOG
 from risk_daemon.stage import play
 from tests.stage.conftest import Played
 
@@ -47,7 +48,7 @@ def test_a_demo_leaves_no_process_behind(demo: Played) -> None:
 
 def a_verdict(**changed: Any) -> dict[str, Any]:
     """The verdict of a whole minute in which everything went well."""
-    rows = {"max-contracts": {"breaches": 40}, "daily-realized-loss": {"breaches": 5}}
+    rows = {rule: {"breaches": 5} for rule in CATALOG}
     verdict: dict[str, Any] = {
         "ok": True,
         "problems": [],
@@ -71,6 +72,7 @@ def a_verdict(**changed: Any) -> dict[str, Any]:
         ({"breaches": 39}, "only 39 breaches"),
         ({"breaches_in_faults": 19}, "19 of 45 breaches fell into fault windows"),
         ({"by_rule": {"kill-switch": {"breaches": 1}}}, "kill-switch was broken 1 times"),
+        ({"by_rule": {"kill-switch": {"breaches": 2}}}, "no-stop-loss-grace was not judged"),
         ({"by_account": {"7": {"breaches": 0}}}, "account 7 had no breach"),
         ({"memory_mb": {"total": 400.0}}, "memory is 400.0 MB"),
         ({"latency_ms": {"p50": 9.0, "p95": 20.0, "max": 21.0, "n": 30}}, "p95 20.0 ms"),

@@ -113,6 +113,8 @@ class Case:
             for watch in self._watches.values():
                 watch.unlocked()
         self._grace_until_ns = now.ns + grace_ns
+        if KILL_SWITCH in self._docket.open:  # said again: from now on it counts
+            self._docket.open[KILL_SWITCH].grace_until_ns = self._grace_until_ns
         self.evaluate(now, "timer")
 
     def requested(self, sent: Sent, now: Moment) -> None:

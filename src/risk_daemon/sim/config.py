@@ -47,9 +47,17 @@ def parse(data: object) -> SimConfig:
             top.section("limits"), {a.id: a.balance for login in logins for a in login.accounts}
         ),
         answer_within_ms=top.whole("answer_within_ms", 1, 1000),
+        swings=_swings(top),
     )
     top.done()
     return config
+
+
+def _swings(top: Reader) -> tuple[str, ...]:
+    roots = top.get("swings", [])
+    if not isinstance(roots, list) or not all(root in BY_ROOT for root in roots):
+        raise top.refuse("swings", roots, f"a list of roots: {', '.join(BY_ROOT)}")
+    return tuple(roots)
 
 
 def _login(row: Reader) -> LoginConfig:

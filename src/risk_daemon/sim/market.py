@@ -9,7 +9,7 @@ and valid here; broken ones are a fault, made where messages leave.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -23,7 +23,6 @@ _JUMP_CHANCE = 0.004
 _JUMP_TICKS = (8, 30)
 _PRINT_CHANCE = 0.5
 _FLOOR_TICKS = 400  # the walk turns back here, so that no price ever nears zero
-SWINGING = ("M2K", "MYM", "MCL", "MGC")
 _SWING_TICKS = (45, 70)  # to either side of the start
 _SWING_EVERY_MS = (4_500, 8_000)
 _SLIDE_QUOTES = (5, 9)
@@ -107,11 +106,16 @@ class _Swing(_Walk):
 
 
 class Market:
-    """All walks; `is_moving` false freezes them where they are."""
+    """All walks; `is_moving` false freezes them where they are. `swings` are roots that swing."""
 
-    def __init__(self, seed: int, contracts: Iterable[Contract] = CATALOGUE.values()) -> None:
+    def __init__(
+        self,
+        seed: int,
+        contracts: Iterable[Contract] = CATALOGUE.values(),
+        swings: Collection[str] = (),
+    ) -> None:
         self._walks = {
-            c.id: (_Swing if c.root in SWINGING else _Walk)(c, Random(f"market {seed} {c.id}"))
+            c.id: (_Swing if c.root in swings else _Walk)(c, Random(f"market {seed} {c.id}"))
             for c in contracts
         }
         self.is_moving = True

@@ -150,3 +150,4 @@ class SimConfig:
     traders: bool = True
     close_mode: str = "auto_oco"
     answer_within_ms: int = 1000
+    swings: tuple[str, ...] = ()

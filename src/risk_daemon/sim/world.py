@@ -44,7 +44,7 @@ class World:
         self.config = config
         self.logins = {a.id: login.user for login in config.logins for a in login.accounts}
         self.faults = FaultBoard()
-        self.market = Market(config.seed)
+        self.market = Market(config.seed, swings=config.swings)
         profile = named(config.profile)
         accounts = [
             Account(a.id, a.name, login.user, a.balance)

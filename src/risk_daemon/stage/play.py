@@ -12,6 +12,7 @@ from typing import Any, Final
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import OperatorError, TimedOut
 from risk_daemon.operations.words import count
+from risk_daemon.rules import CATALOG
 from risk_daemon.stage import figures
 from risk_daemon.stage.daemon import COMMAND_WITHIN_S, Daemon
 from risk_daemon.stage.gateway import SCENARIOS, Gateway, wednesday_offset_s
@@ -24,9 +25,9 @@ VIEWS_WITHIN_S: Final = 3.0
 TOLD_EVERY_S: Final = 1.0
 MEMORY_EVERY_S: Final = 5.0
 #: An order of an operator may take this long to come through the command line, or longer where
-#: a command that only asks took longer than half of it.
+#: a command that only asks took longer than a quarter of it.
 GRACE_MS: Final = 900
-COMMAND_VARIES: Final = 2
+COMMAND_VARIES: Final = 4
 #: Whom the operator looks at first; the others are needed for what only they break.
 WATCHED: Final = (9_000_000_101, 9_000_000_103, 9_000_000_302)
 LATENCY_P95_MS: Final = 20.0
@@ -66,6 +67,7 @@ class Play:
         self._began = 0
         self._grace_ms: float = GRACE_MS
         self._commands: list[subprocess.Popen[str]] = []
+        self._pressed: dict[int, subprocess.Popen[str]] = {}
 
     def run(self) -> dict[str, Any]:
         """Play, and return the verdict with figures."""
@@ -194,6 +196,14 @@ class Play:
         )
         words = ("--account", str(account), "--mode", "flatten-lock", "--reason", "demo")
         self._commands.append(daemon.begin("lockout", "set", *words))
+        self._pressed[account] = self._commands[-1]
+
+    def _ordered(self, gateway: Gateway) -> None:
+        """Tell the referee when an operator's order has come through: from then on it counts."""
+        for account, command in list(self._pressed.items()):
+            if command.poll() is not None:
+                del self._pressed[account]
+                gateway.post("/announce", account=account, act="flatten-lock", by="demo")
 
     def _time_of_a_command(self, daemon: Daemon) -> float:
         """Return how long an order of an operator may take to come through on this host."""
@@ -263,6 +273,7 @@ def judge(verdict: dict[str, Any], seconds: float) -> dict[str, Any]:
             problems.append(f"only {breaches} breaches, {BREACHES_LEAST} make a demo")
         if breaches and (breaches - in_faults) / breaches < OUTSIDE_FAULTS_LEAST:
             problems.append(f"{in_faults} of {breaches} breaches fell into fault windows")
+        problems += [f"{rule} was not judged" for rule in CATALOG if rule not in verdict["by_rule"]]
         problems += [
             f"{rule} was broken {row['breaches']} times, at least twice makes a demo"
             for rule, row in verdict["by_rule"].items()
