@@ -9,6 +9,7 @@ from risk_daemon.operations import founding, history
 from risk_daemon.operations.configuration import load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.problems import InvalidConfiguration
+from risk_daemon.rules import CATALOG
 from risk_daemon.settings import TOPSTEPX_USER_HUB
 from tests.operations import build
 
@@ -92,6 +93,56 @@ def test_a_plan_from_the_referee_carries_limits_keys_and_clock(tmp_path: Path) -
     assert "a-long-demo-key" not in "".join(
         path.read_text() for path in home.config.rglob("*.yaml")
     )
+
+
+ALL_RULES = """
+limits:
+  default:
+    max_contracts: 5
+    max_contracts_per_instrument: {MNQ: 3}
+    daily_realized_loss: "1000.00"
+    daily_combined_loss: {limit: "900.00", buffer: "10.00", est_exit_fees: "0.62"}
+    trailing_max_drawdown: {drawdown: "2000.00", trail: intraday-equity, buffer: "70.00"}
+    no_stop_loss_grace: {grace: "5s", replace_grace: "3s"}
+    end_of_day_flatten: {flatten: "10:00:55", entries_lead: "10s"}
+  accounts:
+    12: {end_of_day_flatten: {flatten: "11:00"}}
+    21: {no_stop_loss_grace: {}}
+"""
+
+
+def test_every_limit_of_the_referee_is_handed_to_the_daemon_under_its_own_names(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "referee.yaml"
+    file.write_text(REFEREE.partition("limits:")[0] + ALL_RULES)
+    home = Home(tmp_path / "h")
+
+    founding.found(
+        home, founding.plan_from_referee(file, "http://127.0.0.1:5"), build.CREATED, "tester"
+    )
+
+    loaded = load(home.config)
+    rules = {rule.rule: rule.params for rule in loaded.policy(11).rules}
+    assert set(rules) == set(CATALOG)
+    assert {rule.mode for rule in loaded.policy(11).rules} == {"enforce"}
+    assert rules["max-contracts-per-instrument"] == {"limits": {"MNQ": 3}}
+    assert rules["daily-combined-loss"] == {
+        "limit": "900.00",
+        "buffer": "10.00",
+        "est_exit_fees": "0.62",
+    }
+    assert rules["trailing-max-drawdown"] == {
+        "drawdown": "2000.00",
+        "start": "50000.00",
+        "lock_at": "50000.00",
+        "trail": "intraday-equity",
+        "buffer": "70.00",
+    }
+    assert rules["no-stop-loss-grace"] == {"grace": "5s", "replace_grace": "3s"}
+    own = {rule.rule: rule.params for rule in loaded.policy(12).rules}
+    assert own["end-of-day-flatten"]["flatten"] == "11:00:00"
+    assert "no-stop-loss-grace" not in {rule.rule for rule in loaded.policy(21).rules}
 
 
 def test_a_referee_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

@@ -67,3 +67,31 @@ def test_a_frozen_market_says_nothing_and_goes_on_from_where_it_was_put() -> Non
     assert tick.volume == 1
     assert market.next_due_ns() is not None
     assert abs(walk(market, 1)[0].bid - 100_000) < 20
+
+
+def test_a_contract_swings_from_one_side_of_its_start_to_the_other_where_that_is_wished() -> None:
+    m2k = BY_ROOT["M2K"]
+    market = Market(7, [m2k], swings=["M2K"])
+    bids = [
+        (tick.quote.bid - m2k.start_price) / m2k.tick_size
+        for now_ns in range(0, 60 * NS_PER_S, 10 * NS_PER_MS)
+        for tick in market.step(now_ns)
+    ]
+    moves = [abs(after - before) for before, after in pairwise(bids)]
+    sides = [bid > 0 for bid in bids if abs(bid) > 30]
+
+    assert 6 <= sum(after != before for before, after in pairwise(sides)) <= 14
+    assert max(moves) >= 80  # one jump
+    assert any(8 <= move <= 40 for move in moves)  # and slides
+
+
+def test_nothing_swings_unless_it_is_wished() -> None:
+    m2k = BY_ROOT["M2K"]
+    market = Market(7, [m2k])
+    bids = [
+        tick.quote.bid
+        for now_ns in range(0, 20 * NS_PER_S, 10 * NS_PER_MS)
+        for tick in market.step(now_ns)
+    ]
+
+    assert max(abs(b - a) / m2k.tick_size for a, b in pairwise(bids)) <= 31

@@ -45,7 +45,7 @@ def test_the_demo_has_three_logins_and_ten_accounts() -> None:
     config = read(DEMO)
 
     assert [len(login.accounts) for login in config.logins] == [4, 3, 3]
-    assert config.limits[9000000101].max_contracts == 4
+    assert config.limits[9000000102].max_contracts == 6
     assert config.limits[9000000101].daily_realized_loss == 1000
 
 
@@ -85,6 +85,49 @@ def test_limits_are_told_as_the_file_said_them(said: dict[str, Any]) -> None:
     assert parse(data).limits[1].plain() == said
 
 
+RULES_WITH_A_TABLE: dict[str, Any] = {
+    "daily_combined_loss": {"limit": "100.00", "buffer": "10", "est_exit_fees": "0.62"},
+    "trailing_max_drawdown": {
+        "drawdown": "200.00",
+        "start": "50000.00",
+        "lock_at": "50100.00",
+        "trail": "intraday-equity",
+        "buffer": "60.00",
+    },
+    "no_stop_loss_grace": {"grace": "5s", "replace_grace": "180s"},
+    "end_of_day_flatten": {
+        "flatten": "10:00:55",
+        "entries_lead": "10s",
+        "product_lead": "600s",
+    },
+}
+
+
+@pytest.mark.parametrize("rule", RULES_WITH_A_TABLE)
+def test_a_rule_with_a_table_is_told_as_the_file_said_it_and_an_empty_one_ends_it(
+    rule: str,
+) -> None:
+    data = good()
+    data["logins"][0]["accounts"] += [{"id": 2}, {"id": 3}]
+    other = {**RULES_WITH_A_TABLE[rule]}
+    data["limits"] = {"default": {rule: other}, "accounts": {2: {rule: {}}, 3: {}}}
+
+    limits = parse(data).limits
+
+    assert limits[1].plain()[rule] == limits[3].plain()[rule] == other
+    assert rule not in limits[2].plain()
+
+
+def test_a_drawdown_begins_at_the_balance_and_has_the_usual_buffer() -> None:
+    data = good()
+    data["limits"] = {"default": {"trailing_max_drawdown": {"drawdown": "4000.00"}}}
+
+    found = parse(data).limits[1].trailing_max_drawdown
+
+    assert found is not None
+    assert (found.start, found.lock_at, found.trail, found.buffer) == (100, 100, "eod", 200)
+
+
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -113,6 +156,21 @@ Change = Callable[[dict[str, Any]], object]
         (lambda d: d.update(fees=[]), "fees is []; allowed is a mapping"),
         (lambda d: d.update(fees={"XX": {}}), "fees.XX is {}; allowed is default, ES"),
         (lambda d: d.update(fees={"ES": {"fee": "1"}}), "fees.ES.commission is None"),
+        (lambda d: d.update(swings=["XX"]), "swings is ['XX']; allowed is a list of roots"),
+        (
+            lambda d: d.update(
+                limits={"default": {"daily_combined_loss": {"limit": "5", "buffer": "5"}}}
+            ),
+            "daily_combined_loss.buffer is Decimal('5'); allowed is an amount below the limit",
+        ),
+        (
+            lambda d: d.update(limits={"default": {"no_stop_loss_grace": {"grace": "0s"}}}),
+            "no_stop_loss_grace.grace is '0s'; allowed is a duration",
+        ),
+        (
+            lambda d: d.update(limits={"default": {"end_of_day_flatten": {"flatten": 15}}}),
+            "end_of_day_flatten.flatten is 15; allowed is a wall time in quotes",
+        ),
         (lambda d: d.update(limits={"accounts": {2: {}}}), "limits.accounts.2 is {}; allowed is"),
         (lambda d: d.update(limits={"accounts": {1: 3}}), "limits.accounts.1 is 3; allowed is a"),
         (

@@ -10,7 +10,7 @@ import pytest
 
 from risk_daemon.programs.simgate import DEMO
 from risk_daemon.sim.codes import OrderType, Side, Status
-from risk_daemon.sim.config import read
+from risk_daemon.sim.config import STYLES, read
 from risk_daemon.sim.contracts import BY_ROOT
 from risk_daemon.sim.model import Order, Quote, Ticket
 from risk_daemon.sim.moment import NS_PER_S
@@ -20,6 +20,9 @@ from risk_daemon.sim.traders import (
     Act,
     Bracketer,
     Calm,
+    Careless,
+    Dreamer,
+    Holder,
     Loser,
     Oversizer,
     Trader,
@@ -76,7 +79,7 @@ def resting(number: int, side: Side, size: int, parent: int | None = None) -> Or
     return order
 
 
-@pytest.mark.parametrize("style", ["oversizer", "loser", "bracketer", "calm"])
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(
     "change",
     [{"is_busy": True}, {"quiet_s": 1.4}, {"left_s": 3.9}, {"now_s": 0.4}],
@@ -221,6 +224,52 @@ def test_calm_people_stay_inside_and_make_one_late_mistake() -> None:
     assert [t.size for t in tickets([first, after])] <= [2, 2]
     assert [t.side for t in tickets([second])] == [Side.SELL]
     assert [t.size for t in tickets([mistake])] == [6]
+
+
+@pytest.mark.parametrize(("style", "high", "low"), [(Holder, 1, -1), (Dreamer, -1, 1)])
+def test_holders_enter_on_one_side_of_the_start_and_never_close(
+    style: type[Trader], high: int, low: int
+) -> None:
+    above = QUOTES | {MNQ.id: Quote(Decimal(29000), Decimal("29000.25"), Decimal(29000))}
+    below = QUOTES | {MNQ.id: Quote(Decimal(28000), Decimal("28000.25"), Decimal(28000))}
+
+    assert {t.side.sign for t in tickets(many(style, replace(READY, quotes=above)))} == {high}
+    assert {t.side.sign for t in tickets(many(style, replace(READY, quotes=below)))} == {low}
+    assert tickets(many(style, holding(3))) == []
+
+
+def test_careless_people_enter_with_and_without_a_far_stop_and_tidy_up_first() -> None:
+    view = replace(READY, orders=(resting(1, Side.BUY, 1),))
+    acts = many(Careless, view)
+    entries = tickets(acts)
+
+    assert all(some[0] == 1 for some in acts)
+    assert {entry.stop_loss_ticks is None for entry in entries} == {True, False}
+    assert all(
+        abs(entry.stop_loss_ticks or 200) >= 160 and entry.take_profit_ticks is None
+        for entry in entries
+    )
+
+
+def a_stop(number: int) -> Order:
+    order = resting(number, Side.SELL, 1, parent=9)
+    order.type = OrderType.STOP
+    return order
+
+
+def test_careless_people_add_without_a_stop_take_one_away_or_leave_in_time() -> None:
+    later = replace(holding(1, orders=(a_stop(5),)), now_s=110.0)
+    did: set[str] = set()
+    for seed in range(40):
+        person = awake(Careless(Random(seed), MNQ))
+        person.act(READY)
+        acts = person.act(later)
+        did.add(" ".join("cancel" if isinstance(act, int) else act.side.name for act in acts))
+        # Whoever left something uncovered waits for what comes.
+        if acts and "cancel" in str(did) and isinstance(acts[0], int):
+            assert person.act(replace(later, now_s=113.0)) == []
+
+    assert did == {"", "BUY", "cancel", "SELL cancel"}
 
 
 @pytest.mark.parametrize("seed", [7, 11])
