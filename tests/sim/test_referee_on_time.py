@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from risk_daemon.sim.scenario import DayEnd, StopGrace
-from tests.sim.bench import MES, MNQ, Bench
+from tests.sim.bench import ACCOUNT, MES, MNQ, Bench
 
 GRACE, DAY_END = "no-stop-loss-grace", "end-of-day-flatten"
 STOP = 4
@@ -184,6 +184,30 @@ def test_without_a_delivered_quote_nobody_can_judge_a_stop() -> None:
     bench.wait(9000)
 
     assert bench.verdict.late == 0
+
+
+def test_a_trader_is_told_when_an_order_of_his_would_race_the_clock() -> None:
+    bench = careless()
+    bench.fill(1)
+    bench.wait(4400)
+    case = bench.referee.cases[ACCOUNT]
+    assert not case.is_about_to_break()
+
+    bench.wait(200)
+    assert case.is_about_to_break()
+
+    stop_at(bench, "19990.00")
+    assert not case.is_about_to_break()
+
+
+@pytest.mark.parametrize(("second", "is_soon"), [(29.4, False), (29.6, True), (30.2, False)])
+def test_the_end_of_the_day_is_about_to_come_for_half_a_second(
+    second: float, is_soon: bool
+) -> None:
+    bench = evening()
+    until(bench, second)
+
+    assert bench.referee.cases[ACCOUNT].is_about_to_break() == is_soon
 
 
 # --- the end of the day ----------------------------------------------------------------

@@ -37,6 +37,7 @@ from risk_daemon.sim.watches import purses_of, watches_of
 from risk_daemon.sim.wording import describe
 
 UNKNOWN_LASTS_NS = 5 * NS_PER_S
+RACE_S = 0.5  # the slowest order of a trader is filled by then
 SWEEP_LASTS_NS = 10 * NS_PER_S  # the orphan sweep comes at once, after 1 s and after 5 s
 _CLOSES = ("close", "partial_close")
 _ALWAYS_ON = frozenset({MAX_CONTRACTS, REALIZED_LOSS, KILL_SWITCH})
@@ -216,6 +217,10 @@ class Case:
     def is_locked(self) -> bool:
         """Whether nobody should enter: a lock stands, or an honest daemon may have one."""
         return self._any_lock() or any(watch.is_doubtful for watch in self._watches.values())
+
+    def is_about_to_break(self) -> bool:
+        """Whether the clock makes a breach in a moment: an order now would race the answer."""
+        return any(watch.due_within(RACE_S) for watch in self._watches.values())
 
     @property
     def breaches(self) -> list[Breach]:

@@ -113,6 +113,12 @@ class DayEndWatch(Watch):
         """It is the clock that ends a day."""
         return True
 
+    def due_within(self, seconds: float) -> bool:
+        """Whether the day is about to end."""
+        if self._ends is None or self._now is None:
+            return False
+        return timedelta(0) <= self._ends.flatten - self._now.at <= timedelta(seconds=seconds)
+
     def due_ns(self) -> int | None:
         """When the day ended, if that was since the last look."""
         return self._due_ns

@@ -90,6 +90,10 @@ class Graces:
         far = 2**63
         return min((lot.due_ns for lot in held.lots), default=far) if held else far
 
+    def is_due_within(self, now_ns: int, span_ns: int) -> bool:
+        """Whether a grace ends soon."""
+        return any(0 <= self.due_ns(name) - now_ns <= span_ns for name in self._held)
+
     @property
     def is_waiting(self) -> bool:
         """Whether a grace runs."""
@@ -158,6 +162,10 @@ class StopWatch(Watch):
     def waits(self) -> bool:
         """A grace ends by time alone."""
         return self._true.is_waiting or self._seen.is_waiting
+
+    def due_within(self, seconds: float) -> bool:
+        """Whether a grace is about to end."""
+        return self._true.is_due_within(self._now_ns, int(seconds * NS_PER_S))
 
     def due_ns(self) -> int | None:
         """When the first of the graces that are over ended."""

@@ -71,6 +71,11 @@ class Watch:
         """Whether time alone can change what it says."""
         return False
 
+    def due_within(self, seconds: float) -> bool:
+        """Whether the clock is about to make a breach of what is held now."""
+        del seconds
+        return False
+
     def due_ns(self) -> int | None:
         """When the clock made the present breach, None when a message did."""
         return None

@@ -257,7 +257,7 @@ class World:
             return
         for account, person in self.traders.items():
             case = self.referee.cases[account]
-            if case.open_breaches() or account in self._waiting:
+            if case.open_breaches() or account in self._waiting or case.is_about_to_break():
                 continue
             for act in person.act(self._view(account, now)):
                 if isinstance(act, Ticket):
