@@ -241,7 +241,11 @@ def _rule(name: str, mode: str, *keys: str) -> list[str]:
 def _judged(rules: Rules) -> list[str]:
     lines: list[str] = []
     for name, rule in rules.items():
-        lines += [f"  {name}:", *(f"    {key}: {_inline(value)}" for key, value in rule.items()), ""]
+        lines += [
+            f"  {name}:",
+            *(f"    {key}: {_inline(value)}" for key, value in rule.items()),
+            "",
+        ]
     return lines
 
 
