@@ -125,7 +125,8 @@ def test_a_drawdown_begins_at_the_balance_and_has_the_usual_buffer() -> None:
     found = parse(data).limits[1].trailing_max_drawdown
 
     assert found is not None
-    assert (found.start, found.lock_at, found.trail, found.buffer) == (100, 100, "eod", 200)
+    assert found.start == found.lock_at == 100
+    assert (found.trail, found.buffer) == ("eod", Decimal(200))
 
 
 Change = Callable[[dict[str, Any]], object]
