@@ -146,6 +146,18 @@ def test_damage_is_named_and_left_as_it_is(
     assert kept(written) == before
 
 
+def test_a_damaged_file_stops_no_emergency_and_is_told_by_status(written: Admin) -> None:
+    alter_the_header(written.home.state / FILE)
+
+    flatten = written.told(0, "emergency", "flatten-all", "--dry-run")
+    lockout = written.told(0, "emergency", "lockout", "--account", "TWO", "--dry-run")
+    status = written.told(1, "status")
+
+    assert "2: would be flattened and locked" in flatten.out
+    assert "2 TWO: would be flattened and locked" in lockout.out
+    assert "can't be read: file is not a database. `risk-daemon-admin verify-db`" in status.err
+
+
 def test_a_lease_that_says_other_than_its_record_is_named(written: Admin) -> None:
     async def act(journal: JournalClient) -> LeasesGranted:
         return await journal.grant([Grant(1, 0, "w1", "v1")])

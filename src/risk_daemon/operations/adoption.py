@@ -18,7 +18,7 @@ import msgspec
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import AlarmRaised, Fact, PolicyAdopted, SettingsAdopted
 from risk_daemon.core.session import next_reset
-from risk_daemon.errors import NotFound, OperatorError, Refused
+from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.operations import difference, pending, postponed, state_file
 from risk_daemon.operations import home as homes
 from risk_daemon.operations.configuration import Configuration, load, with_digest
@@ -301,10 +301,10 @@ async def _keep_last(
 
 
 def _last(home: Home) -> Settings | None:
-    """The settings adopted last, from the state file."""
+    """The settings adopted last, from the state file; a damaged one must not stop an emergency."""
     try:
         adopted = state_file.standing(home).settings
-    except NotFound:
+    except OperatorError:
         return None
     return decode_settings(adopted.text) if adopted is not None else None
 

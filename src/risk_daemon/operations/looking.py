@@ -356,6 +356,6 @@ def _names(at: Home) -> dict[int, str]:
     """Names as adopted last; as the files say where nothing was adopted yet."""
     try:
         policies: Iterable[PolicyAdopted] = state_file.standing(at).policies.values()
-    except NotFound:
+    except OperatorError:
         policies = load(at.config).policies
     return {one.account: one.name for one in policies}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +16,9 @@ from risk_daemon.core.events import (
     ProtectionEnabled,
     SettingsAdopted,
 )
+from risk_daemon.errors import OperatorError
 from risk_daemon.journal.reader import Reader
+from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.operations.home import Home
 from risk_daemon.wire.record import Record, decode
 
@@ -76,32 +79,39 @@ class Standing:
                 pass
 
 
+@contextmanager
+def _opened(home: Home) -> Iterator[Reader]:
+    """The file, for one look; one that is damaged or only just begun is said to be unreadable."""
+    path = home.state / FILE
+    try:
+        with closing(Reader(path)) as reader:
+            yield reader
+    except sqlite3.DatabaseError as error:
+        raise OperatorError(
+            f"the state file {path} can't be read: {error}. "
+            "`risk-daemon-admin verify-db` says more."
+        ) from None
+
+
 def standing(home: Home) -> Standing:
     """Read what stands; raises NotFound where the home has no state yet."""
-    reader = Reader(home.state / FILE)
-    try:
+    with _opened(home) as reader:
         found = Standing(last=reader.last())
         for entry in _entries(reader, _STANDING):
             found.take(entry)
         return found
-    finally:
-        reader.close()
 
 
 def story(home: Home, account: int, limit: int) -> list[Entry]:
     """The latest records that say what happened to an account, oldest first."""
-    reader = Reader(home.state / FILE)
-    try:
+    with _opened(home) as reader:
         mine = [entry for entry in _entries(reader, STORY) if entry.account in (account, 0)]
         return mine[-limit:]
-    finally:
-        reader.close()
 
 
 def latest(home: Home, kinds: Sequence[str], limit: int) -> list[Entry]:
     """The latest records of some kinds, oldest first; looks back a page at a time."""
-    reader = Reader(home.state / FILE)
-    try:
+    with _opened(home) as reader:
         last = reader.last()
         upto = last.seq if last else 0
         found: list[Entry] = []
@@ -111,8 +121,6 @@ def latest(home: Home, kinds: Sequence[str], limit: int) -> list[Entry]:
             found = [*map(decode, page.records), *found]
             upto = first - 1
         return found[-limit:]
-    finally:
-        reader.close()
 
 
 def _entries(reader: Reader, kinds: Sequence[str]) -> Iterator[Entry]:
