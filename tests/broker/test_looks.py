@@ -10,7 +10,7 @@ from risk_daemon.broker.gate import Output, Read
 from risk_daemon.broker.looks import AGAIN_AFTER, BALANCE, GRACE, LATER, VIEWS, WHY
 from risk_daemon.broker.sight import WATCHED_AFTER
 from risk_daemon.core.events import AccountSeen, Fact, Pulse
-from risk_daemon.core.instrument import UNIT
+from risk_daemon.core.instrument import CENT, UNIT
 from tests.broker.test_fence import Door, filled, sent
 from tests.build import ACCOUNT, LOGIN, MS, contract, order, position, trade
 
@@ -114,12 +114,15 @@ def test_money_that_a_fill_brought_is_not_whichever_is_told_first() -> None:
         assert turn(door, LATER) == []
 
 
-def test_a_cent_too_little_is_looked_at() -> None:
+@pytest.mark.parametrize(("fees", "looked"), [(CENT, []), (CENT + 1, [WHY[BALANCE]])])
+def test_a_cent_is_how_the_broker_rounds_and_more_is_looked_at(
+    fees: int, looked: list[str]
+) -> None:
     door = Door().holding(0)
-    door.arrive(balance(50_000), trade(1, 1, 2, order=9, fees=UNIT))
+    door.arrive(balance(50_000), trade(1, 1, 2, order=9, fees=fees))
     door.arrive(balance(50_000), order(9, 1, 2, type=2, status=2, filled=2), position(2))
 
-    assert turn(door, GRACE[BALANCE]) == [WHY[BALANCE]]
+    assert turn(door, GRACE[BALANCE]) == looked
 
 
 def test_money_that_goes_back_with_its_fill_is_explained() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_daemon.core import account as fold
 from risk_daemon.core.events import AccountSeen, AlarmRaised, Fact
-from risk_daemon.core.instrument import UNIT
+from risk_daemon.core.instrument import UNIT, divide, show
 from risk_daemon.core.instrument import parse as units
 from tests.build import (
     ACCOUNT,
@@ -34,6 +35,12 @@ def balance(amount: str) -> AccountSeen:
     return AccountSeen(
         account=ACCOUNT, login=LOGIN, name="NORTH-1", balance=units(amount), can_trade=True
     )
+
+
+def equity_of_ledger(stream: Stream) -> int:
+    """The balance as our fills make it, whatever is held."""
+    assert stream.account.ledger is not None
+    return stream.account.ledger
 
 
 def equity(stream: Stream) -> int | None:
@@ -109,6 +116,44 @@ def test_none_after_a_successful_read_is_an_adjustment_and_no_loss() -> None:
     assert equity(stream) == 49_000 * UNIT
     assert stream.account.realized_net == 0
     assert "balance" not in stream.account.doubts
+
+
+@pytest.mark.parametrize(("shown", "differs"), [("49999.99", False), ("49999.989999999", True)])
+def test_a_cent_is_how_the_broker_rounds_and_no_difference(shown: str, differs: bool) -> None:
+    stream = Stream().open(rule("kill-switch"))
+    stream.feed(balance(shown))
+    stream.pulse()
+
+    assert bool(stream.account.differs_since) is differs
+    assert ("balance" in stream.account.doubts) is differs
+
+
+def test_fractions_of_cents_against_an_average_price_are_no_payout() -> None:
+    """Three contracts at two prices have an average with no end; the broker shows cents."""
+    stream = Stream().open(rule("kill-switch"))
+    exact = 50_000 * UNIT
+    for number in range(1, 41):
+        pnl = -4 * UNIT // 3
+        stream.feed(trade(number, 1 if number % 2 else -1, 1, pnl=pnl, fees=0))
+        exact += pnl
+        cents = divide(exact, UNIT // 100) * (UNIT // 100)
+        stream.feed(balance(show(cents)))
+        assert stream.account.differs_since == 0
+
+    assert equity_of_ledger(stream) == exact
+
+
+def test_fills_that_the_broker_rounds_one_by_one_never_add_up_to_a_payout() -> None:
+    stream = Stream().open(rule("kill-switch"))
+    shown = 50_000 * UNIT
+    for number in range(1, 41):
+        pnl = -4 * UNIT // 3
+        stream.feed(trade(number, 1 if number % 2 else -1, 1, pnl=pnl, fees=0))
+        shown += divide(pnl, UNIT // 100) * (UNIT // 100)
+        stream.feed(balance(show(shown)))
+        assert stream.account.differs_since == 0
+
+    assert abs(equity_of_ledger(stream) - shown) <= UNIT // 200
 
 
 def test_a_read_within_the_second_adjusts_nothing_yet() -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from risk_daemon.broker.gate import MS, SECOND, AccountGate, Concern, Output, Read
 from risk_daemon.broker.port import FULL
+from risk_daemon.core.instrument import CENT
 
 VIEWS: Final = "views"
 BALANCE: Final = "balance"
@@ -30,7 +31,7 @@ WHY: Final = {
 def note(account: AccountGate, now: int) -> None:
     """Begin or end the concerns of an account, by what it shows now."""
     _note(account, VIEWS, now, holds=any(not view.agrees for view in account.views.values()))
-    _note(account, BALANCE, now, holds=account.unexplained != 0)
+    _note(account, BALANCE, now, holds=abs(account.unexplained) > CENT)
 
 
 def _note(account: AccountGate, name: str, now: int, *, holds: bool) -> None:

@@ -25,7 +25,7 @@ from risk_daemon.core.events import (
     Reconciled,
     TradeSeen,
 )
-from risk_daemon.core.instrument import Instrument, divide, money, show
+from risk_daemon.core.instrument import CENT, Instrument, divide, money, show
 from risk_daemon.core.lockout import Lock
 from risk_daemon.core.position import Holding
 
@@ -253,11 +253,22 @@ def _may_trade(account: Account, at: int, *, may: bool) -> None:
 
 
 def _compare_balance(account: Account, at: int) -> None:
-    """Note since when the broker's balance moved without a trade that explains it."""
-    if account.ledger is None or account.balance == account.ledger:
+    """Note since when the broker's balance moved without a trade that explains it.
+
+    The broker shows cents where fills against an average price bring fractions of
+    them: a cent is no difference. Where its rounding is not ours alone, the ledger
+    follows, so that many fills of half a cent never add up to a payout.
+    """
+    if account.ledger is None or account.balance is None:
         account.differs_since = 0
-    else:
+        return
+    apart = abs(account.balance - account.ledger)
+    if apart > CENT:
         account.differs_since = account.differs_since or at
+        return
+    account.differs_since = 0
+    if 2 * apart > CENT:
+        account.ledger = account.balance
 
 
 def fold_order(account: Account, fact: OrderChanged, at: int) -> None:
@@ -348,7 +359,7 @@ def _move_ledger(account: Account, day: str, change: int) -> None:
     account.ledger += change
     if account.closing is not None and day != account.trade_date:
         account.closing += change
-    if account.ledger == account.balance:
+    if account.balance is not None and abs(account.ledger - account.balance) <= CENT:
         account.differs_since = 0
 
 

@@ -26,6 +26,10 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
     tick_value: int
 
 
+#: How far two sums of the same fills may be apart when only one of them was rounded to cents.
+CENT: Final = UNIT // 100
+
+
 def divide(numerator: int, denominator: int) -> int:
     """Divide to the nearest unit, halves to even; `denominator` is positive."""
     quotient, rest = divmod(numerator, denominator)
