@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from risk_daemon.broker.port import Broker
-from risk_daemon.clock import FakeClock
+from risk_daemon.clock import SECOND_NS, FakeClock
 from risk_daemon.errors import BrokerUnavailable
 from risk_daemon.link.session import Session
-from risk_daemon.link.token_clock import LOGIN_EVERY, RENEW_BEFORE, TokenClock
+from risk_daemon.link.token_clock import LOGIN_AGAIN, LOGIN_EVERY, RENEW_BEFORE, TokenClock
 from tests.link.at_work import AtWork
 from tests.link.conftest import Play
 
@@ -81,11 +81,26 @@ class Desk:
 
 def test_a_token_is_renewed_two_hours_before_its_end_and_not_sooner() -> None:
     desk = Desk()
-    desk.token_expires_at = 2 * RENEW_BEFORE
+    desk.token_expires_at = desk.clock.now_ns() + 12 * RENEW_BEFORE
+    desk.run(desk.token.keep)
+    desk.clock.advance(11 * RENEW_BEFORE)
     desk.run(desk.token.keep)
     assert desk.asked == []
 
-    desk.token_expires_at = 2 * RENEW_BEFORE - 1
+    desk.clock.advance(1)
+    desk.run(desk.token.keep, desk.token.keep)
+    assert desk.asked == ["renew"]
+
+
+def test_a_token_that_lives_shorter_is_renewed_at_half_of_its_life() -> None:
+    desk = Desk()
+    desk.token_expires_at = desk.clock.now_ns() + 2 * SECOND_NS
+    desk.run(desk.token.keep)
+    desk.clock.advance(SECOND_NS)
+    desk.run(desk.token.keep)
+    assert desk.asked == []
+
+    desk.clock.advance(1)
     desk.run(desk.token.keep)
     assert desk.asked == ["renew"]
 
@@ -100,7 +115,9 @@ def test_a_token_that_does_not_say_its_end_is_left_alone() -> None:
 
 def test_one_that_cannot_be_renewed_is_replaced_by_a_login_and_everything_is_read() -> None:
     desk = Desk(renews=False)
-    desk.token_expires_at = RENEW_BEFORE
+    desk.token_expires_at = desk.clock.now_ns() + RENEW_BEFORE
+    desk.run(desk.token.keep)
+    desk.clock.advance(RENEW_BEFORE)
 
     desk.run(desk.token.keep)
 
@@ -113,6 +130,17 @@ def test_many_refusals_at_once_are_one_login() -> None:
     desk.run(desk.is_refused, desk.is_refused)
 
     assert (desk.asked, desk.renewed) == (["login"], 1)
+
+
+def test_a_token_that_is_refused_a_second_after_its_login_is_replaced_again() -> None:
+    desk = Desk()
+
+    async def a_second_passes() -> None:
+        desk.clock.advance(LOGIN_AGAIN)
+
+    desk.run(desk.is_refused, a_second_passes, desk.is_refused)
+
+    assert (desk.asked, desk.renewed) == (["login"] * 2, 2)
 
 
 def test_a_login_that_is_refused_is_told_and_tried_again_later_not_at_once() -> None:

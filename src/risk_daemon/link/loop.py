@@ -59,6 +59,7 @@ TICK_S_MAX: Final = 0.25
 #: The SDK closes connections that idle for 60 s.
 WARM_EVERY_S: Final = 25.0
 PRICES_EVERY_S: Final = 1.0
+TOKEN_LOOK_S: Final = 0.25
 FIRST_READ_WITHIN_S: Final = 20.0
 SET_ASIDE: Final = "a message was set aside"
 #: Longer than the journal takes to answer that it refuses what was read for a gap.
@@ -180,7 +181,7 @@ class Link:
             group.create_task(forever(lambda: self.reconcile_every_s, self._reconcile_all))
             group.create_task(forever(lambda: polling.STEP_S, self._poll))
             group.create_task(forever(lambda: PRICES_EVERY_S, self.prices.turn))
-            group.create_task(forever(lambda: 60.0, self.token.keep))
+            group.create_task(forever(lambda: TOKEN_LOOK_S, self.token.keep))
             group.create_task(forever(lambda: WARM_EVERY_S, self._keep_warm))
             group.create_task(self._fail_when_fatal())
 

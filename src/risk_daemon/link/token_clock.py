@@ -1,5 +1,7 @@
 """The session's token: renewed well before its end, replaced when it is refused.
 
+"Well before" is two hours, and half of its life where it lives shorter than that.
+
 A refusal anywhere (401) leads to one login, whoever noticed and however often;
 then everything is read again, because what was asked meanwhile was not answered.
 """
@@ -17,6 +19,10 @@ from risk_daemon.link.session import Session
 RENEW_BEFORE: Final = 2 * 3_600 * SECOND_NS
 #: A gateway that refuses the login itself is not asked at every refused read.
 LOGIN_EVERY: Final = 5 * SECOND_NS
+#: One that gave a token may be asked again soon: a close waits for it, and tokens can be short.
+LOGIN_AGAIN: Final = SECOND_NS
+#: A renewal that did not help is not tried again at every look.
+KEEP_EVERY: Final = 60 * SECOND_NS
 
 
 class TokenClock:
@@ -35,13 +41,19 @@ class TokenClock:
         self._broker, self._session, self._clock = broker, session, clock
         self._spawn, self._on_renewed, self._on_refused = spawn, on_renewed, on_refused
         self._is_busy = False
-        self._tried_at = -LOGIN_EVERY
+        self._next_login_at = 0
+        self._expires, self._half_life, self._next_keep_at = 0, 0, 0
 
     async def keep(self) -> None:
         """Renew the token when its end is near; log in where it cannot be renewed."""
         expires = self._broker.token_expires_at
-        if not expires or expires - self._wall_ns() >= RENEW_BEFORE:
+        left = expires - self._wall_ns()
+        if expires != self._expires:
+            self._expires, self._half_life, self._next_keep_at = expires, left // 2, 0
+        now = self._clock.steady_ns()
+        if not expires or left >= min(RENEW_BEFORE, self._half_life) or now < self._next_keep_at:
             return
+        self._next_keep_at = now + KEEP_EVERY
         try:
             await self._broker.renew()
         except BrokerUnavailable:
@@ -51,8 +63,8 @@ class TokenClock:
         """Somebody was answered 401: log in, once."""
         self._session.need_login()
         now = self._clock.steady_ns()
-        if not self._is_busy and now - self._tried_at >= LOGIN_EVERY:
-            self._is_busy, self._tried_at = True, now
+        if not self._is_busy and now >= self._next_login_at:
+            self._is_busy, self._next_login_at = True, now + LOGIN_EVERY
             self._spawn(self._log_in())
 
     async def _log_in(self) -> None:
@@ -61,6 +73,7 @@ class TokenClock:
         except (BrokerUnavailable, BrokerRefused) as error:
             self._on_refused(str(error))
         else:
+            self._next_login_at = self._clock.steady_ns() + LOGIN_AGAIN
             self._on_renewed()
         finally:
             self._is_busy = False

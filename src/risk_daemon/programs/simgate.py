@@ -1,6 +1,7 @@
 """The simulated gateway as a program: `risk-daemon simgate run --config FILE`.
 
-Exit codes: 0 stopped as asked, 1 a port is taken, 2 the configuration or the command line is wrong.
+Exit codes: 0 stopped as asked, 1 a port is taken, 2 the configuration, the scenario or
+the command line is wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from risk_daemon.sim.config import ConfigRefused, read
 from risk_daemon.sim.server import Doors, PortInUse, serve
+from risk_daemon.sim.timeline import ScenarioRefused
+from risk_daemon.sim.timeline import read as read_scenario
 
 DEMO = Path(__file__).parent.parent / "sim" / "scenarios" / "demo.yaml"
 
@@ -23,7 +26,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the gateway until SIGTERM")
-    run.add_argument("--config", type=Path, default=DEMO, help="the scenario (default: the demo)")
+    run.add_argument("--config", type=Path, default=DEMO, help="who is there (default: the demo)")
+    run.add_argument("--scenario", type=Path, help="what happens when: faults, orders, quotes")
     run.add_argument("--port", type=int, default=0, help="REST and hubs; 0 is any free port")
     run.add_argument("--control-port", type=int, default=0, help="the control port; 0 is any")
     run.add_argument("--ready-file", type=Path, help="written when both ports listen")
@@ -38,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     wish = _parser().parse_args(argv)
     try:
         config = read(wish.config)
-    except ConfigRefused as refused:
+        scenario = read_scenario(wish.scenario, config) if wish.scenario else None
+    except (ConfigRefused, ScenarioRefused) as refused:
         print(refused, file=sys.stderr)
         return 2
     if wish.seed is not None:
@@ -46,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     if wish.offset_s is not None:
         config = replace(config, offset_s=wish.offset_s)
     try:
-        asyncio.run(serve(config, Doors(wish.port, wish.control_port, wish.ready_file, wish.log)))
+        doors = Doors(wish.port, wish.control_port, wish.ready_file, wish.log, scenario)
+        asyncio.run(serve(config, doors))
     except PortInUse as taken:
         print(taken, file=sys.stderr)
         return 1

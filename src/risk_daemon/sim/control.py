@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from decimal import Decimal
@@ -15,20 +16,30 @@ from decimal import Decimal
 from aiohttp import web
 
 from risk_daemon.sim import contracts
-from risk_daemon.sim.faults import FaultRefused, FaultWish
+from risk_daemon.sim.faults import Fault
 from risk_daemon.sim.gate import Gate
 from risk_daemon.sim.model import Answer, Quote
 from risk_daemon.sim.moment import NS_PER_S, iso, trade_date
-from risk_daemon.sim.profile import ProfileRefused, changed
-from risk_daemon.sim.tokens import BARS_MAX, RATE_MAX
+from risk_daemon.sim.player import Player
+from risk_daemon.sim.profile import changed
+from risk_daemon.sim.timeline import Cast, Scenario, ScenarioRefused, parse
+from risk_daemon.sim.tokens import BARS_MAX, RATE_MAX, SHORT_LIFE_S
 from risk_daemon.sim.wire_json import nine, render
-from risk_daemon.sim.wishes import Wish, WishRefused, decimal_of, flag_of, number_of, ticket_of
+from risk_daemon.sim.wishes import (
+    REFUSALS,
+    Wish,
+    WishRefused,
+    decimal_of,
+    fault_of,
+    flag_of,
+    number_of,
+    ticket_of,
+)
 
 ACTS = ("flatten-all", "flatten-lock", "unlock")
 _ON_SOCKETS = frozenset(
-    {"hub_reset", "hub_close", "hub_close_error", "token_revoked", "session_conflict"}
+    {"hub_reset", "hub_close", "hub_close_error", "half_open", "token_revoked", "session_conflict"}
 )
-_FAULT_FIELDS = frozenset({"kind", "login", "account", "seconds", "times"})
 _LOOK_AGAIN_S = 0.02
 
 
@@ -42,7 +53,7 @@ async def _sentences(
 ) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (WishRefused, FaultRefused, ProfileRefused, json.JSONDecodeError) as refused:
+    except (*REFUSALS, ScenarioRefused, json.JSONDecodeError) as refused:
         return _answer({"error": str(refused)}, 400)
 
 
@@ -51,25 +62,30 @@ class Control:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._players: list[Player] = []
+        self._wishes: dict[str, Callable[[Wish], Awaitable[object]]] = {
+            "announce": self._announce,
+            "balance": self._balance,
+            "cancel": self._cancel,
+            "fault": self._fault,
+            "finish": self._finish,
+            "hold": self._hold,
+            "market": self._market,
+            "order": self._order,
+            "profile": self._profile,
+            "quote": self._quote,
+            "release": self._release,
+            "scenario": self._play,
+            "traders": self._traders,
+            "window": self._window,
+        }
 
     def app(self) -> web.Application:
         """The web application of the control port."""
         app = web.Application(middlewares=[_sentences])
+        app.add_routes([web.post(f"/{verb}", self._door(verb)) for verb in self._wishes])
         app.add_routes(
             [
-                web.post("/announce", self._announce),
-                web.post("/fault", self._fault),
-                web.post("/window", self._window),
-                web.post("/order", self._order),
-                web.post("/cancel", self._cancel),
-                web.post("/quote", self._quote),
-                web.post("/market", self._market),
-                web.post("/balance", self._balance),
-                web.post("/traders", self._traders),
-                web.post("/profile", self._profile),
-                web.post("/hold", self._hold),
-                web.post("/release", self._release),
-                web.post("/finish", self._finish),
                 web.get("/verdict", self._verdict),
                 web.get("/truth", self._truth),
                 web.get("/requests", self._requests),
@@ -77,9 +93,31 @@ class Control:
                 web.get("/connections", self._connections),
                 web.get("/happenings", self._happenings),
                 web.get("/budget", self._budget),
+                web.get("/scenario", self._scenario),
             ]
         )
         return app
+
+    def _door(self, verb: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def door(request: web.Request) -> web.StreamResponse:
+            return _answer(await self.do(verb, await self._read(request)))
+
+        return door
+
+    async def do(self, verb: str, wish: Wish) -> object:
+        """Grant a wish, whoever has it: a person at the port or a scenario."""
+        return await self._wishes[verb](wish)
+
+    def play(self, scenario: Scenario) -> int:
+        """Play a scenario beside those that are being played; its number."""
+        world = self._gate.world
+        self._players.append(Player(self.do, lambda: all(world.whole.values()), scenario))
+        return len(self._players)
+
+    def end(self) -> None:
+        """Play no more."""
+        for player in self._players:
+            player.end()
 
     # What a wish holds.
 
@@ -107,8 +145,7 @@ class Control:
 
     # Wishes.
 
-    async def _announce(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _announce(self, wish: Wish) -> object:
         act, account = wish.get("act"), self._account_or_all(wish)
         if act not in ACTS:
             raise WishRefused(f"act is {act!r}; allowed are {', '.join(ACTS)}")
@@ -117,59 +154,52 @@ class Control:
         while not self._gate.world.announce(account, str(act), by, now, grace):
             await asyncio.sleep(_LOOK_AGAIN_S)
             now = self._gate.now()
-        return _answer({"at": iso(now.at), "mono_ms": now.ns / 1e6})
+        return {"at": iso(now.at), "mono_ms": now.ns / 1e6}
 
-    async def _fault(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
-        kind, login = str(wish.get("kind")), self._login(wish)
-        options: dict[str, object] = {
-            key: float(value) if isinstance(value, Decimal) else value
-            for key, value in wish.items()
-            if key not in _FAULT_FIELDS
-        }
-        wanted = FaultWish(
-            kind,
-            login,
-            self._account_or_all(wish),
-            number_of(wish, "seconds", 0),
-            int(number_of(wish, "times", 1)),
-            options,
-        )
+    async def _fault(self, wish: Wish) -> object:
+        wanted = fault_of(wish, self._login(wish), self._account_or_all(wish))
         fault = self._gate.world.start_fault(wanted, self._gate.now())
-        if kind == "token_revoked":
-            self._gate.tokens.revoke(fault.login)
-            kind = "session_conflict" if options.get("logout") else "hub_reset"
+        kind = self._on_tokens(fault)
         if kind in _ON_SOCKETS:
-            await self._gate.hubs.strike(kind, fault.login, options)
+            await self._gate.hubs.strike(kind, fault.login, fault.options)
         self._gate.wake.set()
-        return _answer({"fault": fault.n, "kind": fault.kind, "login": fault.login})
+        return {"fault": fault.n, "kind": fault.kind, "login": fault.login}
 
-    async def _window(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    def _on_tokens(self, fault: Fault) -> str:
+        """Do what a fault does to tokens; the kind of what it does to sockets beside that."""
+        tokens, options = self._gate.tokens, fault.options
+        if fault.kind == "token_revoked":
+            tokens.revoke(fault.login)
+            return "session_conflict" if options.get("logout") else "hub_reset"
+        if fault.kind == "token_life":
+            life_s = float(str(options.get("life_s", SHORT_LIFE_S)))
+            tokens.shorten(fault.login, time.time(), life_s)
+        elif fault.kind == "unauthorized":
+            tokens.spoil(fault.login, str(options.get("only", "all")))
+        return fault.kind
+
+    async def _window(self, wish: Wish) -> object:
         why = str(wish.get("why", "declared from outside"))
         seconds = number_of(wish, "seconds", 5)
         self._gate.world.referee.declared(self._login(wish), seconds, why, self._gate.now())
-        return _answer({})
+        return {}
 
-    async def _order(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _order(self, wish: Wish) -> object:
         account = self._account(wish)
         answer = self._gate.world.trade(account, ticket_of(wish), self._gate.now())
         self._gate.wake.set()
         children = []
         if answer.order is not None:
             children = self._gate.world.venue.orders[answer.order].children
-        return _answer({**_outcome(answer), "children": children})
+        return {**_outcome(answer), "children": children}
 
-    async def _cancel(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _cancel(self, wish: Wish) -> object:
         order = int(number_of(wish, "order", 0))
         answer = self._gate.world.cancel(self._account(wish), order, self._gate.now())
         self._gate.wake.set()
-        return _answer(_outcome(answer))
+        return _outcome(answer)
 
-    async def _quote(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _quote(self, wish: Wish) -> object:
         contract = contracts.find(str(wish.get("contract")))
         if contract is None:
             raise WishRefused(f"contract is {wish.get('contract')!r}; it is not listed")
@@ -177,58 +207,52 @@ class Control:
         last = decimal_of(wish, "last") if "last" in wish else bid
         self._gate.world.set_quote(contract.id, Quote(bid, ask, last), self._gate.now())
         self._gate.wake.set()
-        return _answer({})
+        return {}
 
-    async def _market(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _market(self, wish: Wish) -> object:
         self._gate.world.market.is_moving = flag_of(wish, "moving")
         self._gate.wake.set()
-        return _answer({})
+        return {}
 
-    async def _balance(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _balance(self, wish: Wish) -> object:
         account = self._account(wish)
         world, now = self._gate.world, self._gate.now()
         world.venue.adjust_balance(account, decimal_of(wish, "delta"))
         world.flush(now)
         self._gate.wake.set()
-        return _answer({"balance": world.venue.accounts[account].balance})
+        return {"balance": world.venue.accounts[account].balance}
 
-    async def _traders(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _traders(self, wish: Wish) -> object:
         end = number_of(wish, "end_in_s", 0) if "end_in_s" in wish else None
         self._gate.world.switch_traders(on=flag_of(wish, "on"), now=self._gate.now(), end_in_s=end)
-        return _answer({})
+        return {}
 
-    async def _profile(self, request: web.Request) -> web.Response:
-        wish = {
+    async def _profile(self, wish: Wish) -> object:
+        wanted = {
             key: [float(str(end)) for end in value]
             if isinstance(value, list)
             else float(value)
             if isinstance(value, Decimal)
             else value
-            for key, value in (await self._read(request)).items()
+            for key, value in wish.items()
         }
         world = self._gate.world
-        world.set_profile(changed(world.profile, wish))
-        return _answer(asdict(world.profile))
+        world.set_profile(changed(world.profile, wanted))
+        return asdict(world.profile)
 
-    async def _hold(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _hold(self, wish: Wish) -> object:
         self._gate.world.venue.holds[self._account(wish)] = int(number_of(wish, "closes", 1))
-        return _answer({})
+        return {}
 
-    async def _release(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _release(self, wish: Wish) -> object:
         account = self._account_or_all(wish)
         world, now = self._gate.world, self._gate.now()
         wanted = [account] if account else list(world.logins)
         released = sum(world.venue.release(one, now) for one in wanted)
         self._gate.wake.set()
-        return _answer({"released": released})
+        return {"released": released}
 
-    async def _finish(self, request: web.Request) -> web.Response:
-        wish = await self._read(request)
+    async def _finish(self, wish: Wish) -> object:
         world = self._gate.world
         world.switch_traders(on=False, now=self._gate.now())
         deadline_ns = self._gate.now().ns + int(number_of(wish, "settle_s", 6) * NS_PER_S)
@@ -236,9 +260,21 @@ class Control:
             if world.referee.is_settled() and not world.referee.verdict().orphan_orders:
                 break
             await asyncio.sleep(_LOOK_AGAIN_S)
-        return _answer(world.referee.verdict().json())
+        return world.referee.verdict().json()
+
+    async def _play(self, wish: Wish) -> object:
+        scenario = parse(
+            wish, Cast(frozenset(self._gate.world.logins), frozenset(self._gate.world.whole))
+        )
+        return {"scenario": self.play(scenario), "steps": len(scenario.steps)}
 
     # Questions.
+
+    async def _scenario(self, request: web.Request) -> web.Response:
+        wanted = request.query.get("n", str(len(self._players)))
+        if not wanted.isdecimal() or not 1 <= int(wanted) <= len(self._players):
+            raise WishRefused(f"n is {wanted!r}; allowed is 1 to {len(self._players)}")
+        return _answer(self._players[int(wanted) - 1].told())
 
     async def _verdict(self, _request: web.Request) -> web.Response:
         return _answer(self._gate.world.referee.verdict().json())

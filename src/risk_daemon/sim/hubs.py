@@ -14,11 +14,13 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiohttp import WSMsgType, web
 
 from risk_daemon.sim import rows
+from risk_daemon.sim.contracts import CATALOGUE
+from risk_daemon.sim.contracts import find as find_contract
 from risk_daemon.sim.market import Tick
 from risk_daemon.sim.model import Message
 from risk_daemon.sim.moment import NS_PER_S, Moment
@@ -60,6 +62,7 @@ class Connection:
     topics: set[tuple[str, object]] = field(default_factory=set)
     queue: asyncio.Queue[Parcel] = field(default_factory=lambda: asyncio.Queue(QUEUE_MAX))
     quotes_sent: int = 0
+    is_deaf: bool = False
 
     def abort(self) -> None:
         """A TCP reset: no goodbye of any kind."""
@@ -200,6 +203,8 @@ class Hubs:
             record = None
         if not isinstance(record, dict) or record.get("type") != 1:
             return
+        if me.is_deaf:
+            return
         error = self._invoke(me, str(record.get("target", "")), record.get("arguments") or [])
         number = record.get("invocationId")
         if number is not None:
@@ -291,7 +296,7 @@ class Hubs:
 
     def _is_frozen(self, me: Connection, now_ns: int) -> bool:
         fault = self._world.faults.find("freeze", now_ns, me.login)
-        return fault is not None and _meant(fault.options, me.hub)
+        return me.is_deaf or (fault is not None and _meant(fault.options, me.hub))
 
     def _push(self, me: Connection, parcel: Parcel) -> None:
         try:
@@ -317,7 +322,7 @@ class Hubs:
         for me in self.connections:
             if me.hub != "market" or not me.topics:
                 continue
-            if self._world.faults.find("market_silence", now.ns, me.login):
+            if self._strikes(contract, "market_silence", me, now.ns):
                 continue
             if ("quote", contract) in me.topics:
                 me.quotes_sent += 1
@@ -325,9 +330,25 @@ class Hubs:
                 text = rows.quote_record(tick, now.at, is_partial=is_partial)
                 self._push(me, Parcel(text, tick=tick))
             if ("print", contract) in me.topics and tick.volume:
-                self._push(me, Parcel(rows.print_record(tick, now.at), tick=tick, is_print=True))
+                printed = self._printed(tick, me, now.ns)
+                text = rows.print_record(printed, now.at)
+                self._push(me, Parcel(text, tick=printed, is_print=True))
             if ("depth", contract) in me.topics:
                 self._push(me, Parcel(rows.depth_record(tick, now.at)))
+
+    def _strikes(self, contract: str, kind: str, me: Connection, now_ns: int) -> bool:
+        fault = self._world.faults.find(kind, now_ns, me.login)
+        wanted = fault.options.get("contract") if fault else None
+        return fault is not None and (
+            wanted is None or find_contract(str(wanted)) is CATALOGUE[contract]
+        )
+
+    def _printed(self, tick: Tick, me: Connection, now_ns: int) -> Tick:
+        """A print as it leaves: at twice the price or at one tick while `bad_prints` is on."""
+        if not self._strikes(tick.contract.id, "bad_prints", me, now_ns):
+            return tick
+        last = tick.quote.last * 2 if tick.is_sell else tick.contract.tick_size
+        return replace(tick, quote=replace(tick.quote, last=last))
 
     def whole(self) -> dict[str, bool]:
         """Per login, whether both hubs are connected and every account is subscribed."""
@@ -337,7 +358,7 @@ class Hubs:
         return found
 
     def _is_whole(self, login: str) -> bool:
-        mine = [me for me in self.connections if me.login == login]
+        mine = [me for me in self.connections if me.login == login and not me.is_deaf]
         topics = {topic for me in mine if me.hub == "user" for topic in me.topics}
         return self._wanted[login] <= topics and any(me.hub == "market" for me in mine)
 
@@ -352,7 +373,9 @@ class Hubs:
                     group.create_task(self._strike_one(kind, me))
 
     async def _strike_one(self, kind: str, me: Connection) -> None:
-        if kind == "hub_reset":
+        if kind == "half_open":
+            me.is_deaf = True
+        elif kind == "hub_reset":
             me.abort()
         elif kind == "hub_close":
             await self._goodbye(me)

@@ -54,6 +54,11 @@ class Referee:
             for account in logins
         }
 
+    def admit(self, account: int, login: str, limits: Limits) -> None:
+        """An account that came while it runs."""
+        self._logins[account] = login
+        self.cases[account] = Case(account, limits, self)
+
     # What it is told.
 
     def happened(self, messages: Sequence[Message], now: Moment) -> None:

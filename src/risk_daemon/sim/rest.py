@@ -11,6 +11,8 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import format_datetime
 
 from aiohttp import web
 
@@ -20,6 +22,7 @@ from risk_daemon.sim.faults import Fault
 from risk_daemon.sim.gate import Gate, Logged, ms_of
 from risk_daemon.sim.hubs import reset
 from risk_daemon.sim.moment import NS_PER_S, Moment, iso
+from risk_daemon.sim.tokens import SHORT_LIFE_S, TOKEN_LIFE_S
 from risk_daemon.sim.wire_json import render
 
 Body = dict[str, object]
@@ -99,7 +102,7 @@ class RestDoors:
         elif known[str(user)] != key:
             code = LoginCode.INVALID_CREDENTIALS
         else:
-            token = self._gate.tokens.issue(str(user), time.time())
+            token = self._issue(str(user))
             return self._leave(entry, json_answer(envelope(token=token)), OK)
         return self._leave(entry, json_answer(envelope(code, token=None)), code)
 
@@ -109,8 +112,12 @@ class RestDoors:
         if login is None:
             return self._leave(entry, web.Response(status=401), None)
         entry.login = login
-        token = self._gate.tokens.issue(login, time.time())
-        return self._leave(entry, json_answer(envelope(newToken=token)), OK)
+        return self._leave(entry, json_answer(envelope(newToken=self._issue(login))), OK)
+
+    def _issue(self, login: str) -> str:
+        short = self._gate.world.faults.find("token_life", self._gate.now().ns, login)
+        life_s = _number(short.options.get("life_s", SHORT_LIFE_S)) if short else TOKEN_LIFE_S
+        return self._gate.tokens.issue(login, time.time(), life_s)
 
     async def _log_out(self, request: web.Request) -> web.Response:
         entry = self._enter("/Auth/logout")
@@ -136,6 +143,10 @@ class RestDoors:
     def _owner(self, request: web.Request) -> str | None:
         return self._gate.tokens.login_of(_bearer(request), time.time())
 
+    def _is_spoiled(self, request: web.Request, path: str) -> bool:
+        changes = operations.TABLE[path].changes
+        return self._gate.tokens.is_spoiled(_bearer(request), changes=changes)
+
     def _guarded(self, path: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def door(request: web.Request) -> web.StreamResponse:
             now = self._gate.now()
@@ -146,7 +157,7 @@ class RestDoors:
             except (ValueError, TypeError):
                 return self._leave(entry, web.Response(status=400), None)
             operations.note(entry, body)
-            if login is None:
+            if login is None or self._is_spoiled(request, path):
                 return self._leave(entry, web.Response(status=401), None)
             entry.login = login
             visit = Visit(self._gate, request, login, _bearer(request), path, body, entry, now)
@@ -200,7 +211,7 @@ class RestDoors:
         within = self._gate.budgets[visit.login].take(operation.budget, visit.now.ns)
         if limited is not None or not within:
             self._refused(visit, operation, known=True)
-            return _too_many(limited, visit.now.ns)
+            return _too_many(limited, visit.now)
         if visit.fault("rest_freeze"):
             await self._hang(visit)
             if visit.request.transport is None or visit.request.transport.is_closing():
@@ -230,10 +241,16 @@ class RestDoors:
             self._gate.world.refused(sent, visit.now, known=known)
 
 
-def _too_many(fault: Fault | None, now_ns: int) -> web.Response:
+def _too_many(fault: Fault | None, now: Moment) -> web.Response:
     headers = {}
-    if fault is not None and fault.options.get("retry_after"):
-        headers["Retry-After"] = str(max(1, round((fault.ends_ns - now_ns) / NS_PER_S)))
+    wanted = fault.options.get("retry_after") if fault else None
+    if fault is not None and wanted:
+        left_s = max(1, round((fault.ends_ns - now.ns) / NS_PER_S))
+        # HTTP allows both: seconds from now, or the date itself.
+        date = (now.at + timedelta(seconds=left_s)).replace(microsecond=0)
+        headers["Retry-After"] = (
+            format_datetime(date, usegmt=True) if wanted == "date" else str(left_s)
+        )
     return web.Response(status=429, headers=headers)
 
 

@@ -16,6 +16,7 @@ from risk_daemon.sim.control import Control
 from risk_daemon.sim.gate import Gate, open_gate
 from risk_daemon.sim.rest import RestDoors
 from risk_daemon.sim.scenario import SimConfig
+from risk_daemon.sim.timeline import Scenario
 
 HOST = "127.0.0.1"  # never anything else: it is a toy without a lock on the door
 _SHUTDOWN_S = 0.5
@@ -27,12 +28,13 @@ class PortInUse(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where to listen (0 is any free port), and where to write that it is ready."""
+    """Where to listen (0 is any free port), where to write that it is ready, what to play."""
 
     port: int = 0
     control_port: int = 0
     ready_file: Path | None = None
     log: Path | None = None
+    scenario: Scenario | None = None
 
 
 def _api(gate: Gate) -> web.Application:
@@ -82,14 +84,17 @@ async def serve(config: SimConfig, doors: Doors) -> None:
         with suppress(NotImplementedError):  # Windows has none; there it is simply ended
             loop.add_signal_handler(name, stop.set)
     api, port = await _listen(_api(gate), doors.port)
-    runners = [api]
+    runners, port_of_control = [api], Control(gate)
     try:
-        control, control_port = await _listen(Control(gate).app(), doors.control_port)
+        control, control_port = await _listen(port_of_control.app(), doors.control_port)
         runners.append(control)
+        if doors.scenario is not None:
+            port_of_control.play(doors.scenario)
         if doors.ready_file is not None:
             _write_ready(doors.ready_file, port, control_port)
         await _pump_until(gate, stop)
     finally:
+        port_of_control.end()
         for runner in runners:
             await runner.cleanup()
 

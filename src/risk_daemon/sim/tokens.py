@@ -15,6 +15,7 @@ from collections import deque
 from risk_daemon.sim.moment import NS_PER_S
 
 TOKEN_LIFE_S = 24 * 3600
+SHORT_LIFE_S = 2.0  # of tokens while `token_life` is on and says nothing else
 RATE_MAX, RATE_WINDOW_S = 200, 60
 BARS_MAX, BARS_WINDOW_S = 50, 30
 
@@ -29,6 +30,7 @@ class TokenDesk:
     def __init__(self, seed: int) -> None:
         self._key = hashlib.sha256(f"simgate {seed}".encode()).digest()
         self._good: dict[str, tuple[str, float]] = {}
+        self._spoiled: dict[str, str] = {}
         self._count = 0
 
     def issue(self, login: str, real_s: float, life_s: float = TOKEN_LIFE_S) -> str:
@@ -60,6 +62,23 @@ class TokenDesk:
             for token, owner in self._good.items()
             if login is not None and owner[0] != login
         }
+
+    def shorten(self, login: str | None, real_s: float, life_s: float) -> None:
+        """Tokens given out so far live no longer than this, whatever their `exp` says."""
+        self._good = {
+            token: (owner, min(ends, real_s + life_s) if login in (None, owner) else ends)
+            for token, (owner, ends) in self._good.items()
+        }
+
+    def spoil(self, login: str | None, only: str) -> None:
+        """Tokens given out so far are refused for `changes`, `reads` or `all`; later ones not."""
+        self._spoiled |= {
+            token: only for token, (owner, _) in self._good.items() if login in (None, owner)
+        }
+
+    def is_spoiled(self, token: str, *, changes: bool) -> bool:
+        """Whether this good token is refused for a change (or a read)."""
+        return self._spoiled.get(token) in ("all", "changes" if changes else "reads")
 
     def forget(self, token: str) -> None:
         """A logout."""

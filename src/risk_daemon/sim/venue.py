@@ -68,6 +68,8 @@ class Venue:
         self.auto_oco = auto_oco
         self.holds: dict[int, int] = {}
         self.reject_closes: dict[int, int] = {}
+        self.stop_races: dict[int, int] = {}
+        self.piece_by_piece: dict[int, float] = {}
         self._costs = costs
         self._rng = rng
         self._due: list[tuple[int, int, int, int]] = []
@@ -124,6 +126,9 @@ class Venue:
             return Answer(CancelCode.ORDER_NOT_FOUND)
         if order.type is OrderType.MARKET:
             return Answer(CancelCode.PENDING)
+        if order.is_resting and self._takes_one(self.stop_races, account):
+            self._fill(order, order.rest, self._resting_price(order), now)
+            return Answer(CancelCode.ORDER_NOT_FOUND)
         self._end(order, Status.CANCELLED, now)
         return Answer(OK, order_id)
 
@@ -205,6 +210,16 @@ class Venue:
         self.accounts[account].can_trade = value
         self._say_account(account)
 
+    def set_visible(self, account: int, value: bool) -> None:
+        """The platform shows or hides an account."""
+        self.accounts[account].is_visible = value
+        self._say_account(account)
+
+    def open_account(self, account: Account) -> None:
+        """A new account: its login hears of it."""
+        self.accounts[account.id] = account
+        self._out.append(Message("account", account.id, Action.CREATE, account.row()))
+
     def void(self, account: int, trade_id: int | None, now: Moment) -> int | None:
         """Bust a trade (the last one by default): its cash and its quantity are taken back."""
         for trade in reversed(self.trades):
@@ -257,13 +272,17 @@ class Venue:
 
     def _schedule(self, order: Order, now: Moment) -> None:
         due = now.ns + draw_ns(self._rng, self.profile.fill_ms)
+        forced_ms = self.piece_by_piece.get(order.account)
+        gap_ms = self.profile.piece_ms if forced_ms is None else (forced_ms, forced_ms)
         for size in self._pieces(order):
             self._events += 1
             heappush(self._due, (due, self._events, order.id, size))
-            due += draw_ns(self._rng, self.profile.piece_ms)
+            due += draw_ns(self._rng, gap_ms)
 
     def _pieces(self, order: Order) -> list[int]:
         rest = order.rest
+        if order.account in self.piece_by_piece:
+            return [1] * rest
         if rest < PIECES_FROM or self._rng.random() >= self.profile.pieces:
             return [rest]
         first = self._rng.randint(1, rest - 1)
@@ -283,6 +302,11 @@ class Venue:
         if order.type is OrderType.LIMIT and order.limit_price is not None:
             return order.limit_price
         return quote.ask if order.side is Side.BUY else quote.bid
+
+    @staticmethod
+    def _resting_price(order: Order) -> Decimal:
+        price = order.stop_price if order.limit_price is None else order.limit_price
+        return order.contract.start_price if price is None else price
 
     def _change(self, order: Order, status: Status, now: Moment) -> None:
         order.status, order.updated = status, now.at

@@ -6,7 +6,9 @@ from decimal import Decimal, InvalidOperation
 
 from risk_daemon.sim import contracts
 from risk_daemon.sim.codes import OrderType, Side
+from risk_daemon.sim.faults import FaultRefused, FaultWish
 from risk_daemon.sim.model import Ticket
+from risk_daemon.sim.profile import ProfileRefused
 
 Wish = dict[str, object]
 _ORDER_TYPES = {"market": OrderType.MARKET, "limit": OrderType.LIMIT, "stop": OrderType.STOP}
@@ -14,6 +16,11 @@ _ORDER_TYPES = {"market": OrderType.MARKET, "limit": OrderType.LIMIT, "stop": Or
 
 class WishRefused(ValueError):
     """The wish is not one that can be granted; the message says why."""
+
+
+# What a wish may be refused with; each says in one sentence why.
+REFUSALS = (WishRefused, FaultRefused, ProfileRefused)
+_FAULT_FIELDS = frozenset({"kind", "login", "account", "seconds", "times"})
 
 
 def number_of(wish: Wish, key: str, default: float) -> float:
@@ -69,4 +76,21 @@ def ticket_of(wish: Wish) -> Ticket:
         stop_loss_ticks=stop if isinstance(stop, int) else None,
         take_profit_ticks=take if isinstance(take, int) else None,
         tag=tag if isinstance(tag, str) else None,
+    )
+
+
+def fault_of(wish: Wish, login: str | None, account: int | None) -> FaultWish:
+    """The fault a wish asks for, of a login and an account that exist."""
+    options: dict[str, object] = {
+        key: float(value) if isinstance(value, Decimal) else value
+        for key, value in wish.items()
+        if key not in _FAULT_FIELDS
+    }
+    return FaultWish(
+        str(wish.get("kind")),
+        login,
+        account,
+        number_of(wish, "seconds", 0),
+        int(number_of(wish, "times", 1)),
+        options,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
 
+from risk_daemon.sim import strikes
 from risk_daemon.sim.booking import Costs
 from risk_daemon.sim.breach import Sent
 from risk_daemon.sim.codes import OK, OrderType
@@ -21,12 +22,14 @@ from risk_daemon.sim.moment import NS_PER_MS, NS_PER_S, Moment
 from risk_daemon.sim.outbox import Outbox
 from risk_daemon.sim.profile import Profile, named
 from risk_daemon.sim.referee import Referee
-from risk_daemon.sim.scenario import SimConfig
+from risk_daemon.sim.scenario import Limits, SimConfig
 from risk_daemon.sim.traders import View, trader
 from risk_daemon.sim.venue import Venue
 
 TRADERS_EVERY_NS = 50 * NS_PER_MS
 TICK_EVERY_NS = 20 * NS_PER_MS
+# Of an account that came while it ran nobody told the daemon a limit.
+UNJUDGED = Limits(1_000_000, Decimal(1_000_000_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class World:
         self.traders_end_ns: int | None = None
         self.whole: dict[str, bool] = {login.user: False for login in config.logins}
         self._fault_rng = Random(f"faults {config.seed}")
-        self._undo: dict[int, tuple[int, bool]] = {}
+        self._undo: dict[int, Callable[[], None]] = {}
         self._waiting: set[int] = set()
         self._traders_due_ns = self._tick_due_ns = now.ns
         self._ticks: list[Tick] = []
@@ -178,34 +181,25 @@ class World:
         fault = self.faults.start(wish, now.ns)
         excuses = wish.kind in BLOCKS_REQUESTS
         self.referee.fault_started(fault.n, wish.login, wish.kind, now, excuses=excuses)
-        self._strike(fault, now)
+        undo = strikes.strike(self, fault, now)
+        if undo is not None:
+            self._undo[fault.n] = undo
         self.flush(now)
         return fault
 
-    def _strike(self, fault: Fault, now: Moment) -> None:
-        account = fault.account
-        if account is None or account not in self.venue.accounts:
-            return
-        if fault.kind == "can_trade":
-            value = bool(fault.options.get("value", False))
-            self._undo[fault.n] = (account, not value)
-            self.venue.set_can_trade(account, value)
-        elif fault.kind == "void_trade":
-            wanted = fault.options.get("trade")
-            self.venue.void(account, wanted if isinstance(wanted, int) else None, now)
-        elif fault.kind == "reject_closes":
-            self.venue.reject_closes[account] = fault.times
-        elif fault.kind == "account_vanish":
-            self.venue.accounts[account].vanished = True
-
     def _end_faults(self, now: Moment) -> None:
         for fault in self.faults.take_ended(now.ns):
-            if fault.kind == "can_trade" and fault.options.get("flip_back", True):
-                self.venue.set_can_trade(*self._undo.pop(fault.n))
-            if fault.kind == "account_vanish" and fault.account is not None:
-                self.venue.accounts[fault.account].vanished = False
+            undo = self._undo.pop(fault.n, None)
+            if undo is not None:
+                undo()
             self.referee.fault_over(fault.n, fault.kind, now)
             self.flush(now)
+
+    def admit(self, account: Account) -> None:
+        """A login gets an account that nobody was told of; its people may trade on it."""
+        self.logins[account.id] = account.login
+        self.referee.admit(account.id, account.login, UNJUDGED)
+        self.venue.open_account(account)
 
     def _bent(self, tick: Tick, now: Moment) -> Tick:
         """A quote as it leaves: broken while `bad_quotes` is on."""

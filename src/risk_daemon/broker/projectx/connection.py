@@ -11,6 +11,8 @@ it and of the SignalR client below it, checked at start (`require_sdk`):
   after a close with an error.
 * `WebsocketTransport._ws`, by way of `SignalRClient._transport`: the socket. Cancelling
   the task leaves it to a goodbye of up to ten seconds, which a frozen peer never returns.
+* `WebsocketTransport._protocol`: the decoder. The client takes each WebSocket message for whole
+  records and dies of half a one; SignalR promises nothing of the kind.
 
 A hub that closed, died or does not answer its probe is thrown away and built
 anew with a fresh token: the SDK's own retries are finite and keep stale tokens.
@@ -45,6 +47,9 @@ CONNECT_WITHIN_S: Final = 2.0
 #: The SDK's own limiter would queue closes behind polls; `broker.budget` rations instead.
 UNLIMITED: Final = 1_000_000
 
+RECORD_END: Final = "\x1e"
+RECORD_MAX: Final = 1 << 20
+
 Handler = Callable[..., None]
 
 
@@ -60,6 +65,7 @@ def require_sdk() -> None:
             (AsyncHubConnection(url), "_client"),
             (AsyncHubConnection(url), "_run_task"),
             (getattr(SignalRClient(url), "_transport", None), "_ws"),
+            (getattr(SignalRClient(url), "_transport", None), "_protocol"),
         )
         if not hasattr(owner, name)
     ]
@@ -174,6 +180,22 @@ def _uncertain(error: OrderSubmissionUncertainError) -> BrokerUnavailable:
     return BrokerUnavailable(text)
 
 
+class Joined:
+    """A decoder of hub messages that keeps the end of one until the next completes it."""
+
+    def __init__(self, decode: Callable[[str], list[Any]]) -> None:
+        self._decode = decode
+        self._rest = ""
+
+    def __call__(self, message: str | bytes) -> list[Any]:
+        """Decode the records that are whole now."""
+        text = message.decode() if isinstance(message, bytes) else message
+        *whole, self._rest = (self._rest + text).split(RECORD_END)
+        if len(self._rest) > RECORD_MAX:
+            raise ValueError("a hub sends a record without an end")
+        return self._decode(RECORD_END.join(whole))
+
+
 class Hub:
     """One hub connection, used once: opened, subscribed, probed, thrown away."""
 
@@ -196,6 +218,7 @@ class Hub:
     async def open(self) -> None:
         """Connect; BrokerUnavailable when the hub is not open in time."""
         await self._hub.start()
+        self._join_records()
         opened = asyncio.ensure_future(self._opened.wait())
         task = self._hub._run_task  # noqa: SLF001
         waiting = {opened} if task is None else {opened, task}
@@ -208,6 +231,11 @@ class Hub:
         if not self._opened.is_set() or self.is_dead:
             await self.drop()
             raise BrokerUnavailable(f"the {self.name} hub did not open")
+
+    def _join_records(self) -> None:
+        """Give the decoder whole records, however they were cut into messages."""
+        transport: Any = self._hub._client._transport  # type: ignore[union-attr]  # noqa: SLF001
+        transport._protocol.decode = Joined(transport._protocol.decode)  # noqa: SLF001
 
     @property
     def is_dead(self) -> bool:
