@@ -8,7 +8,7 @@ import pytest
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.budget import Budget
-from risk_daemon.broker.port import COST, FULL, RECENT, Broker, Reading, Rows
+from risk_daemon.broker.port import COST, FULL, POSITIONS, RECENT, Broker, Reading, Rows
 from risk_daemon.clock import Clock
 from risk_daemon.link.loop import WARM_EVERY_S
 from risk_daemon.link.reader import BUDGET_LOOK_S, RECONNECT_KEEPS, Reader
@@ -126,6 +126,24 @@ def test_but_one_that_looks_for_a_request_of_unknown_outcome_may() -> None:
         await one.is_wanted(RECENT)
 
     one.run(one.is_wanted, one.is_read, looks)
+
+    assert one.desk.reads == 2
+
+
+def test_a_cheap_one_that_waits_for_the_budget_does_not_hold_up_the_one_after_a_reconnect() -> None:
+    budget = used_up(rationing.VERIFICATION, rationing.REST)
+    one = AtWork(budget, standing=(500, True))
+
+    async def verifies() -> None:
+        await one.is_wanted(POSITIONS)
+
+    async def reconnects() -> None:
+        await one.is_wanted(RECENT)
+
+    async def is_read_again() -> None:
+        await one.reader.read_since((ACCOUNT,), one.found[0].began_at + 1)
+
+    one.run(one.is_wanted, one.is_read, verifies, reconnects, is_read_again)
 
     assert one.desk.reads == 2
 

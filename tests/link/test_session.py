@@ -10,7 +10,7 @@ import pytest
 
 from risk_daemon.core.events import AccountSeen, AlarmRaised, FeedChanged, Reconciled
 from risk_daemon.link import polling
-from risk_daemon.link.session import LOGOUT_BACK_OFF_S
+from risk_daemon.link.session import BACK_OFF_S, GOOD_AFTER_NS, LOGOUT_BACK_OFF_S
 from tests.link.at_work import CLOSING, AtWork
 from tests.link.conftest import Play
 
@@ -108,22 +108,31 @@ def read_between_blind_and_trusted(work: AtWork, after: int) -> set[int]:
     }
 
 
-def test_a_record_split_over_two_frames_costs_the_hub_and_that_is_noticed_at_once(
-    play: Play,
-) -> None:
+def test_a_record_split_over_two_frames_is_joined_and_costs_nothing(play: Play) -> None:
     async def story(work: AtWork) -> None:
         before = work.stream.last_seq
         await work.fault("split_records", seconds=1.0)
         await work.trade(2)
-
-        def told() -> list[str]:
-            return [one.state for one in work.stream.of(FeedChanged, before)]
-
-        await work.until(lambda: "blind" in told(), "a word of the loss", 5.0)
-        await work.until(lambda: told()[-1] == "trusted", "the feed to be trusted")
-        assert read_between_blind_and_trusted(work, before) == set(work.accounts)
         await work.holds(2)
+        assert work.stream.of(FeedChanged, before) == []
         await work.agrees_with_the_truth()
+
+    play(story)
+
+
+def test_hubs_that_do_not_open_are_asked_for_ever_less_often_however_good_the_last_were(
+    play: Play,
+) -> None:
+    async def story(work: AtWork) -> None:
+        session = work.link.session
+        session.opened_at -= 2 * GOOD_AFTER_NS
+        before = len(await work.requests("/Auth/loginKey"))
+        await work.fault("hub_refuse", seconds=2.0)
+        await work.fault("hub_reset")
+        await work.until(lambda: work.feed == "blind", "a word of the loss", 3.0)
+        await work.until(lambda: work.feed == "trusted", "the feed to be trusted")
+        logins = len(await work.requests("/Auth/loginKey")) - before
+        assert 2 <= logins <= len(BACK_OFF_S)
 
     play(story)
 

@@ -204,6 +204,9 @@ class Reader:
         rationing.wait(self._budget, rationing.VERIFICATION, cost)
         try:
             while True:
+                if self._deepens(account, wish):
+                    rationing.wait(self._budget, rationing.VERIFICATION, COST[wish.depth] - cost)
+                    cost = COST[wish.depth]
                 now = self._clock.now_ns()
                 if rationing.take(self._budget, rationing.VERIFICATION, now, cost):
                     return rationing.VERIFICATION
@@ -216,6 +219,18 @@ class Reader:
                 await asyncio.sleep(min(max(until - now, 0) / 1e9, BUDGET_LOOK_S))
         finally:
             rationing.wait(self._budget, rationing.VERIFICATION, -cost)
+
+    def _deepens(self, account: int, wish: Wish) -> bool:
+        """Take over a deeper wish: behind a read that waits for the budget it could wait a minute.
+
+        The read has not begun, so it shows what was wanted meanwhile just as well.
+        """
+        more = self._wishes.get(account)
+        if more is None or COST[more.depth] <= COST[wish.depth]:
+            return False
+        del self._wishes[account]
+        wish.depth, wish.why = more.depth, more.why
+        return True
 
     def _take_rest(self, cost: int, now: int) -> bool:
         return rationing.take(self._budget, rationing.REST, now, cost)

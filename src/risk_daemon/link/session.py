@@ -118,6 +118,7 @@ class Session:
 
     def _pause(self) -> float:
         served = self._clock.steady_ns() - self.opened_at if self.opened_at else 0
+        self.opened_at = 0  # attempts that never opened are no good service
         if self._is_taken:
             self._was_logged_out = False
             if served > OURS_AFTER_NS:

@@ -131,10 +131,10 @@ class Referee:
         self.windows.open_for_fault(n, login, why, now.ns, excuses=excuses)
         self.say(now, None, "fault", f"{why} begins for {login or 'every login'}")
 
-    def fault_over(self, n: int, why: str, now: Moment) -> None:
+    def fault_over(self, n: int, why: str, now: Moment, login: str | None = None) -> None:
         """The fault ended; its window closes when the login is whole again."""
         self.windows.fault_over(n, now.ns)
-        self.say(now, None, "fault-over", f"{why} is over")
+        self.say(now, None, "fault-over", f"{why} is over for {login or 'every login'}")
 
     def declared(self, login: str | None, seconds: float, why: str, now: Moment) -> Window:
         """A fault window that somebody outside declares."""
@@ -144,7 +144,8 @@ class Referee:
     def tick(self, now: Moment, whole: dict[str, bool] | None = None) -> None:
         """Time passed; `whole` says which logins have their hubs connected and subscribed."""
         for window in self.windows.tick(now.ns, whole or {}):
-            self.say(now, None, "window-over", f"fault window of {window.why} closed")
+            whom = window.login or "every login"
+            self.say(now, None, "window-over", f"fault window of {window.why} closed for {whom}")
         for login, contract in self.board.passed(now.ns):
             self._priced(login, contract, now, "tick")
         day = trade_date(now.at)

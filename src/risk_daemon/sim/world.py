@@ -192,7 +192,7 @@ class World:
             undo = self._undo.pop(fault.n, None)
             if undo is not None:
                 undo()
-            self.referee.fault_over(fault.n, fault.kind, now)
+            self.referee.fault_over(fault.n, fault.kind, now, fault.login)
             self.flush(now)
 
     def admit(self, account: Account) -> None:

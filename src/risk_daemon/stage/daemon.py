@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ import psutil
 from risk_daemon.errors import OperatorError
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.stage.gateway import Gateway, environment
+from risk_daemon.stage.gateway import LOOPBACK, Gateway, environment
 from risk_daemon.stage.waiting import until
 
 COMMAND_WITHIN_S: Final = 60.0
@@ -140,8 +139,7 @@ class Daemon:
     def api(self, path: str) -> Any:
         """Ask the console over HTTP, as a browser would."""
         port = json.loads((self.home / "run" / "console.json").read_text())["port"]
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=COMMAND_WITHIN_S) as answer:
+        with LOOPBACK.open(f"http://127.0.0.1:{port}{path}", timeout=COMMAND_WITHIN_S) as answer:
             return json.load(answer)
 
     def active_worker(self) -> str:

@@ -20,6 +20,24 @@ ANSWER_WITHIN_S: Final = 30.0
 SCENARIOS: Final = Path(__file__).parent.parent / "sim" / "scenarios"
 
 
+def _loopback() -> urllib.request.OpenerDirector:
+    """Make an opener of plain HTTP: no proxy of the environment, and no certificates to load.
+
+    Made once: the usual one reads every certificate of the host, each time anew.
+    """
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+LOOPBACK: Final = _loopback()
+
+
 class Gateway:
     """One running simulated gateway."""
 
@@ -71,10 +89,8 @@ class Gateway:
         return self._call(request)
 
     def _call(self, request: urllib.request.Request) -> Any:
-        # No proxy of the environment: this is loopback.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=ANSWER_WITHIN_S) as answer:
+            with LOOPBACK.open(request, timeout=ANSWER_WITHIN_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise OperatorError(f"control port: {error.read().decode()[:300]}") from None
