@@ -439,6 +439,18 @@ def test_suspended_children_of_a_working_parent_go_with_it() -> None:
     assert [(goal.act, goal.order) for goal in first] == [("cancel", 11)]
 
 
+def test_a_stop_told_of_between_the_messages_of_its_entry_is_cancelled_with_the_close() -> None:
+    stream = Stream().open(rule("kill-switch"))
+    stream.feed(flatten())
+    stream.outputs.clear()
+
+    torn = goals(stream.feed(trade(1, 1, 2), order(12, -1, 2, stop_price=19_990 * UNIT)))
+    whole = goals(stream.feed(position(2)))
+
+    assert torn == []
+    assert [(goal.act, goal.order, goal.closing) for goal in whole] == [("cancel", 12, True)]
+
+
 def test_the_wakes_name_every_instant_the_executor_waits_for() -> None:
     stream = killing()
     stream.feed(order(11, 1, 1, limit_price=20_000 * UNIT))

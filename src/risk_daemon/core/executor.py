@@ -214,7 +214,12 @@ def _covers_too_much(order: OrderChanged, held: Holding) -> bool:
 def _could_increase(account: Account, order: OrderChanged, held: Holding) -> bool:
     if order.status == SUSPENDED and order.parent in account.orders:
         return False  # ends with its parent, which is cancelled for its own sake
-    return is_increasing(order, held.enforceable)
+    if not is_increasing(order, held.enforceable):
+        return False
+    # Between the messages of one fill the smaller view shows less than is held: what would only
+    # close by the larger one is no growth yet. Asked for now, its cancel would be refused, and
+    # the stop would still be there beside the close.
+    return held.agreed or is_increasing(order, held.exposure)
 
 
 def _is_on_its_way(order: OrderChanged) -> bool:
