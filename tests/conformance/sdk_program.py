@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
@@ -304,6 +305,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="./dev sdk", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=0.0, help="how long; 0 is one round")
     minutes = parser.parse_args(argv).minutes
+    logging.disable(logging.WARNING)  # the SDK tells every step of its own
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "sdk.yaml"
         config.write_text(SCENARIO, encoding="utf-8")
