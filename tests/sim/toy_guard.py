@@ -41,6 +41,7 @@ class Watched:
     filled: dict[int, int] = field(default_factory=dict)
     traded: dict[int, dict[int, int]] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
+    closed: set[str] = field(default_factory=set)
     is_locked: bool = False
     due: bool = False
     high: Decimal = Decimal(0)
@@ -167,6 +168,7 @@ class ToyGuard:
             for order in mine.book.resting():
                 if is_increasing(order, quantities.get(order.contract, 0)):
                     self._cancel(account, order.id, now)
+        self._sweep(account, mine, quantities, now)
         overdue = self._overdue(mine, now)
         for contract, q in quantities.items():
             if q and (is_flat_wanted or contract in overdue):
@@ -181,6 +183,14 @@ class ToyGuard:
             held = {c: q for c, q in quantities.items() if root_of(c) == root}
             self._reduce(account, mine, held, cap, now)
         self._reduce(account, mine, quantities, limits.max_contracts, now)
+
+    def _sweep(self, account: int, mine: Watched, quantities: dict[str, int], now: Moment) -> None:
+        """Cancel what a position that the guard closed left behind."""
+        ended = {c for c in mine.closed if not quantities.get(c) and c not in mine.flying}
+        for order in mine.book.resting():
+            if order.contract in ended:
+                self._cancel(account, order.id, now)
+        mine.closed -= ended
 
     @staticmethod
     def _could_exceed(mine: Watched, limits: Limits, quantities: dict[str, int]) -> bool:
@@ -231,6 +241,8 @@ class ToyGuard:
         )
         if answer.code == 0 and answer.order is not None:
             self.accounts[account].flying[contract] = answer.order
+            if size is None:
+                self.accounts[account].closed.add(contract)
 
 
 def live(
