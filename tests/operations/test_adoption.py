@@ -11,6 +11,7 @@ from risk_daemon.errors import Refused
 from risk_daemon.operations import adoption, orders, pending, state_file
 from risk_daemon.operations import home as homes
 from risk_daemon.operations.home import About, Home
+from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.problems import InvalidConfiguration
 from tests.operations.build import CREATED
@@ -91,7 +92,7 @@ def test_show_prints_the_settings_and_adopts_nothing(home: Home) -> None:
 
 
 def test_orders_that_waited_are_adopted_once(home: Home) -> None:
-    act = orders.make(adoption.in_force(home), 1, "flatten-lock", Who("tester", "trial"))
+    act = orders.make(in_force(home), 1, "flatten-lock", Who("tester", "trial"))
     pending.keep(home, act)
 
     with process("journal", home, "journal.ready"):
@@ -124,5 +125,5 @@ def test_without_a_journal_adoption_says_that_it_is_not_reachable(home: Home) ->
 
 
 def test_settings_go_by_the_files_until_something_was_adopted(home: Home) -> None:
-    assert adoption.in_force(home).accounts() == (1, 2)
-    assert adoption.for_start(home) == (adoption.in_force(home), "")
+    assert in_force(home).accounts() == (1, 2)
+    assert adoption.for_start(home) == (in_force(home), "")

@@ -19,11 +19,12 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import AlarmRaised, Fact, PolicyAdopted, SettingsAdopted
 from risk_daemon.core.session import next_reset
 from risk_daemon.errors import OperatorError, Refused
-from risk_daemon.operations import difference, pending, postponed, state_file
+from risk_daemon.operations import difference, pending, postponed
 from risk_daemon.operations import home as homes
 from risk_daemon.operations.configuration import Configuration, load, with_digest
 from risk_daemon.operations.gateway import assert_gateway
 from risk_daemon.operations.home import About, Home
+from risk_daemon.operations.in_force import last_adopted
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.postponed import Postponed
 from risk_daemon.operations.state_file import Standing
@@ -300,27 +301,13 @@ async def _keep_last(
     )
 
 
-def _last(home: Home) -> Settings | None:
-    """The settings adopted last, from the state file; a damaged one must not stop an emergency."""
-    try:
-        adopted = state_file.standing(home).settings
-    except OperatorError:
-        return None
-    return decode_settings(adopted.text) if adopted is not None else None
-
-
-def in_force(home: Home) -> Settings:
-    """The settings a command goes by: those last adopted, else those of the files."""
-    return _last(home) or load(home.config).settings
-
-
 def for_start(home: Home) -> tuple[Settings, str]:
     """The settings a start would run by; where they are not the files', also why."""
     about = homes.open_home(home)
     try:
         return read(home, about).settings, ""
     except OperatorError as error:
-        last = _last(home)
+        last = last_adopted(home)
         if last is None:
             raise
         return last, f"the last settings stay in force: {error.sentence}"

@@ -22,8 +22,9 @@ from urllib.parse import quote
 from risk_daemon.core.events import Entry
 from risk_daemon.errors import OperatorError, Refused, UsageError
 from risk_daemon.journal.sqlite import sqlite3
-from risk_daemon.operations import adoption, credentials, daemon, state_file
+from risk_daemon.operations import credentials, daemon, state_file
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.releases import release
 from risk_daemon.operations.words import in_words, iso, kind_of
 from risk_daemon.wire.record import KINDS
@@ -92,7 +93,7 @@ def write(at: Home, file: Path, findings: list[dict[str, Any]]) -> list[str]:
 def _secrets(at: Home) -> Iterator[str]:
     """Every key of the home, and what logs in to its processes."""
     try:
-        logins = adoption.in_force(at).logins
+        logins = in_force(at).logins
     except (OperatorError, OSError, sqlite3.Error):
         logins = ()
     yield from credentials.every_key(at, logins)

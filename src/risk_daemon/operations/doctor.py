@@ -31,6 +31,7 @@ from risk_daemon.operations import (
 )
 from risk_daemon.operations.finding import FAIL, OK, WARN, Finding
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.orders import now_ns
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
 from risk_daemon.operations.state_file import FILE
@@ -132,7 +133,7 @@ def _configuration(at: Home) -> Finding:
 def _settings(at: Home) -> Settings | None:
     """What is in force, or would be; None where nothing can be."""
     try:
-        return adoption.in_force(at)
+        return in_force(at)
     except (OperatorError, OSError, sqlite3.Error):
         return None
 

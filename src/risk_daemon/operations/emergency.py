@@ -19,8 +19,8 @@ import msgspec
 from risk_daemon.core.events import AlarmRaised, ProtectionDisabled
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.operations import daemon, orders, own_session, state_file
-from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import Kept, Who
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome

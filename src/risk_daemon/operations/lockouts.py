@@ -9,8 +9,8 @@ from typing import Any, Final
 from risk_daemon.core.events import LockPlaced
 from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.operations import daemon, home, orders, state_file
-from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import MODES, Who, end_of, now_ns
 from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome

@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from risk_daemon.core.events import Entry, PolicyAdopted
+from risk_daemon.core.events import Entry
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.journal.schema import FREQUENT
 from risk_daemon.operations import alarms, daemon, guard, home, postponed, state_file
-from risk_daemon.operations.adoption import in_force
-from risk_daemon.operations.configuration import load
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.in_force import in_force, policies_in_force
 from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, UNREACHABLE, Outcome
 from risk_daemon.operations.postponed import Postponed, waiting_lines
 from risk_daemon.operations.words import (
@@ -354,8 +353,4 @@ def find_account(at: Home, text: str) -> tuple[int, str]:
 
 def _names(at: Home) -> dict[int, str]:
     """Names as adopted last; as the files say where nothing was adopted yet."""
-    try:
-        policies: Iterable[PolicyAdopted] = state_file.standing(at).policies.values()
-    except OperatorError:
-        policies = load(at.config).policies
-    return {one.account: one.name for one in policies}
+    return {one.account: one.name for one in policies_in_force(at)}

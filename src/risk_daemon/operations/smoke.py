@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.operations import daemon, home
-from risk_daemon.operations.adoption import in_force
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome
 from risk_daemon.operations.problems import nearest
 from risk_daemon.operations.words import both_times, duration, iso
