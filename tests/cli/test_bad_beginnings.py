@@ -215,8 +215,8 @@ def test_a_clock_that_is_minutes_off_refuses_the_first_start(
             ["max-contracts-per-instrument.limits.XYZ is 2; allowed: a limit of a root such as ES"],
         ),
         (
-            ["1", "trailing-max-drawdown", "drawdown=1000"],
-            ["start is missing; allowed: the balance", "in the same command: mode=... start=..."],
+            ["1", "daily-realized-loss", "buffer=10"],
+            ["limit is missing; allowed: an amount", "in the same command: mode=... limit=..."],
         ),
         (["all", "max-contracts", "limt=3"], ["limt is not a key here", "Did you mean 'limit'?"]),
         (["1", "max-contracts", "limit=-3"], ["limit is -3; allowed: contracts, 0 or more"]),

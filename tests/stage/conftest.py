@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from risk_daemon.stage.play import Play
+from tests.untraced import leave_children_untraced
+
+leave_children_untraced()
 
 #: Long enough for the operator's button at 7 s and the dropped connection at 10 s.
 SECONDS = 18
