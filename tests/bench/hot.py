@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -47,6 +48,7 @@ REPEATS: Final = 9
 DECODES: Final = 3_000
 RECORDS: Final = 4_000
 ACCOUNTS: Final = 100
+ROUND_TRIPS: Final = 500
 MNQ: Final = contract("MNQ")
 RULES: Final = (
     rule("daily-combined-loss", limit="20000.00"),
@@ -108,7 +110,26 @@ def measure() -> dict[str, Sample]:
         "quote, 1 account": one,
         f"quote, {ACCOUNTS} accounts": many,
         f"quote, {ACCOUNTS} accounts / 1": Sample("x", [many.median / one.median]),
+        "loopback round trip": loopback(),
     }
+
+
+def loopback() -> Sample:
+    """One byte there and back over TCP on this machine, in the same run: what any answer costs."""
+    clock, found = Clock(), []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        peer, _ = server.accept()
+        with client, peer:
+            for end in (client, peer):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for _ in range(ROUND_TRIPS):
+                began = clock.steady_ns()
+                client.sendall(b"x")
+                peer.sendall(peer.recv(1))
+                client.recv(1)
+                found.append((clock.steady_ns() - began) / 1e3)
+    return sample("us", found)
 
 
 def timed(work: Callable[[], None], count: int) -> Sample:

@@ -20,12 +20,14 @@ PAGE = ROOT / "docs" / "architecture" / "performance.md"
 def main() -> int:
     """Measure, print, and compare; 1 when a budget is exceeded or missing."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument(
+        "what", nargs="?", choices=("all", "core"), default="all", help="core: one process only"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}: new budgets")
     parser.add_argument("--json", action="store_true", help="the figures on the last line")
-    parser.add_argument("--hot", action="store_true", help="only what needs one process")
     args = parser.parse_args()
-    if args.write and args.hot:
-        parser.error("--write needs every figure; leave out --hot")
+    if args.write and args.what != "all":
+        parser.error("--write needs every figure; leave out `core`")
     os.environ["NO_PROXY"] = "127.0.0.1,localhost"
 
     def say(what: str) -> None:
@@ -33,7 +35,7 @@ def main() -> int:
 
     say("hot path")
     found = hot.measure()
-    if not args.hot:
+    if args.what == "all":
         found |= processes.measure(say)
     if args.write:
         written = datetime.now(UTC).strftime("%Y-%m-%d")
