@@ -17,6 +17,7 @@ from risk_daemon.operations import founding
 from risk_daemon.operations.home import Home
 from tests.operations import build
 from tests.operations.conftest import wait_for
+from tests.untraced import untraced_children
 
 REFEREE = """\
 seed: 11
@@ -120,12 +121,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     words = ["run", "--config", str(config), "--ready-file", str(ready)]
     # The market of a whole module's gateway, traced line by line, would take half a core from
     # everything else; what it does is measured in tests/sim.
-    untraced = {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
-    running = subprocess.Popen(
-        [sys.executable, "-m", "risk_daemon.programs.simgate", *words],
-        stdout=subprocess.DEVNULL,
-        env=untraced,
-    )
+    with untraced_children():
+        running = subprocess.Popen(
+            [sys.executable, "-m", "risk_daemon.programs.simgate", *words],
+            stdout=subprocess.DEVNULL,
+        )
     try:
         wait_for(ready, running)
         ports = json.loads(ready.read_text())
