@@ -7,6 +7,8 @@ import gc
 import http.client
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +44,8 @@ FLUSHES: Final = 100
 #: Of 200 in a minute, for each login.
 REQUESTS: Final = 120
 BREACHES: Final = 15
+VERSIONS: Final = 7
+HEALTHS: Final = 30
 LIMIT: Final = 5
 
 SCENARIO: Final = """
@@ -56,6 +60,17 @@ limits:
 QUIET: Final = 9_400_000_001
 
 
+def version() -> Sample:
+    """The quickest command there is, as a person types it: a process from its start to its end."""
+    clock, found = Clock(), []
+    words = [sys.executable, "-m", "risk_daemon.programs.admin", "--version"]
+    for _ in range(VERSIONS):
+        began = clock.steady_ns()
+        subprocess.run(words, capture_output=True, check=True)
+        found.append((clock.steady_ns() - began) / 1e6)
+    return sample("ms", found)
+
+
 def measure(say: Callable[[str], None]) -> dict[str, Sample]:
     """Return every figure between processes."""
     gc.collect()
@@ -64,7 +79,9 @@ def measure(say: Callable[[str], None]) -> dict[str, Sample]:
     say("requests over the SDK")
     found |= asyncio.run(requests())
     say("a whole daemon")
-    return found | {"breach to close": breaches()}
+    found |= whole_daemon()
+    say("the command line")
+    return found | {"admin --version": version()}
 
 
 # --- the journal -----------------------------------------------------------------
@@ -197,8 +214,8 @@ def sent_bare(gateway: Gateway) -> Sample:
 # --- the daemon --------------------------------------------------------------------
 
 
-def breaches() -> Sample:
-    """Break a limit again and again; the gateway times breach to close by its own clock."""
+def whole_daemon() -> dict[str, Sample]:
+    """Break a limit again and again, timed by the gateway's clock; then ask for the health."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         config = place / "quiet.yaml"
@@ -212,12 +229,23 @@ def breaches() -> Sample:
             for _ in range(BREACHES):
                 break_a_limit(gateway)
             verdict, found = gateway.post("/finish", settle_s=DEADLINE_S), latencies(gateway)
+            answers = healths(daemon)
         finally:
             daemon.stop()
             gateway.stop()
     assert verdict["ok"], verdict
     assert len(found) == BREACHES, verdict
-    return sample("ms", found)
+    return {"breach to close": sample("ms", found), "health over HTTP": sample("ms", answers)}
+
+
+def healths(daemon: Daemon) -> list[float]:
+    """Time the health page's answers, each on a connection of its own, as `curl` would."""
+    clock, found = Clock(), []
+    for _ in range(HEALTHS):
+        began = clock.steady_ns()
+        assert daemon.api("/health")["ok"]
+        found.append((clock.steady_ns() - began) / 1e6)
+    return found
 
 
 def latencies(gateway: Gateway) -> list[float]:

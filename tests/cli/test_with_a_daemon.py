@@ -27,15 +27,14 @@ PROCESSES = [
 ]
 
 
-def console(daemon: Admin, path: str) -> tuple[int, str, float]:
-    """GET from the console: status, body, seconds."""
+def console(daemon: Admin, path: str) -> tuple[int, str]:
+    """GET from the console: status and body."""
     port = json.loads((daemon.home.run / "console.json").read_text())["port"]
-    began = time.perf_counter()
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
-            return answer.status, answer.read().decode(), time.perf_counter() - began
+            return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(), time.perf_counter() - began
+        return error.code, error.read().decode()
 
 
 def eventually(holds: Any, what: str, within_s: float = 20.0) -> None:
@@ -140,11 +139,10 @@ def test_every_process_says_how_many_tasks_it_runs(daemon: Admin) -> None:
 
 def test_health_is_the_same_by_command_and_by_http(daemon: Admin) -> None:
     said = daemon.told(0, "health")
-    status, body, seconds = console(daemon, "/health")
+    status, body = console(daemon, "/health")
 
     assert said.out.startswith("healthy: every account is guarded and connected\n")
     assert (status, json.loads(body)["ok"]) == (200, True)
-    assert seconds < 0.5  # 50 ms asked; measured in tests/bench, this only notices blocking
     assert "Healthy: all 3 accounts are guarded" in console(daemon, "/")[1]
     assert 'risk_daemon_account_enforcing{account="101"} 1.0' in console(daemon, "/metrics")[1]
     assert json.loads(console(daemon, "/api/v1/accounts/101")[1])["name"] == "NORTH-1"
