@@ -13,6 +13,7 @@ import pytest
 from risk_daemon.clock import Clock
 from risk_daemon.stage.gateway import wednesday_offset_s
 from tests.link.at_work import AtWork, Floor
+from tests.untraced import untraced_children
 
 LOGINS = 128
 STORY_WITHIN_S = 40.0
@@ -25,7 +26,9 @@ Play = Callable[[Story], None]
 def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
     """The simulated gateway, with a login for each test."""
     os.environ["NO_PROXY"] = "127.0.0.1,localhost"
-    floor = Floor(tmp_path_factory.mktemp("floor"), LOGINS, wednesday_offset_s(Clock()))
+    with untraced_children():
+        # A hundred accounts judged fifty times a second: measured in tests/sim, not here.
+        floor = Floor(tmp_path_factory.mktemp("floor"), LOGINS, wednesday_offset_s(Clock()))
     yield floor
     floor.gateway.stop()
 
