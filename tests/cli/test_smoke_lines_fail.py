@@ -38,7 +38,9 @@ class Scene:
         self.daemon = Daemon(folder / "home")
         self.daemon.found(self.gateway)
         policy = self.daemon.home / "config" / "policy.yaml"
-        policy.write_text(policy.read_text().replace("\n    mode: enforce", "\n    mode: alert", 1))
+        text, enforced = policy.read_text(), "max-contracts:\n    mode: enforce"
+        assert enforced in text
+        policy.write_text(text.replace(enforced, enforced.replace("enforce", "alert")))
         self.daemon.start()
 
     def close(self) -> None:
