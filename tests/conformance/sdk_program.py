@@ -167,8 +167,12 @@ class Program:
         await self._price("20000.00")
         await self._place("entry", MARKET, 2, brackets=True)
         entry = self._orders["entry"]
-        legs = [row for row in self._heard.orders.values() if row.get("parentOrderId") == entry]
-        self._orders |= {"stop" if row["type"] == STOP else "target": row["id"] for row in legs}
+
+        def legs() -> list[dict[str, Any]]:
+            return [row for row in self._heard.orders.values() if row.get("parentOrderId") == entry]
+
+        await until(lambda: len(legs()) == 2, "both legs of the bracket")
+        self._orders |= {"stop" if row["type"] == STOP else "target": row["id"] for row in legs()}
 
     async def _nothing(self) -> None:
         """Look once more."""

@@ -16,7 +16,7 @@ from tests.link.at_work import AtWork, Floor
 from tests.untraced import untraced_children
 
 LOGINS = 128
-STORY_WITHIN_S = 40.0
+STORY_WITHIN_S = 70.0
 
 Story = Callable[[AtWork], Awaitable[None]]
 Play = Callable[[Story], None]

@@ -25,6 +25,8 @@ from risk_daemon.wire.heart import LINK_IS_DOWN
 from tests.link.at_work import CLOSING, AtWork, Floor, addresses_of, key_of
 
 PROGRAM = (sys.executable, "-m", "risk_daemon.programs.link")
+#: A process of its own loads the SDK, traced line by line.
+START_WITHIN_S = 30.0
 
 
 class Program(AtWork):
@@ -55,6 +57,7 @@ class Program(AtWork):
         await self.until(
             lambda: "trusted" in [one.state for one in self.stream.of(FeedChanged, before)],
             "the feed to be trusted",
+            START_WITHIN_S,
         )
 
     def _spawn(self) -> subprocess.Popen[bytes]:

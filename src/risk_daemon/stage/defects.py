@@ -149,8 +149,8 @@ DEFECTS: Final = (
         patches=(
             Patch(
                 "core",
-                "return is_increasing(order, held.enforceable)",
-                "return held.enforceable != 0 and is_increasing(order, held.enforceable)",
+                "if not is_increasing(order, held.enforceable):",
+                "if held.enforceable == 0 or not is_increasing(order, held.enforceable):",
             ),
             Patch("core", "(target.clears(order.contract) and held.is_flat)", "False"),
             Patch(
