@@ -274,6 +274,30 @@ def test_the_reason_is_told_with_every_finding() -> None:
     assert [one.reason.endswith(". Call the desk") for one in of_kind(found, LockPlaced)] == [True]
 
 
+def test_each_of_several_findings_has_the_reason() -> None:
+    stream = Stream().open(
+        rule(
+            "max-contracts-per-instrument", limits={"MNQ": 1, "ES": 1}, reason_text="Call the desk"
+        )
+    )
+    stream.fill(1, 1, 2, "ES", price="6000")
+    stream.fill(2, 1, 2)
+
+    found = of_kind(stream.outputs, BreachFound)
+    assert [one.text.endswith(". Call the desk") for one in found] == [True, True]
+
+
+def test_a_size_that_is_warned_of_has_no_say_in_prices() -> None:
+    stream = Stream().open(rule("max-contracts", limit=5, warn_at=["0.8"]))
+    stream.mark("MNQ", "21000", "21000.25")
+    stream.fill(1, 1, 1)
+    ((_, found),) = stream.engine.rules_of(stream.account)
+
+    assert found.quiet(stream.engine.world, stream.account) == {}
+    stream.fill(2, 1, 4)
+    assert found.quiet(stream.engine.world, stream.account) == {}
+
+
 @pytest.mark.parametrize(
     ("name", "params", "path"),
     [

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from risk_daemon.sim.model import Quote
 from risk_daemon.sim.scenario import CombinedLoss, Drawdown
 from tests.sim.bench import MNQ, Bench
 
@@ -282,3 +283,36 @@ def test_in_the_last_fifth_only_reductions_are_allowed() -> None:
     bench.close()
 
     assert bench.verdict.counts.false == 1
+
+
+def doubted(bench: Bench) -> Quote:
+    """Show a bid that fell more than forty ticks alone, on both books: who would believe it?"""
+    alone = Quote(Decimal("19970.00"), Decimal("20000.25"), Decimal("20000.00"))
+    bench.referee.quotes = {MNQ: alone}
+    bench.referee.quoted("north", MNQ, alone, bench.now)
+    assert bench.verdict.breaches == 0
+    return alone
+
+
+def test_a_price_nobody_believes_is_one_when_a_trade_printed_there() -> None:
+    bench = combined()
+    alone = doubted(bench)
+    printed = Quote(alone.bid, alone.ask, Decimal("19970.00"))
+
+    bench.referee.printed("north", MNQ, printed, bench.now)
+    bench.wait(1)
+    bench.close()
+
+    assert bench.verdict.by_rule[COMBINED] == {"breaches": 1, "answered": 1}
+
+
+def test_or_when_nothing_took_it_back_for_a_quarter_of_a_second() -> None:
+    bench = combined()
+    doubted(bench)
+    bench.wait(249)
+    assert bench.verdict.breaches == 0
+
+    bench.wait(3)
+    bench.close()
+
+    assert bench.verdict.by_rule[COMBINED] == {"breaches": 1, "answered": 1}

@@ -178,8 +178,8 @@ def step(outbox: Outbox, event: Input) -> list[Request]:
             outbox.failures += 1
             outbox.retry_at = now + min(2 ** min(outbox.failures - 1, 6), RETRY_MAX_S) * SECOND_NS
             return [Wake(outbox.retry_at)]
-        case Woken(now):
-            is_due = outbox.phase is Phase.WAITING and now >= outbox.retry_at
+        case _:
+            is_due = outbox.phase is Phase.WAITING and event.now >= outbox.retry_at
             return _read(outbox) if is_due else []
 
 

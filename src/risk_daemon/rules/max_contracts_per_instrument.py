@@ -58,8 +58,9 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
             finding = rule.judge(world, account, held, mine)
             if isinstance(finding, Breach):
                 breaches.append(_of_root(finding, root, names))
-            elif isinstance(finding, Clear):
-                clears.append(finding)
+                continue
+            assert isinstance(finding, Clear)  # what has a root has contract data
+            clears.append(finding)
         if breaches:
             return Several(breaches=tuple(breaches))
         return max(clears, key=lambda clear: clear.used or 0, default=Clear())
