@@ -288,7 +288,7 @@ def test_in_the_last_fifth_only_reductions_are_allowed() -> None:
 def doubted(bench: Bench) -> Quote:
     """Show a bid that fell more than forty ticks alone, on both books: who would believe it?"""
     alone = Quote(Decimal("19970.00"), Decimal("20000.25"), Decimal("20000.00"))
-    bench.referee.quotes = {MNQ: alone}
+    bench.referee.moved(MNQ, alone, bench.now)
     bench.referee.quoted("north", MNQ, alone, bench.now)
     assert bench.verdict.breaches == 0
     return alone
