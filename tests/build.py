@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
+
+import msgspec
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.engine import Engine
@@ -229,3 +232,20 @@ def intents(outputs: list[Fact]) -> list[Intended]:
 def of_kind[F: Fact](outputs: list[Fact], kind: type[F]) -> list[F]:
     """Return the outputs of one kind."""
     return [output for output in outputs if isinstance(output, kind)]
+
+
+def loud_defaults(module: ModuleType) -> dict[str, object]:
+    """Return what the structs of a module say where nothing is given, silence left out."""
+    structs = [
+        found
+        for found in vars(module).values()
+        if isinstance(found, type)
+        and issubclass(found, msgspec.Struct)
+        and found.__module__ == module.__name__
+    ]
+    return {
+        f"{one.__name__}.{field.name}": field.default
+        for one in structs
+        for field in msgspec.structs.fields(one)
+        if field.default is not msgspec.NODEFAULT and field.default
+    }

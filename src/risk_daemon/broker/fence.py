@@ -275,17 +275,16 @@ def _send_close(
         request=request,
         intended=intended,
         sent_at=now,
-        side=-1 if _sign(view) > 0 else 1,
+        side=_closing_side(view),
         size=size,
         seen_before=account.sights,
     )
     return [Report(_sent(intended, request)), Send(request)]
 
 
-def _sign(view: View) -> int:
-    """Return the direction of the position, by the views' majority of evidence."""
-    total = view.quantity or view.by_position or view.by_trades or view.by_orders
-    return 1 if total > 0 else -1
+def _closing_side(view: View) -> int:
+    """Return the side that closes the position: where views differ, by what shows one at all."""
+    return -1 if (view.by_position or view.by_trades or view.by_orders) > 0 else 1
 
 
 # --- reads -------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from risk_daemon.broker.port import Outcome, Reading, Request
-from risk_daemon.core.account import ENDED_STATES
+from risk_daemon.core.account import ENDED_STATES, is_closing, remaining
 from risk_daemon.core.events import (
     Fact,
     GoalRefused,
@@ -42,9 +42,7 @@ class View(msgspec.Struct, kw_only=True):
     def quantity(self) -> int:
         """Signed quantity that may be acted on: the smallest view, zero if signs differ."""
         views = (self.by_trades, self.by_orders, self.by_position)
-        if min(views) < 0 < max(views):
-            return 0
-        return min(views, key=abs)
+        return max(min(views), 0) + min(max(views), 0)
 
     @property
     def agrees(self) -> bool:
@@ -253,7 +251,7 @@ def is_working(order: OrderChanged) -> bool:
 
 def protects(order: OrderChanged, quantity: int) -> bool:
     """Tell whether an order can only reduce a position of this size."""
-    return order.side * quantity < 0 and order.size - order.filled <= abs(quantity)
+    return is_closing(order, quantity) and remaining(order) <= abs(quantity)
 
 
 def refuse(intended: Intended, why: str) -> Report:

@@ -36,7 +36,7 @@ from risk_daemon.broker.port import (
     Reading,
     Request,
 )
-from risk_daemon.core.account import FILLED, MARKET, REJECTED
+from risk_daemon.core.account import FILLED, MARKET, REJECTED, is_closing
 from risk_daemon.core.events import OrderChanged, RequestAnswered
 
 THROTTLED_WAIT: Final = 500 * MS
@@ -161,7 +161,7 @@ def _could_be(account: AccountGate, order: OrderChanged, contract: str, slot: Sl
     # close stands against the position it found: the entry that made it necessary does not.
     found = account.view(contract).by_orders - order.side * order.filled
     late = order.created >= slot.sent_at - CLOCKS_DIFFER
-    return account.was_read and late and order.side * found < 0
+    return account.was_read and late and is_closing(order, found)
 
 
 def _note_end(account: AccountGate, slot: Slot, now: int) -> None:

@@ -26,6 +26,7 @@ from risk_daemon.core.account import (
     Asked,
     Plan,
     Slot,
+    is_closing,
     is_increasing,
     remaining,
     working,
@@ -208,7 +209,7 @@ def _cancels(account: Account, scene: Scene) -> list[Fact]:
 
 def _covers_too_much(order: OrderChanged, held: Holding) -> bool:
     """Tell a closing order that would flip: made smaller it still protects the position."""
-    return order.side * held.enforceable < 0
+    return is_closing(order, held.enforceable)
 
 
 def _could_increase(account: Account, order: OrderChanged, held: Holding) -> bool:
@@ -323,7 +324,7 @@ def _clear_the_way(account: Account, holding: Holding, scene: Scene, allowed: in
     for order in mine:
         if order.order in account.asked or _is_on_its_way(order):
             continue
-        if order.side * quantity >= 0 or order.status == SUSPENDED:
+        if not is_closing(order, quantity) or order.status == SUSPENDED:
             continue  # what could grow goes by the target's own demand
         if allowed == 0:
             flips = remaining(order) > abs(quantity)
@@ -383,7 +384,7 @@ def _platform_is_first(account: Account, holding: Holding, scene: Scene) -> bool
     return ours is None and any(
         order.type == MARKET
         and order.contract == holding.contract
-        and order.side * quantity < 0
+        and is_closing(order, quantity)
         and scene.at - order.created < PLATFORM_WAIT
         for order in working(account)
     )
@@ -476,7 +477,7 @@ def _sweep(account: Account, holding: Holding, plan: Plan, scene: Scene) -> list
         if order.contract == holding.contract
         and order.order not in account.asked
         and not _is_on_its_way(order)
-        and order.side * plan.direction < 0
+        and is_closing(order, plan.direction)
         and order.created <= plan.reached_at
     ]
     return [_cancel(account, scene, order) for order in orphans]
