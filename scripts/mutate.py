@@ -7,8 +7,9 @@
 
 A change that no test notices survives: a figure, a boundary or a line without a
 test, or one that makes no difference; a person judges which. Only tests of the
-room run, of them only those that were seen to run the changed line, the quickest
-first, each change in a process of its own that is ended when it takes too long.
+room run, of them only those that were seen to run the changed line (all of them
+where it runs at import only: a name, a default), the quickest first, each change
+in a process of its own that is ended when it takes too long.
 The files on the disk are never touched. Children that a test starts run the
 unchanged code.
 
@@ -45,7 +46,7 @@ WORK = ROOT / ".dev" / "mutate"
 #: What is changed, and the tests that must notice.
 ROOMS: dict[str, tuple[str, ...]] = {
     "core/*.py": ("tests/core", "tests/rules"),
-    "rules/*.py": ("tests/rules", "tests/core"),
+    "rules/*.py": ("tests/rules", "tests/core", "tests/worker/test_rehearsal.py"),
     "wire/*.py": ("tests/wire", "tests/conformance/test_transport.py"),
     "broker/fence.py": ("tests/broker",),
     "broker/gate.py": ("tests/broker",),
@@ -313,12 +314,17 @@ class Seen:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def tests_for(self, change: Change) -> list[str]:
-        """Return the tests to run for a change, the quickest first."""
+        """Return the tests to run for a change: who ran the file first, and the quickest."""
         of_file = self.lines.get(change.file, {})
-        found = of_file.get(change.line, set())
-        if "" in found or not found:  # run at import, or inside an expression of several lines
-            found = set().union(*of_file.values()) if of_file else set()
-        return sorted(found - {""}, key=lambda test: (self.seconds.get(test, 0.0), test))
+        near = set().union(*of_file.values()) - {""} if of_file else set[str]()
+        here = of_file.get(change.line, set())
+        if here == {""}:  # a name or a default of the module: whoever reads it may be anybody
+            found = set(self.seconds)
+        elif "" in here or not here:  # inside an expression of several lines
+            found = near
+        else:
+            found = here
+        return sorted(found, key=lambda one: (one not in near, self.seconds.get(one, 0.0), one))
 
 
 def look(tests: tuple[str, ...], where: Path) -> int:

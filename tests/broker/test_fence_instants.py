@@ -283,7 +283,6 @@ def test_its_requests_are_looked_for_from_the_instant_it_sent_them() -> None:
     assert unsettled(at(door, door.now + 1))
 
 
-
 def test_what_it_reduced_may_be_any_order_of_the_closing_side_even_the_first_one_seen() -> None:
     door = resumed("reduce", allowed=1)
 

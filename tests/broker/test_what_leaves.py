@@ -120,9 +120,7 @@ def test_a_refusal_names_the_goal_and_says_why() -> None:
         ("resize", {"order": 11, "allowed": -1}, "a resize only makes an order smaller"),
     ],
 )
-def test_what_does_not_leave_is_said_in_words(
-    act: str, more: dict[str, object], why: str
-) -> None:
+def test_what_does_not_leave_is_said_in_words(act: str, more: dict[str, object], why: str) -> None:
     door = Door().holding(2)
     door.arrive(order(11, 1, 2), order(12, -1, 2, type=4))
 
@@ -207,8 +205,11 @@ def test_only_an_order_that_is_gone_is_looked_for(meaning: str, how: str, why: l
 
     outputs = door.answer(request, Outcome(outcome=REFUSED, code=2, meaning=meaning))
 
-    assert [one.fact.filled for one in outputs if isinstance(one, Report)
-            and isinstance(one.fact, RequestSettled)] == [0]
+    assert [
+        one.fact.filled
+        for one in outputs
+        if isinstance(one, Report) and isinstance(one.fact, RequestSettled)
+    ] == [0]
     assert ends(outputs) == [how]
     assert [one.why for one in outputs if isinstance(one, Read)] == why
 
