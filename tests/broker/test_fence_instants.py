@@ -96,6 +96,16 @@ def test_and_given_up_after_half_a_minute() -> None:
         assert refusals(at(door, door.now + 30 * SECOND - early)) == why
 
 
+def test_looking_at_it_again_and_again_makes_that_no_later() -> None:
+    door = Door()
+    door.decide("close")
+    until = door.now + 30 * SECOND
+
+    while door.now < until - 250 * MS:
+        assert refusals(at(door, fence.wake_at(door.gate))) == []
+    assert refusals(at(door, until)) == ["gave up waiting: the account has not been read"]
+
+
 @pytest.mark.parametrize("act", ["close", "cancel"])
 def test_what_was_throttled_leaves_again_after_half_a_second(act: str) -> None:
     door = Door().holding(2)
@@ -297,3 +307,12 @@ def test_the_end_of_a_close_is_verified_by_the_cheap_read() -> None:
 
     assert whys(door.arrive(*filled())) == [(POSITIONS, "verify after a close")]
     assert reads(at(door, door.now + 10 * SECOND)) == []
+
+
+def test_what_it_closed_is_void_only_three_seconds_after_it_was_sent() -> None:
+    for early, how in ((1, []), (0, ["void"])):
+        door = resumed("close")
+        sent_at = door.gate.of(ACCOUNT).slots[MNQ].sent_at
+        door.read(position(2), recent=(), after=SECOND)
+        late = sent_at + 3 * SECOND - early - door.now
+        assert ends(door.read(position(2), recent=(), after=late)) == how

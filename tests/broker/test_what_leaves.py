@@ -39,6 +39,7 @@ from tests.broker.test_fence import (
 )
 from tests.build import ACCOUNT, MS, contract, loud_defaults, order, position, trade
 
+ENDED = "the position it was decided for has ended"
 MNQ, ES = contract("MNQ"), contract("ES")
 
 
@@ -227,7 +228,7 @@ def test_the_answer_of_another_request_settles_nothing() -> None:
 # --- whose order it is ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("held", [2, -2])
+@pytest.mark.parametrize("held", [1, -1, 2, -2])
 def test_a_close_becomes_an_order_of_the_other_side(held: int) -> None:
     door = Door().holding(held)
     door.decide("close")
@@ -323,6 +324,22 @@ def test_a_cheap_read_that_differs_in_one_of_several_contracts_is_not_enough() -
     assert door.read(position(2), position(2, "ES"), cheap=True) == [
         Read(ACCOUNT, FULL, "a verifying read differs")
     ]
+
+
+def test_a_cheap_read_shows_nothing_of_what_is_flat() -> None:
+    door = Door().holding(0)
+    door.arrive(position(0))
+
+    assert door.read(cheap=True) == []
+    assert door.read(position(1), cheap=True) != []
+
+
+def test_what_a_goal_was_decided_for_ended_only_if_it_was_flat_since() -> None:
+    door = Door().holding(0)
+    version = door.view().version
+
+    for later, why in ((0, "holds 0, nothing is left to reduce"), (1, ENDED)):
+        assert refusals(door.decide("close", locked=False, version=version - later)) == [why]
 
 
 def test_a_hidden_order_that_a_read_does_not_show_goes_on_and_a_shown_one_ends_with_it() -> None:

@@ -378,11 +378,9 @@ def _stream_broken(gate: Gate) -> list[Output]:
 
 
 def _epoch_raised(account: AccountGate, epoch: int) -> list[Output]:
-    if epoch <= account.epoch:
-        return []
-    account.epoch = epoch
-    stale = [held for held in account.held if held.intended.epoch < epoch]
-    account.held = [held for held in account.held if held.intended.epoch >= epoch]
+    account.epoch = max(account.epoch, epoch)
+    stale = [held for held in account.held if held.intended.epoch < account.epoch]
+    account.held = [held for held in account.held if held not in stale]
     return [refuse(held.intended, f"epoch {epoch} holds the account now") for held in stale]
 
 
