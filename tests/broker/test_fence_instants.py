@@ -32,7 +32,7 @@ from tests.broker.test_fence import (
     refusals,
     sent,
 )
-from tests.build import ACCOUNT, MS, SECOND, contract, order, position, trade
+from tests.build import ACCOUNT, MS, SECOND, contract, order, position
 
 MNQ, ES = contract("MNQ"), contract("ES")
 
