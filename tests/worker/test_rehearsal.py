@@ -56,6 +56,104 @@ def test_each_rule_passes_with_its_real_limits(
     assert "clear" in found.trips[0]
 
 
+COSTLY = {"limit": "1000", "buffer": "100", "est_exit_fees": "2"}
+OVER = {"limit": "1000", "staged": STAGED}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "roots", "near", "breach"),
+    [
+        ("max-contracts", {"limit": 5}, ("ES",), "5 against 5", "holds 6 contracts (gross)"),
+        (
+            "max-contracts",
+            {"limit": 5, "unit": "mini-equivalents"},
+            (),
+            "5 against 5",
+            "holds 5.1 mini-equivalents (gross)",
+        ),
+        ("max-contracts", {"limit": 0}, (), "0 against 0", "holds 1 contracts (gross)"),
+        (
+            "max-contracts-per-instrument",
+            {"limits": {"MNQ": 5}},
+            ("ES", "MNQ"),
+            "5 against 5",
+            "MNQ: holds 6 contracts (gross)",
+        ),
+        (
+            "daily-realized-loss",
+            {"limit": "500", "buffer": "100"},
+            ("ES",),
+            "-399.999999999 against -500.00",
+            "realized -400.00 today (net)",
+        ),
+        ("daily-combined-loss", {"limit": "1000"}, ("ES",), "-987.50 against", "day P&L -1000.00"),
+        ("daily-combined-loss", {"limit": "1000"}, (), "-999.50 against", "day P&L -1000.00"),
+        ("daily-combined-loss", COSTLY, ("ES",), "-887.50 against", "day P&L -900.00"),
+        ("daily-combined-loss", COSTLY, (), "-897.50 against", "day P&L -900.00"),
+        ("daily-combined-loss", OVER, ("ES",), "-687.50 against", "day P&L -1000.00"),
+        (
+            "daily-combined-loss",
+            {"limit": "9000000"},
+            ("ES",),
+            "-8999825.00 against",
+            "day P&L -9000062.50",
+        ),
+        (
+            "daily-combined-loss",
+            {"limit": "1000000"},
+            (),
+            "-999982.50 against",
+            "day P&L -1000008.00",
+        ),
+        (
+            "trailing-max-drawdown",
+            {"drawdown": "2000", "start": "50000"},
+            ("ES",),
+            "52200.00 against 48000.00",
+            "equity 48000.00, the drawdown's floor is 48000.00",
+        ),
+        (
+            "trailing-max-drawdown",
+            {**FOLLOWING, "trail": "intraday-equity"},
+            (),
+            "52700.00 against 50200.00",
+            "equity 47500.00, the drawdown's floor is 50200.00",
+        ),
+        (
+            "trailing-max-drawdown",
+            {**FOLLOWING, "floor_override": "0"},
+            ("ES",),
+            "50000.00 against 0.00",
+            "equity 0.00, the drawdown's floor is 0.00",
+        ),
+        (
+            "no-stop-loss-grace",
+            {},
+            ("ES",),
+            "1 against 0",
+            "CON.F.US.ES.Z26: 1 of 1 had no protective stop",
+        ),
+        (
+            "end-of-day-flatten",
+            {},
+            ("ES",),
+            "Wed 18 Nov 15:04:59 Chicago against Wed 18 Nov 15:08:00 Chicago",
+            "the day ended at Wed 18 Nov 15:08:00 Chicago",
+        ),
+        ("kill-switch", {}, ("ES",), " against ", "test-rule ordered flatten-lock: rehearsal"),
+    ],
+)
+def test_a_near_miss_is_the_nearest_there_is_and_the_breach_the_first(
+    name: str, params: dict[str, Any], roots: tuple[str, ...], near: str, breach: str
+) -> None:
+    stream = Stream().open(rule(name, **params), roots=roots)
+
+    found = rehearse(stream.engine, ACCOUNT, name)
+
+    assert found.trips[0].startswith(f"near miss: {near}")
+    assert found.trips[1].startswith(f"breach: {breach}")
+
+
 def test_it_leaves_the_account_as_it_was() -> None:
     stream = Stream().open(rule("max-contracts", limit=1))
     stream.fill(1, 1, 2)
