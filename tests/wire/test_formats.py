@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from risk_daemon.core import events
 from risk_daemon.errors import Denied, Malformed
-from risk_daemon.wire import control, heart
-from risk_daemon.wire.channel import decoder_of, pack
+from risk_daemon.wire import channel, control, heart, record, view
+from risk_daemon.wire.channel import Hello, decoder_of, pack
 from risk_daemon.wire.record import (
     FACT,
     KINDS,
@@ -28,6 +28,7 @@ from risk_daemon.wire.record import (
     new_record,
 )
 from risk_daemon.wire.view import VIEW_VERSION, AccountView, decode_view, encode_view
+from tests.build import loud_defaults
 
 numbers = st.integers(0, (1 << 63) - 1)
 new_records = st.builds(
@@ -113,7 +114,73 @@ def test_a_payload_that_is_not_of_its_kind_is_named_by_kind_and_seq(
         decode(record)
 
 
+def test_what_a_record_leaves_out_is_a_fact_of_the_first_format() -> None:
+    assert loud_defaults(record) == {"NewRecord.durability": "fact", "NewRecord.version": 1}
+    assert loud_defaults(view) == {}
+
+
 # --- frames -------------------------------------------------------------------
+
+
+def test_what_a_frame_leaves_out_is_nothing_but_that_it_is_the_last_and_proves_nothing() -> None:
+    assert loud_defaults(control) == {
+        "LeasesHeld.last": True,
+        "Subscribe.crc": -1,
+        "Tail.limit": 100,
+    }
+    assert loud_defaults(channel) == {"Hello.protocol": 1}
+    assert loud_defaults(heart) == {}
+    assert control.NOW == -1
+
+
+def test_a_frame_is_a_length_and_at_most_a_mebibyte() -> None:
+    most = (1 << 20) - len(pack(control.Publish("t", 0, b"x" * 70_000))) + 4 + 70_000
+    packed = pack(control.Publish("t", 0, b"x" * most))
+
+    assert packed[:4] == (1 << 20).to_bytes(4, "big")
+    assert len(packed) == (1 << 20) + 4
+    with pytest.raises(Malformed, match="Publish of 1048577 bytes, at most 1048576"):
+        pack(control.Publish("t", 0, b"x" * (most + 1)))
+
+
+@pytest.mark.parametrize(
+    ("number", "fits"),
+    [
+        ((1 << 63) - 1, True),
+        (1 << 63, False),
+        (-(1 << 63), True),
+        (-(1 << 63) - 1, False),
+    ],
+)
+def test_a_number_is_one_the_state_file_can_hold(number: int, *, fits: bool) -> None:
+    try:
+        converted = msgspec.convert(["wake-at", number], control.WakeAt)
+    except msgspec.ValidationError:
+        assert not fits
+    else:
+        assert (converted.at, fits) == (number, True)
+
+
+@pytest.mark.parametrize(("length", "fits"), [(100, True), (101, False)])
+def test_a_name_has_a_hundred_characters_at_most(length: int, *, fits: bool) -> None:
+    raw = msgspec.msgpack.encode(["hello", "role", "n" * length])
+    try:
+        hello = msgspec.msgpack.decode(raw, type=Hello)
+    except msgspec.ValidationError:
+        assert not fits
+    else:
+        assert (len(hello.name), fits) == (length, True)
+
+
+@pytest.mark.parametrize(("count", "fits"), [(64, True), (65, False)])
+def test_a_subscription_names_sixty_four_kinds_at_most(count: int, *, fits: bool) -> None:
+    raw = msgspec.msgpack.encode(["subscribe", 1, ["pulse"] * count])
+    try:
+        asked = decoder_of(control.AnyFrame).decode(raw)
+    except msgspec.ValidationError:
+        assert not fits
+    else:
+        assert (len(asked.kinds), fits) == (count, True)
 
 
 def frames() -> list[type[msgspec.Struct]]:
