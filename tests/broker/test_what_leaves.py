@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -61,7 +63,7 @@ def test_a_new_account_at_the_door_holds_nothing_and_has_seen_nothing() -> None:
     ],
 )
 def test_a_goal_leaves_as_one_request_and_is_reported_first(
-    act: str, more: dict[str, object], leaves: str, number: int, size: int
+    act: str, more: dict[str, Any], leaves: str, number: int, size: int
 ) -> None:
     door = Door().holding(3)
     door.arrive(order(11, 1, 2))
@@ -121,7 +123,7 @@ def test_a_refusal_names_the_goal_and_says_why() -> None:
         ("resize", {"order": 11, "allowed": -1}, "a resize only makes an order smaller"),
     ],
 )
-def test_what_does_not_leave_is_said_in_words(act: str, more: dict[str, object], why: str) -> None:
+def test_what_does_not_leave_is_said_in_words(act: str, more: dict[str, Any], why: str) -> None:
     door = Door().holding(2)
     door.arrive(order(11, 1, 2), order(12, -1, 2, type=4))
 

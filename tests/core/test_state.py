@@ -103,6 +103,41 @@ def test_what_is_shown_keeps_its_sign_and_its_last_unit() -> None:
     assert [show(n, 0) for n in (0, UNIT // 2, -3 * UNIT)] == ["0", "0.5", "-3"]
 
 
+def test_the_brokers_codes_are_those_of_its_page() -> None:
+    assert {
+        "working": fold.WORKING,
+        "filled": fold.FILLED,
+        "cancelled": fold.CANCELLED,
+        "expired": fold.EXPIRED,
+        "rejected": fold.REJECTED,
+        "pending": fold.PENDING,
+        "pending cancellation": fold.PENDING_CANCELLATION,
+        "suspended": fold.SUSPENDED,
+    } == {
+        "working": 1,
+        "filled": 2,
+        "cancelled": 3,
+        "expired": 4,
+        "rejected": 5,
+        "pending": 6,
+        "pending cancellation": 7,
+        "suspended": 8,
+    }
+    types = (fold.LIMIT, fold.MARKET, fold.STOP_LIMIT, fold.STOP, fold.TRAILING_STOP)
+    assert types == (1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("status", [2, 3, 4, 5])
+def test_an_order_in_an_ended_state_is_no_longer_working(status: int) -> None:
+    stream = Stream().open()
+    stream.feed(order(11, 1, 1))
+
+    stream.feed(order(11, 1, 1, status=status))
+
+    assert fold.working(stream.account) == []
+    assert stream.account.ended == {11: stream.at}
+
+
 # --- orders -------------------------------------------------------------------------
 
 
