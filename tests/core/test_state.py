@@ -338,6 +338,26 @@ def test_a_balance_differs_since_the_row_that_first_showed_it_and_no_longer_than
     assert stream.account.differs_since == 0
 
 
+@pytest.mark.parametrize(("apart", "differs"), [(UNIT // 100, False), (UNIT // 100 + 1, True)])
+def test_a_fill_explains_a_balance_to_the_cent(apart: int, *, differs: bool) -> None:
+    for sign in (1, -1):
+        stream = Stream().open()
+        stream.feed(
+            events.AccountSeen(
+                account=ACCOUNT,
+                login="north",
+                name="N",
+                balance=50_097 * UNIT + sign * apart,
+                can_trade=True,
+            )
+        )
+        since = stream.at
+
+        stream.feed(trade(1, -1, 2, pnl=97 * UNIT))
+
+        assert stream.account.differs_since == (since if differs else 0)
+
+
 def test_what_leaving_costs_is_a_fill_of_fees_divided_by_its_size() -> None:
     stream = Stream().open()
 

@@ -221,9 +221,7 @@ def remaining(order: OrderChanged) -> int:
 
 def is_increasing(order: OrderChanged, quantity: int) -> bool:
     """Tell whether a fill of this order could raise |quantity| or flip its sign."""
-    if quantity == 0 or order.side * quantity > 0:
-        return True
-    return remaining(order) > abs(quantity)
+    return not is_closing(order, quantity) or remaining(order) > abs(quantity)
 
 
 def is_closing(order: OrderChanged, quantity: int) -> bool:
