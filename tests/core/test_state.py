@@ -18,11 +18,14 @@ from tests.build import (
     ACCOUNT,
     MS,
     SECOND,
+    WEDNESDAY_RESET,
     WEDNESDAY_TEN,
     Stream,
     contract,
+    contract_seen,
     loud_defaults,
     order,
+    policy,
     reading,
     rule,
     trade,
@@ -358,6 +361,33 @@ def test_a_fill_explains_a_balance_to_the_cent(apart: int, *, differs: bool) -> 
         assert stream.account.differs_since == (since if differs else 0)
 
 
+@pytest.mark.parametrize(("apart", "follows"), [(UNIT // 200, False), (UNIT // 200 + 1, True)])
+def test_our_balance_follows_the_brokers_where_it_is_more_than_half_a_cent_away(
+    apart: int, *, follows: bool
+) -> None:
+    for sign in (1, -1):
+        stream = Stream().open()
+        shown = 50_000 * UNIT + sign * apart
+        stream.feed(
+            events.AccountSeen(
+                account=ACCOUNT, login="north", name="N", balance=shown, can_trade=True
+            )
+        )
+
+        assert stream.account.ledger == (shown if follows else 50_000 * UNIT)
+        assert stream.account.differs_since == 0
+
+
+def test_before_the_first_read_no_balance_differs() -> None:
+    stream = Stream()
+    stream.feed(
+        events.AccountSeen(account=ACCOUNT, login="north", name="N", balance=7, can_trade=True)
+    )
+
+    assert (stream.account.ledger, stream.account.differs_since) == (None, 0)
+    assert (stream.account.login, stream.account.name) == ("north", "N")
+
+
 def test_what_leaving_costs_is_a_fill_of_fees_divided_by_its_size() -> None:
     stream = Stream().open()
 
@@ -441,3 +471,65 @@ def test_a_read_says_when_the_platform_stopped_the_account() -> None:
     stopped_at = stream.at
     stream.feed(reading(began_at=stream.at, can_trade=False), after=5 * MS)
     assert stream.account.can_trade_since == stopped_at
+
+
+def test_the_first_read_of_an_account_mends_nothing() -> None:
+    stream = Stream()
+    stream.feed(contract_seen("MNQ"), policy())
+
+    found = fold.fold_reconciled(stream.account, reading(held(3)), {}, stream.seq, stream.at)
+
+    assert found == []
+    assert stream.account.holding(MNQ).by_trades == 3
+
+
+def test_a_balance_that_came_back_by_itself_is_no_adjustment() -> None:
+    stream = Stream().open(rule("kill-switch"))
+    stream.feed(reading(began_at=stream.at, balance=49_000 * UNIT))
+    stream.feed(Pulse(), after=2 * SECOND)
+
+    found = fold.fold_reconciled(
+        stream.account, reading(began_at=stream.at), {}, stream.seq, stream.at
+    )
+
+    assert found == []
+    assert stream.account.differs_since == 0
+
+
+def test_what_was_taken_back_counts_nothing_however_often_the_rest_is_counted_again() -> None:
+    stream = Stream().open()
+    fills = [trade(n, 1, 1, fees=n * UNIT, pnl=-UNIT) for n in (1, 2, 3)]
+    stream.feed(*fills)
+    for fill in fills[:2]:
+        stream.feed(msgspec.structs.replace(fill, voided=True))
+    stream.feed(msgspec.structs.replace(fills[2], fees=9 * UNIT))
+
+    assert stream.account.realized_net == -10 * UNIT
+    assert stream.account.realized_gross == -UNIT
+    assert stream.account.holding(MNQ).by_trades == 1
+
+
+def test_what_was_taken_back_from_before_a_read_counts_nothing_either() -> None:
+    stream = Stream().open()
+    fills = [trade(n, 1, 1, fees=n * UNIT, pnl=-UNIT) for n in (1, 2, 3)]
+    stream.feed(*fills, reading(held(3), began_at=stream.at))
+    for fill in fills[:2]:
+        stream.feed(msgspec.structs.replace(fill, voided=True))
+    stream.feed(trade(4, 1, 1, fees=UNIT), trade(4, 1, 1, fees=2 * UNIT))
+
+    assert stream.account.realized_net == -6 * UNIT
+    assert stream.account.realized_gross == -UNIT
+    assert stream.account.holding(MNQ).by_trades == 4
+
+
+def test_what_yesterdays_fills_turn_out_to_have_cost_is_no_loss_of_today() -> None:
+    stream = Stream().open()
+    fill = trade(1, 1, 1, fees=UNIT)
+    stream.feed(fill, held(1))
+    stream.feed(Pulse(), after=WEDNESDAY_RESET - stream.at)
+    assert stream.account.closing == 49_999 * UNIT
+
+    stream.feed(msgspec.structs.replace(fill, commissions=UNIT))
+
+    assert (stream.account.realized_net, stream.account.realized_gross) == (0, 0)
+    assert (stream.account.ledger, stream.account.closing) == (49_998 * UNIT, 49_998 * UNIT)
