@@ -1,5 +1,6 @@
 """The budget: closes never wait behind polls, and the broker's limit is never passed."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,3 +223,61 @@ def test_one_request_is_charged_where_no_number_is_said() -> None:
     charge(budget, REST)
 
     assert used(budget, REST) == 1
+
+
+def test_the_numbers_are_the_brokers_and_the_shares_add_up_to_them() -> None:
+    assert (WINDOW, LIMIT) == (60_000_000_000, 200)
+    assert SHARES == {ENFORCEMENT: 120, VERIFICATION: 40, REST: 40}
+    assert (BACK_OFF, CLOSES_FIRST) == (500_000_000, 500_000_000)
+
+
+def test_after_a_refusal_closes_ask_half_a_second_later_and_the_others_after_them() -> None:
+    budget = Budget()
+    answer(budget, ENFORCEMENT, 0, 0, throttled=True)
+
+    assert not take(budget, ENFORCEMENT, 500_000_000 - 1)
+    assert take(budget, ENFORCEMENT, 500_000_000)
+    assert not take(budget, REST, 1_000_000_000 - 1)
+    assert take(budget, REST, 1_000_000_000)
+
+
+def test_a_later_refusal_counts_and_an_earlier_one_shortens_nothing() -> None:
+    budget = Budget()
+    for now in (7 * SECOND, 3 * SECOND):
+        answer(budget, REST, now, 0, throttled=True)
+
+    assert budget.blocked_until == 7 * SECOND + 500_000_000
+
+
+def test_asking_again_makes_sense_when_the_oldest_leaves_and_a_hundredth_later_at_the_least() -> (
+    None
+):
+    budget = Budget()
+    spend(budget, REST, 1)
+
+    assert free_at(budget, 0) == WINDOW
+    assert free_at(budget, WINDOW - 1) == WINDOW - 1 + 10_000_000
+    assert free_at(budget, WINDOW) == 2 * WINDOW, "nothing is in the window"
+
+
+def test_what_is_left_of_a_share_is_never_less_than_nothing() -> None:
+    budget = Budget()
+    charge(budget, REST, 39)
+    assert left(budget, REST, 0) == 1
+    charge(budget, REST, 2)
+    assert left(budget, REST, 0) == 0
+    assert left(budget, VERIFICATION, 0) == 40
+
+
+@pytest.mark.parametrize(
+    ("verification", "rest", "kept"), [(10, 38, 2), (10, 0, 5), (41, 0, 0), (0, 40, 0)]
+)
+def test_enforcement_leaves_to_who_waits_only_what_is_open_of_its_share(
+    verification: int, rest: int, kept: int
+) -> None:
+    budget = Budget()
+    charge(budget, VERIFICATION, verification)
+    charge(budget, REST, rest)
+    wait(budget, VERIFICATION if verification == 41 else REST, 5)
+
+    assert spend(budget, ENFORCEMENT, 300) == 200 - verification - rest - kept

@@ -12,7 +12,7 @@ from risk_daemon.broker.sight import WATCHED_AFTER
 from risk_daemon.core.events import AccountSeen, Fact, Pulse
 from risk_daemon.core.instrument import CENT, UNIT
 from tests.broker.test_fence import Door, filled, sent
-from tests.build import ACCOUNT, LOGIN, MS, contract, order, position, trade
+from tests.build import ACCOUNT, LOGIN, MS, SECOND, contract, order, position, trade
 
 MNQ, ES = contract("MNQ"), contract("ES")
 
@@ -187,4 +187,8 @@ def test_looks_wait_no_longer_than_the_fence_says() -> None:
     door.arrive(position(2))
 
     assert fence.wake_at(door.gate) == door.now + GRACE[VIEWS]
-    assert GRACE[VIEWS] == 100 * MS
+
+
+def test_the_waits_are_a_tenth_a_quarter_and_ten_seconds_and_a_minute() -> None:
+    assert GRACE == {VIEWS: 100 * MS, BALANCE: 250 * MS}
+    assert (AGAIN_AFTER, LATER, WATCHED_AFTER) == (250 * MS, 10 * SECOND, 60 * SECOND)

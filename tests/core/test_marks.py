@@ -27,6 +27,10 @@ def market() -> Market:
     return found
 
 
+def test_wild_is_forty_ticks_again_is_50_ms_and_long_is_250_ms() -> None:
+    assert (JUMP_TICKS, SECOND_QUOTE, BELIEVE_AFTER) == (40, 50_000_000, 250_000_000)
+
+
 @pytest.mark.parametrize(
     ("bid", "ask"),
     [(None, HERE), (HERE, None), (0, HERE), (HERE, 0), (HERE + TICK, HERE)],

@@ -145,3 +145,64 @@ def test_times_are_written_for_people_in_both_places() -> None:
 
     assert session.show_utc(at) == "2026-11-18T16:00:00.123Z"
     assert session.show_chicago(at) == "Wed 18 Nov 10:00:00 Chicago"
+
+
+def test_a_session_holds_the_instant_it_begins_at_and_not_the_one_it_closes_at() -> None:
+    opens, closes = chicago("2026-11-18T17:00:00"), chicago("2026-11-19T16:00:00")
+
+    assert session.session_at("cme_equity", opens).start == opens
+    assert session.session_at("cme_equity", opens - 1).start == chicago("2026-11-17T17:00:00")
+    assert [session.is_open("cme_equity", at) for at in (opens - 1, opens, closes - 1, closes)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert session.next_start("cme_equity", opens - 1) == opens
+    assert session.next_start("cme_equity", opens) == chicago("2026-11-19T17:00:00")
+
+
+def test_the_table_is_known_to_its_last_date_and_no_further() -> None:
+    last = chicago("2028-12-31T17:00:00")
+
+    assert session.is_known("cme_equity", last - 1)
+    assert not session.is_known("cme_equity", last)
+    assert session.is_known("cme_equity", 0)
+
+
+def test_past_the_table_four_hundred_days_are_usual_ones_but_for_the_weekends() -> None:
+    last = session.sessions("cme_equity")[-1]
+
+    assert last.trade_date == "2030-02-04"
+    assert last.start == chicago("2030-02-03T17:00:00")
+    assert session.next_start("cme_equity", last.start - 1) == last.start
+    assert session.next_start("cme_equity", last.start) == 0
+    assert session.next_week("cme_equity", last.start - 1) == last.start
+    assert session.next_week("cme_equity", last.start) == 0
+    usual = [one.trade_date for one in session.sessions("cme_equity") if one.trade_date > "2029"]
+    assert len(usual) == len(set(usual)) == 286
+
+
+@pytest.mark.parametrize(
+    ("moment", "date"),
+    [("2026-11-26T11:00:00", "2026-11-26"), ("2026-11-24T15:59:59", "2026-11-24")],
+)
+def test_a_session_closes_on_the_date_it_is_of(moment: str, date: str) -> None:
+    running = session.session_at("cme_equity", chicago(moment))
+
+    assert str(session.closing_date(running)) == date
+
+
+def test_clocks_change_in_chicago_with_the_second_the_table_says() -> None:
+    spring = int(dt.datetime(2027, 3, 14, 8, tzinfo=dt.UTC).timestamp())
+
+    assert [session.chicago_offset(at) for at in (spring - 1, spring)] == [-21_600, -18_000]
+    assert session.show_chicago((spring - 1) * SECOND) == "Sun 14 Mar 01:59:59 Chicago"
+    assert session.show_chicago(spring * SECOND) == "Sun 14 Mar 03:00:00 Chicago"
+
+
+def test_with_the_clock_every_session_is_a_day_of_its_own_and_begins_with_itself() -> None:
+    for moment in ("2026-11-26T17:00:00", "2026-11-27T09:00:00"):
+        at = chicago(moment)
+        assert session.trade_date("cme_equity", "clock", at) == "2026-11-27"
+        assert session.day_start("cme_equity", "clock", at) == chicago("2026-11-26T17:00:00")
