@@ -13,6 +13,7 @@ from risk_daemon.broker import fence, gate
 from risk_daemon.broker.fence import Read, Report, Resumed, Send, Ticked
 from risk_daemon.broker.gate import View, protects
 from risk_daemon.broker.port import (
+    ACCEPTED,
     BARRED,
     FLAT,
     FULL,
@@ -39,7 +40,7 @@ from tests.broker.test_fence import (
     refusals,
     sent,
 )
-from tests.build import ACCOUNT, MS, contract, loud_defaults, order, position, trade
+from tests.build import ACCOUNT, MS, SECOND, contract, loud_defaults, order, position, trade
 
 ENDED = "the position it was decided for has ended"
 MNQ, ES = contract("MNQ"), contract("ES")
@@ -435,3 +436,95 @@ def test_an_unknown_answer_after_the_fill_settles_the_close() -> None:
     door.arrive(*filled())
 
     assert ends(door.answer(request, Outcome(outcome=UNKNOWN))) == ["filled"]
+
+
+@pytest.mark.parametrize("how", ["accepted", "shown", "read", "read working"])
+def test_whatever_ends_a_cancel_nothing_of_it_was_filled(how: str) -> None:
+    door = Door().holding(2)
+    door.arrive(order(11, 1, 3, filled=1), order(12, 1, 1))
+    (request,) = sent(door.decide("cancel", order=11))
+    sent(door.decide("cancel", order=12))
+    door.answer(request, Outcome(outcome=ACCEPTED if how == "accepted" else UNKNOWN))
+    door.now += SECOND
+
+    outputs = {
+        "accepted": lambda: door.answer(request),
+        "shown": lambda: door.arrive(order(11, 1, 3, filled=1, status=3)),
+        "read": lambda: door.read(position(2)),
+        "read working": lambda: door.read(position(2), order(11, 1, 3, filled=1)),
+    }[how]()
+
+    expected = RequestSettled(
+        account=ACCOUNT,
+        key="k1",
+        request="s-1",
+        act="cancel",
+        contract=MNQ,
+        order=11,
+        how="rejected" if how == "read working" else "ended",
+        filled=0,
+    )
+    settled = [] if how == "accepted" else [expected]
+    assert [
+        one.fact
+        for one in outputs
+        if isinstance(one, Report) and isinstance(one.fact, RequestSettled)
+    ] == settled
+    assert fence.unsettled(door.gate) == 1, "the other one has no answer yet"
+
+
+def test_an_accepted_cancel_has_ended_with_its_answer() -> None:
+    door = Door().holding(2)
+    door.arrive(order(11, 1, 3))
+    (request,) = sent(door.decide("cancel", order=11))
+
+    (_, settled) = door.answer(request)
+
+    assert isinstance(settled, Report)
+    assert isinstance(settled.fact, RequestSettled)
+    assert (settled.fact.how, settled.fact.filled) == ("ended", 0)
+
+
+def test_a_fill_brings_its_profit_less_its_costs_and_an_opening_one_only_costs() -> None:
+    door = Door().holding(0)
+    account = door.gate.of(ACCOUNT)
+
+    door.arrive(trade(1, 1, 2, fees=3, commissions=4))
+    assert account.cash == -7
+    door.arrive(trade(2, -1, 2, pnl=100, fees=3, commissions=4))
+    assert account.cash == 86
+    door.arrive(trade(2, -1, 2, pnl=100, fees=3, commissions=4, voided=True))
+    assert account.cash == -7
+    assert account.unexplained == 0, "no balance was shown yet"
+
+
+def test_a_contract_is_flat_at_the_version_that_last_showed_it_so() -> None:
+    door = Door().holding(0)
+    door.arrive(trade(1, 1, 2), order(1, 1, 2, type=2, status=2, filled=2), position(2))
+    flat_until = door.view().flat_version
+
+    assert (flat_until, door.view().version) == (1_002, 1_003)
+    door.arrive(position(0))
+    assert door.view().flat_version == 1_004
+    door.read(position(2))
+    assert door.view().flat_version == 1_004
+
+
+def test_an_order_first_shown_by_a_read_has_filled_before_it_and_later_fills_count() -> None:
+    door = Door().holding(2)
+    door.read(position(2), order(60, 1, 3, filled=1), recent=())
+    assert door.view().by_orders == 2
+
+    door.arrive(order(60, 1, 3, filled=3, status=2))
+    assert door.view().by_orders == 4
+
+
+def test_what_a_read_shows_replaces_all_three_views() -> None:
+    door = Door().holding(2)
+    door.arrive(position(5), trade(1, -1, 9))
+
+    door.read(position(-3), position(1, "ES"))
+
+    view, other = door.view(), door.gate.of(ACCOUNT).view(ES)
+    assert (view.by_trades, view.by_orders, view.by_position) == (-3, -3, -3)
+    assert (other.by_trades, other.by_orders, other.by_position) == (1, 1, 1)

@@ -14,6 +14,7 @@ from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     Entry,
     Fact,
+    FeedChanged,
     MarkChanged,
     OrderChanged,
     RuleSetting,
@@ -23,7 +24,7 @@ from risk_daemon.core.instrument import parse as units
 from risk_daemon.core.quiet import WIDEST, Span, by_money, narrower, together
 from risk_daemon.core.world import World, state_hash
 from risk_daemon.rules import CATALOG
-from tests.build import ACCOUNT, MS, Stream, contract, order, position, rule, trade
+from tests.build import ACCOUNT, LOGIN, MS, Stream, contract, order, policy, position, rule, trade
 
 COMBINED = rule(
     "daily-combined-loss",
@@ -198,6 +199,26 @@ def test_a_rule_that_cannot_say_is_asked_at_every_quote() -> None:
     Counting.asked = 0
     for ticks in range(1, 5):
         stream.feed(mark("MNQ", -ticks, 1))
+
+    assert Counting.asked == 4
+
+
+@pytest.mark.parametrize(
+    "unsettled",
+    [
+        trade(9, 1, 1),
+        FeedChanged(login=LOGIN, state="blind"),
+        policy(rule("counting", limit="100"), digest="tighter"),
+    ],
+    ids=["views that differ", "a doubt", "a limit that holds back"],
+)
+def test_while_something_is_unsettled_every_quote_asks(unsettled: Fact) -> None:
+    stream = counting()
+    stream.mark("MNQ", "20900", "20900.25")
+    stream.feed(unsettled)
+    Counting.asked = 0
+    for ticks in range(1, 5):
+        stream.feed(mark("MNQ", -ticks - 400, 1))
 
     assert Counting.asked == 4
 

@@ -344,6 +344,17 @@ def test_the_platforms_lock_is_said_and_ends_by_the_platforms_word() -> None:
     assert stream.account.platform_since == 0
 
 
+def test_while_the_platform_stops_an_account_nothing_is_waited_for_but_the_platform() -> None:
+    stream = Stream().open(rule("kill-switch"))
+    stream.feed(
+        AccountSeen(account=ACCOUNT, login=LOGIN, name="N", balance=50_000 * UNIT, can_trade=False)
+    )
+
+    stream.pulse(2 * SECOND)
+
+    assert stream.account.wake_at == WEDNESDAY_RESET
+
+
 def test_a_stale_quote_is_told_to_who_holds_the_contract() -> None:
     stream = Stream().open(LIMIT)
     stream.fill(1, 1, 1)
