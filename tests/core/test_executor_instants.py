@@ -131,6 +131,20 @@ def test_a_goal_that_has_not_left_is_decided_anew_after_a_second_and_a_quarter(w
     happens_at(stream, asked_at + 1_250 * MS, lambda found: what in acts(found))
 
 
+def test_a_second_attempt_that_has_not_left_has_its_own_second_and_a_quarter() -> None:
+    stream = killing()
+    (close,) = intents(stream.feed(flatten()))
+    began_at = stream.at
+    stream.feed(refused(close))
+    (again,) = intents(at(stream, stream.at + 100 * MS))
+    asked_at = stream.at
+    for wait in (750, 1_250):
+        at(stream, began_at + wait * MS)
+
+    happens_at(stream, asked_at + 1_250 * MS, closes)
+    assert again.key != intents(stream.outputs)[-1].key
+
+
 def test_a_rejected_cancel_is_decided_anew_as_long_after_its_rejection() -> None:
     stream = killing()
     stream.feed(order(11, 1, 1, limit_price=FAR))

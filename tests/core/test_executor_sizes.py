@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from risk_daemon.core.decision import Target
@@ -28,7 +31,7 @@ from tests.build import (
     rule,
     trade,
 )
-from tests.core.test_executor_instants import at, flatten, killing
+from tests.core.test_executor_instants import at, flatten, killing, refused
 
 MNQ, ES = contract("MNQ"), contract("ES")
 FAR = 20_000 * UNIT
@@ -77,6 +80,33 @@ def test_what_would_flip_is_cancelled_where_nothing_may_be_held() -> None:
     assert sizes(goals(stream.feed(flatten()))) == [("cancel", 11, 0)]
 
 
+@pytest.mark.parametrize(
+    ("status", "parent", "cancelled"),
+    [(8, 12, [12]), (8, 13, [11, 12]), (8, None, [11, 12]), (1, 12, [11, 12])],
+)
+def test_a_suspended_child_goes_with_its_parent_and_without_one_by_itself(
+    status: int, parent: int | None, cancelled: list[int]
+) -> None:
+    stream = reducing(2, 2)
+    stream.feed(order(12, 1, 1, limit_price=FAR))
+
+    stream.feed(order(11, 1, 1, status=status, parent=parent, limit_price=FAR))
+
+    assert sorted(goal.order for goal in goals(stream.outputs)) == cancelled
+
+
+def test_the_refusal_of_another_goal_for_an_order_changes_nothing() -> None:
+    stream = reducing(2, 2)
+    stream.feed(order(11, 1, 1, limit_price=FAR))
+    (cancel,) = intents(stream.outputs)
+    asked_at = stream.at
+
+    stream.feed(refused(msgspec.structs.replace(cancel, key="another")))
+    assert stream.account.asked[11].since == asked_at
+    stream.feed(refused(cancel))
+    assert stream.account.asked[11].since == stream.at
+
+
 @pytest.mark.parametrize(("size", "asked"), [(1, []), (2, [("resize", 11, 1)])])
 def test_beside_a_reduction_protection_is_made_as_large_as_what_is_left(
     size: int, asked: list[tuple[str, int, int]]
@@ -92,10 +122,10 @@ def test_beside_a_reduction_protection_is_made_as_large_as_what_is_left(
 @pytest.mark.parametrize(
     ("held", "more"), [(2, {}), (3, {"filled": 1}), (2, {"status": 8}), (2, {"type": 2})]
 )
-def test_protection_of_the_whole_position_is_left_alone(held: int, more: dict[str, int]) -> None:
+def test_protection_of_the_whole_position_is_left_alone(held: int, more: dict[str, Any]) -> None:
     stream = reducing(2, 2)
 
-    outputs = stream.feed(order(11, -1, held, **{"stop_price": FAR, **more}))
+    outputs = stream.feed(order(11, -1, held, stop_price=FAR, **more))
 
     assert goals(outputs) == []
 
@@ -230,9 +260,8 @@ def test_three_sweeps_follow_the_end_of_a_position(flat_for: int, swept: int) ->
     stream.send(close)
     stream.fill(9, -1, 2)
     reached_at = stream.at
-    stream.settle(close)
-
-    at(stream, max(reached_at + flat_for * MS, stream.at))
+    if flat_for:
+        at(stream, reached_at + flat_for * MS)
 
     assert stream.account.plans[MNQ].sweeps == swept
 

@@ -233,6 +233,27 @@ def test_a_timed_lock_and_the_act_it_stands_for_end_at_their_instant_and_it_is_w
     assert stream.account.acts == {}
 
 
+@pytest.mark.parametrize(("scope", "is_over"), [("roots:ES", True), ("roots:MNQ", False)])
+def test_a_lock_ends_at_its_time_where_what_it_covers_is_flat(scope: str, *, is_over: bool) -> None:
+    stream = Stream().open(rule("kill-switch"))
+    stream.fill(1, 1, 1)
+    placed = LockPlaced(
+        account=ACCOUNT,
+        lock="end",
+        rule="end-of-day-flatten",
+        mode=FULL,
+        began_at=stream.at,
+        until=stream.at + SECOND,
+        reason="",
+        scope=scope,
+    )
+    stream.feed(placed)
+
+    stream.pulse(2 * SECOND)
+
+    assert ("end" not in stream.account.locks) is is_over
+
+
 def test_the_record_of_a_lock_that_stands_changes_nothing_when_it_comes_back() -> None:
     stream = Stream().open(LOSS)
     lost(stream)

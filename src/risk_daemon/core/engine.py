@@ -372,10 +372,11 @@ class Engine:
         return account.pnl_is_known and account.is_seen
 
     def _next_wake(self, account: Account, at: int) -> int:
-        found = executor.wakes(account, at)
+        found = executor.wakes(account)
         found.append(account.next_reset)
-        found += [lock.placed.until or 0 for lock in account.locks.values()]
-        found += [act.until or 0 for act in account.acts.values()]
+        ends = [lock.placed.until for lock in account.locks.values()]
+        ends += [act.until for act in account.acts.values()]
+        found += [until for until in ends if until is not None]
         found += doubt.wakes(account)
         found += self._waits
         return min((instant for instant in found if instant > at), default=0)

@@ -528,8 +528,8 @@ def again(account: Account, scene: Scene) -> list[Fact]:
 # --- time --------------------------------------------------------------------
 
 
-def wakes(account: Account, at: int) -> list[int]:
-    """Return the future instants at which `advance` could have more to do."""
+def wakes(account: Account) -> list[int]:
+    """Return the instants, past ones too, at which `advance` could have more to do."""
     found = [asked.since + CANCEL_WAIT for asked in account.asked.values()]
     found += [asked.since + UNSENT_MAX for asked in account.asked.values() if not asked.request]
     found += [slot.since + UNSENT_MAX for slot in account.slots.values() if not slot.request]
@@ -545,4 +545,4 @@ def wakes(account: Account, at: int) -> list[int]:
         for order in account.orders.values()
         if order.type == MARKET and account.plans
     ]
-    return [instant for instant in found if instant > at]
+    return found
