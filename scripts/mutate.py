@@ -47,7 +47,7 @@ WORK = ROOT / ".dev" / "mutate"
 ROOMS: dict[str, tuple[str, ...]] = {
     "core/*.py": ("tests/core", "tests/rules"),
     "rules/*.py": ("tests/rules", "tests/core", "tests/worker/test_rehearsal.py"),
-    "wire/*.py": ("tests/wire", "tests/conformance"),
+    "wire/*.py": ("tests/wire", "tests/conformance/test_transport.py"),
     "broker/fence.py": ("tests/broker",),
     "broker/gate.py": ("tests/broker",),
     "broker/sight.py": ("tests/broker",),

@@ -69,3 +69,22 @@ def test_a_survivor_of_a_rules_comparison_is_never_good_enough(mutate: ModuleTyp
     assert not mutate.Verdict(99, [survivor(rule, "comparison")]).is_good
     assert mutate.Verdict(9, [survivor(core, "constant")]).is_good
     assert not mutate.Verdict(8, [survivor(core, "constant")]).is_good
+
+
+def test_a_change_is_put_before_who_ran_its_line_and_a_default_before_everybody(
+    mutate: ModuleType,
+) -> None:
+    seen = mutate.Seen(
+        lines={"f.py": {1: {""}, 2: {"slow", "quick"}, 3: {"slow"}, 4: {"", "slow"}}},
+        seconds={"slow": 2.0, "quick": 1.0, "other": 0.5},
+    )
+
+    def tests_for(line: int) -> list[str]:
+        found: list[str] = seen.tests_for(mutate.Change("f.py", 0, line, 1, "kind", "a", "b"))
+        return found
+
+    assert tests_for(1) == ["quick", "slow", "other"], "run at import only"
+    assert tests_for(2) == ["quick", "slow"]
+    assert tests_for(3) == ["slow"]
+    assert tests_for(4) == ["quick", "slow"], "inside an expression of several lines"
+    assert tests_for(9) == ["quick", "slow"]
