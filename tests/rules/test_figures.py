@@ -281,3 +281,33 @@ def test_when_a_grace_ends_the_account_is_read_and_a_second_later_it_is_closed()
     assert stream.account.wake_at == ends_at + SECOND
     assert goals(stream.feed(Pulse(), after=SECOND - 1)) == []
     assert [goal.act for goal in goals(stream.feed(Pulse(), after=1))] == ["close"]
+
+
+# --- shares that are told --------------------------------------------------------------
+
+
+def test_prices_are_quiet_up_to_the_next_share_less_what_rounding_may_hide() -> None:
+    stream = Stream().open(rule("daily-combined-loss", limit="1000", warn_at=["0.5", "0.8"]))
+    stream.mark("MNQ", "21000", "21000")
+    stream.fill(1, 1, 1)
+    # 500 of loss are 250 points. The share is rounded down by at most a unit of 1e-9, which is
+    # 1000 units of money here, and the money of a contract by one more: 1001 units, 501 in price.
+    assert quiet(stream, "daily-combined-loss") == {MNQ: Quiet(low=20_750 * UNIT + 501)}
+
+    stream.mark("MNQ", "20750", "20750")
+    assert stream.account.warned == {"daily-combined-loss": UNIT // 2}
+    assert quiet(stream, "daily-combined-loss") == {MNQ: Quiet(low=20_600 * UNIT + 501)}
+
+    stream.mark("MNQ", "20600", "20600")
+    # Beyond the last share only the limit is ahead.
+    assert quiet(stream, "daily-combined-loss") == {MNQ: Quiet(low=20_500 * UNIT + 1)}
+
+
+def test_a_price_at_which_a_share_has_yet_to_be_told_is_not_quiet() -> None:
+    stream = Stream().open(rule("daily-combined-loss", limit="1000", warn_at=["0.5"]))
+    stream.mark("MNQ", "20750", "20750")
+    stream.fill(1, 1, 1)
+    assert stream.account.warned == {"daily-combined-loss": UNIT // 2}
+
+    stream.account.warned = {}
+    assert quiet(stream, "daily-combined-loss") is None

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.core.instrument import UNIT
+from risk_daemon.core.instrument import UNIT, show
+from risk_daemon.core.instrument import parse as units
 from risk_daemon.rules import CATALOG, ParameterError, parse
 from risk_daemon.rules.daily_combined_loss import DailyCombinedLoss
 from risk_daemon.rules.daily_realized_loss import DailyRealizedLoss
@@ -185,3 +186,66 @@ def test_what_a_rule_says_of_its_parameters_is_about_its_own(rule: str) -> None:
     assert all(
         way in ("lower", "higher") or isinstance(way, tuple) for way in kind.tighter.values()
     )
+
+
+LEAST, MOST = "0.000000001", "0.999999999"
+
+
+@pytest.mark.parametrize("shares", [[LEAST], [MOST], [LEAST, MOST], ["0.2", "0.5", MOST]])
+def test_shares_lie_between_nothing_and_the_whole(shares: list[str]) -> None:
+    assert parse("daily-realized-loss", {"limit": "500", "warn_at": shares}) is not None
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [["0"], ["1"], ["0", "0.5"], ["0.2", "1"], ["0.2", "0.5", "1"], ["0.5", "0.5"], ["0.5", "0.2"]],
+)
+def test_and_rise(shares: list[str]) -> None:
+    with pytest.raises(ParameterError, match="warn_at"):
+        parse("daily-realized-loss", {"limit": "500", "warn_at": shares})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1s", 1), ("2m", 120), ("3h", 10_800), ("4d", 345_600), ("15m", 900)]
+)
+def test_a_duration_is_read_to_the_second(text: str, seconds: int) -> None:
+    found = parse("no-stop-loss-grace", {"grace": text})
+
+    assert isinstance(found, NoStopLossGrace)
+    assert found.grace == seconds * SECOND == seconds * 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "second"),
+    [("00:00", 0), ("23:59:59", 86_399), ("15:08", 54_480), ("15:08:01", 54_481)],
+)
+def test_a_wall_time_is_read_to_the_second(text: str, second: int) -> None:
+    found = parse("end-of-day-flatten", {"flatten": text})
+
+    assert isinstance(found, EndOfDayFlatten)
+    assert found.flatten == second
+
+
+@pytest.mark.parametrize(
+    ("drawdown", "buffer"), [("1999.99", 100), ("2000", 100), ("2000.20", "100.01"), ("4000", 200)]
+)
+def test_the_usual_buffer_is_a_hundred_or_a_twentieth(drawdown: str, buffer: object) -> None:
+    found = parse("trailing-max-drawdown", {"drawdown": drawdown, "start": "50000"})
+
+    assert isinstance(found, TrailingMaxDrawdown)
+    assert found.buffer == units(str(buffer))
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "least"),
+    [
+        ("daily-realized-loss", "limit", "0.000000001"),
+        ("daily-combined-loss", "limit", "0.000000001"),
+        ("max-contracts", "limit", "0"),
+    ],
+)
+def test_a_limit_may_be_as_small_as_the_smallest_unit(rule: str, key: str, least: str) -> None:
+    assert parse(rule, {key: least}) is not None
+    below = units(least) - 1
+    with pytest.raises(ParameterError, match=key):
+        parse(rule, {key: show(below)})
