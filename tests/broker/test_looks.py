@@ -125,6 +125,17 @@ def test_a_cent_is_how_the_broker_rounds_and_more_is_looked_at(
     assert turn(door, GRACE[BALANCE]) == looked
 
 
+def test_the_first_balance_explains_itself_whatever_was_traded_before_it() -> None:
+    door = Door().holding(0)
+    door.arrive(trade(1, 1, 2, order=9, fees=UNIT), position(2))
+    door.arrive(order(9, 1, 2, type=2, status=2, filled=2))
+
+    door.arrive(balance(50_000))
+
+    assert door.gate.of(ACCOUNT).unexplained == 0
+    assert turn(door, LATER) == []
+
+
 def test_money_that_goes_back_with_its_fill_is_explained() -> None:
     door = Door().holding(0)
     fill = trade(1, 1, 2, order=9, fees=UNIT)
