@@ -89,6 +89,8 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult,
 }
+#: Names in our code for what is None already (`core.decision`).
+NAMES_OF_NONE = {"NO_PRICE"}
 TWINS = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
@@ -232,7 +234,8 @@ class Changer(ast.NodeTransformer):
 
     def visit_Return(self, node: ast.Return) -> Any:
         # None for False is no difference to who asks for the truth: it is turned to True only.
-        if node.value is None or _is_constant(node.value, None, False):
+        none = isinstance(node.value, ast.Name) and node.value.id in NAMES_OF_NONE
+        if node.value is None or none or _is_constant(node.value, None, False):
             return self.generic_visit(node)
         return self._first(node, "return", ast.Return(ast.Constant(None)))
 

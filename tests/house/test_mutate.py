@@ -42,6 +42,7 @@ def mutate() -> ModuleType:
         ("def f(): return True", {"False", "return None"}),
         ("def f(): return 0", {"1", "-1", "return None"}),
         ("def f(): return", set()),
+        ("def f(): return NO_PRICE", set()),
         ("def f(a: int = 1) -> None: 'text'", {"2", "0"}),
         ("'text'", set()),
         ("raise E(1)", set()),

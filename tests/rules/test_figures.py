@@ -311,3 +311,48 @@ def test_a_price_at_which_a_share_has_yet_to_be_told_is_not_quiet() -> None:
 
     stream.account.warned = {}
     assert quiet(stream, "daily-combined-loss") is None
+
+
+def test_a_share_of_a_size_is_told_at_no_price() -> None:
+    stream = Stream().open(rule("max-contracts", limit=5, warn_at=["0.8"]))
+    stream.mark("MNQ", "21000", "21000")
+    stream.fill(1, 1, 1)
+
+    assert quiet(stream, "max-contracts") == {}
+
+
+@pytest.mark.parametrize(("trips", "locked"), [(1, [1, 2]), (2, [2]), (3, [])])
+def test_a_repeat_begins_with_the_trip_that_is_named(trips: int, locked: list[int]) -> None:
+    repeat = {"trips": trips, "lockout": "1s", "mode": "reduce-only"}
+    stream = Stream().open(rule("max-contracts", limit=1, on_repeat=repeat))
+    found = []
+    for trip in (1, 2):
+        if of_kind(stream.fill(2 * trip, 1, 2), LockPlaced):
+            found.append(trip)
+        stream.fill(2 * trip + 1, -1, 2)
+        stream.pulse(5 * SECOND)
+
+    assert found == locked
+
+
+@pytest.mark.parametrize(
+    ("include", "text", "doomed"),
+    [
+        ("count", "working orders could reach 5, the limit is 4", ()),
+        ("cancel", "working orders could reach 5, the limit is 4: newest cancelled", (12,)),
+    ],
+)
+def test_orders_that_could_reach_too_far_are_told_of_in_whole_contracts(
+    include: str, text: str, doomed: tuple[int, ...]
+) -> None:
+    stream = Stream().open(rule("kill-switch"))
+    stream.fill(1, 1, 2)
+    stream.feed(order(11, 1, 2), order(12, 1, 1))
+    sized = parse("max-contracts", {"limit": 4, "include_working": include})
+
+    found = sized.check(stream.engine.world, stream.account)
+
+    assert isinstance(found, Breach)
+    assert (found.text, found.observed, found.limit) == (text, "5", "4")
+    assert found.remedy.cancel_orders == doomed
+    assert found.part == "working"

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from risk_daemon.core.world import state_hash
+from risk_daemon.rules import CATALOG
+from risk_daemon.rules.rehearsal import Moment
 from risk_daemon.worker.rehearsal import rehearse
-from tests.build import ACCOUNT, Stream, rule
+from tests.build import ACCOUNT, SECOND, WEDNESDAY_TEN, Stream, rule
 
 FOLLOWING = {"drawdown": "2500", "start": "50000", "buffer": "100", "lock_at": "60000"}
 STAGED = [{"at": "0.7", "do": "reduce-only"}, {"at": "1", "do": "flatten-lock"}]
@@ -152,6 +154,26 @@ def test_a_near_miss_is_the_nearest_there_is_and_the_breach_the_first(
 
     assert found.trips[0].startswith(f"near miss: {near}")
     assert found.trips[1].startswith(f"breach: {breach}")
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "near", "breach"),
+    [
+        ("no-stop-loss-grace", {"grace": "5s"}, 5 * SECOND - 1, 6 * SECOND),
+        ("end-of-day-flatten", {}, 18_300 * SECOND - 1, 18_480 * SECOND),
+    ],
+)
+def test_a_clock_that_breaks_a_rule_is_set_to_its_last_and_its_first_instant(
+    name: str, params: dict[str, Any], near: int, breach: int
+) -> None:
+    stream = Stream().open(rule(name, **params))
+    world = stream.engine.world
+    world.at = WEDNESDAY_TEN
+
+    found = CATALOG[name].rehearsal(CATALOG[name](params), world, stream.account)
+
+    ends = [max(one.at for one in facts if isinstance(one, Moment)) for facts in found]
+    assert ends == [WEDNESDAY_TEN + near, WEDNESDAY_TEN + breach]
 
 
 def test_it_leaves_the_account_as_it_was() -> None:
