@@ -130,6 +130,24 @@ async def test_frames_arrive_whole_and_in_order(tmp_path: Path, prefer: str) -> 
 
 
 @on_loop
+async def test_a_frame_that_is_cut_anywhere_arrives_whole(tmp_path: Path, prefer: str) -> None:
+    side = Side()
+    server = await serve(tmp_path, "server", side.welcome, hello=THEIRS, prefer=prefer)
+    _, writer, token = await raw(tmp_path)
+    writer.write(pack(Hello("test", "cutter", token=token)))
+    packed = pack(control.WakeAt(7))
+    for count, cut in enumerate(range(1, len(packed)), 1):
+        writer.write(pack(control.WakeAt(cut)) + packed[:cut])
+        await side.until_frames(2 * count - 1)
+        writer.write(packed[cut:])
+        await side.until_frames(2 * count)
+
+        assert side.frames[-2:] == [control.WakeAt(cut), control.WakeAt(7)]
+    writer.close()
+    await server.close()
+
+
+@on_loop
 async def test_what_is_sent_in_one_turn_arrives_in_few(tmp_path: Path, prefer: str) -> None:
     async with pair(tmp_path, prefer) as (channel, side, _):
         for number in range(500):

@@ -1,5 +1,6 @@
 """How a server is found, however deep its home lies and however its predecessor died."""
 
+import os
 import stat
 import tempfile
 from pathlib import Path
@@ -71,6 +72,24 @@ def test_the_path_of_a_socket_is_never_too_long() -> None:
         assert len(str(path)) <= SOCKET_PATH_MAX
         if path.parent.name.startswith("rd-"):
             path.parent.rmdir()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="elsewhere every path is too long")
+def test_a_path_may_have_a_hundred_bytes_in_the_run_directory_or_elsewhere() -> None:
+    assert SOCKET_PATH_MAX == 100
+    own = len(f"-{os.getpid()}.sock")
+
+    fits = Path("/", "x" * (98 - own - len("server")))
+    assert socket_path(fits, "server") == fits / f"server-{os.getpid()}.sock"
+    assert len(str(fits / f"server-{os.getpid()}.sock")) == 100
+
+    # A private folder in the nearest place there is: a name of its own eats up the rest.
+    name = "s" * (100 - own - 13 - len("/tmp"))
+    found = socket_path(Path("/", "x" * 100), name)
+    assert found is not None
+    assert len(str(found)) == 100
+    found.parent.rmdir()
+    assert socket_path(Path("/", "x" * 100), name + "s") is None
 
 
 def test_a_socket_that_cannot_be_bound_is_closed(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ async def test_snapshots_travel_half_a_mebibyte_at_a_time_and_a_refusal_ends_it(
     tmp_path: Path,
 ) -> None:
     half = 1 << 18
-    bodies = [b"a" * half, b"b" * half, b"c", b"d" * (2 * half), b"e"]
+    bodies = [b"a" * half, b"b" * half, b"c" * half, b"d" * half, b"e", b"f" * (3 * half), b"g"]
     snapshots = [Snapshot(n, "v1", 3, 1, "d", body) for n, body in enumerate(bodies)]
     async with pair(tmp_path) as (client, journal):
         keeping = asyncio.ensure_future(client.put_snapshots(snapshots))
@@ -153,8 +153,8 @@ async def test_snapshots_travel_half_a_mebibyte_at_a_time_and_a_refusal_ends_it(
         assert (await keeping).refused == "full"
         assert [[one.account for one in frame.snapshots] for frame in journal.asked] == [
             [0, 1],
-            [2],
-            [3],
+            [2, 3],
+            [4],
         ]
         assert await client.put_snapshots([]) == control.SnapshotsKept(0)
 
@@ -164,21 +164,21 @@ async def test_what_is_subscribed_to_is_delivered_and_remembered(tmp_path: Path)
     seen: list[Any] = []
     async with pair(tmp_path) as (client, journal):
         client.subscribe(
-            5,
+            4,
             ["pulse"],
             True,
-            crc=28,
+            crc=21,
             on_records=seen.append,
             on_view=seen.append,
             on_truncated=lambda seq: seen.append(("truncated", seq)),
             on_caught_up=lambda seq: seen.append(("caught up", seq)),
         )
-        assert client.seen == (4, 28)
+        assert client.seen == (3, 21)
         view = control.View("pnl", 7, b"x")
-        assert await journal.until(1) == [control.Subscribe(5, ["pulse"], True, 28)]
+        assert await journal.until(1) == [control.Subscribe(4, ["pulse"], True, 21)]
         probed = client.probe()
         journal.say(
-            control.Records([record(5), record(6)]),
+            control.Records([record(4), record(5), record(6)]),
             view,
             control.CaughtUp(6, 1),
             control.Truncated(3),
@@ -186,7 +186,7 @@ async def test_what_is_subscribed_to_is_delivered_and_remembered(tmp_path: Path)
         )
         await probed
 
-        assert seen == [[record(5), record(6)], view, ("caught up", 6), ("truncated", 3)]
+        assert seen == [[record(4), record(5), record(6)], view, ("caught up", 6), ("truncated", 3)]
         assert client.seen == (6, 42)
 
 

@@ -133,6 +133,10 @@ def test_what_a_frame_leaves_out_is_nothing_but_that_it_is_the_last_and_proves_n
     assert control.NOW == -1
 
 
+def test_what_waits_and_what_is_quoted_is_bounded() -> None:
+    assert (channel.WAITING_MAX, channel.REASON_MAX) == (1_000, 500)
+
+
 def test_a_frame_is_a_length_and_at_most_a_mebibyte() -> None:
     most = (1 << 20) - len(pack(control.Publish("t", 0, b"x" * 70_000))) + 4 + 70_000
     packed = pack(control.Publish("t", 0, b"x" * most))
