@@ -306,6 +306,15 @@ def test_a_price_nobody_believes_is_one_when_a_trade_printed_there() -> None:
     assert bench.verdict.by_rule[COMBINED] == {"breaches": 1, "answered": 1}
 
 
+def test_a_quote_nobody_of_the_login_follows_any_more_values_nothing() -> None:
+    bench = combined()
+    assert bench.referee.board.believed("north", MNQ) is not None
+
+    bench.referee.unfollowed("north", MNQ)
+
+    assert bench.referee.board.believed("north", MNQ) is None
+
+
 def test_or_when_nothing_took_it_back_for_a_quarter_of_a_second() -> None:
     bench = combined()
     doubted(bench)
