@@ -204,13 +204,26 @@ class Case:
             return bool(self.limits.max_contracts_per_instrument)
         return rule in _ALWAYS_ON or rule in self._watches
 
-    def is_idle(self, day: date) -> bool:
-        """Whether time alone can change nothing: no lock, breach, reason or close in flight."""
-        looked = self._looked is not None and self._looked[0] == day
-        held = self._docket.open or self._any_lock() or self._seen_lock_until is not None
-        waits = any(watch.waits for watch in self._watches.values())
-        return (
-            looked and not held and not waits and not self._reasons.any() and not self.unsettled()
+    def is_idle(self, now: Moment) -> bool:
+        """Whether time alone changes nothing yet.
+
+        Locks end with the trade day or by a person. What holds for a lock's sake goes on holding;
+        a reason that a late price gave goes away by itself, and must be seen to go.
+        """
+        if self._looked is None or self._looked[0] != trade_date(now.at):
+            return False
+        if self._docket.open or self.unsettled():
+            return False
+        if any(watch.waits(now) for watch in self._watches.values()):
+            return False
+        return not self._reasons.any() or self._is_shut()
+
+    def _is_shut(self) -> bool:
+        """Locked in both ledgers' eyes, with nothing held and nothing resting in either."""
+        is_locked = self._seen_lock_until is not None or self._any_lock()
+        books = (self.truth, self.delivered)
+        return is_locked and not any(
+            book.resting() or any(map(book.large, book.contracts())) for book in books
         )
 
     @property

@@ -22,6 +22,8 @@ PRODUCTS_CLOSE = clock_time(16, 0)
 CLOCKS_DIFFER = timedelta(milliseconds=50)
 #: A fill so near the beginning belongs to either side of it.
 AROUND = timedelta(milliseconds=250)
+#: So long before entries stop, and after the end, every tick counts.
+LOOKS_AROUND = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,10 @@ class DayEndWatch(Watch):
         """By the daemon's clock the day may be over."""
         return self._now is not None and self._is_over(self._now.at + CLOCKS_DIFFER)
 
-    @property
-    def waits(self) -> bool:
-        """It is the clock that ends a day."""
-        return True
+    def waits(self, now: Moment) -> bool:
+        """It is the clock that ends a day: entries stop, a moment later it is over."""
+        ends = self._ends
+        return ends is None or ends.entries - LOOKS_AROUND <= now.at <= ends.flatten + LOOKS_AROUND
 
     def due_within(self, seconds: float) -> bool:
         """Whether the day is about to end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 CHICAGO = ZoneInfo("America/Chicago")
@@ -42,6 +43,8 @@ def parse_iso(text: str) -> datetime:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+# Every account is judged at the same moment, and each asks several times.
+@lru_cache(maxsize=64)
 def trade_date(at: datetime) -> date:
     """The trade date a moment belongs to; 17:00 Chicago sharp is already the next one."""
     local = at.astimezone(CHICAGO)
@@ -55,6 +58,7 @@ def trade_date(at: datetime) -> date:
     return day
 
 
+@lru_cache(maxsize=64)
 def next_reset(at: datetime) -> datetime:
     """The next session start whose trade date differs from the running one (UTC)."""
     running = trade_date(at)

@@ -34,6 +34,7 @@ class Purses:
         self._carried: dict[str, Decimal] = {}
         self._is_old = True
         self._past: deque[tuple[int, Purse]] = deque()
+        self._extremes: dict[str, tuple[Quote, Quote] | None] = {}
 
     def changed(self) -> None:
         """One of the books changed."""
@@ -51,6 +52,7 @@ class Purses:
             self._is_old = False
         while self._past and now.ns - self._past[0][0] > ARRIVAL_NS:
             self._past.popleft()
+        self._extremes.clear()
 
     def _carry(self, truth: Book) -> None:
         """A new trade day: what is held begins it at its settlement price, the last trade's."""
@@ -60,7 +62,8 @@ class Purses:
 
     def recent(self) -> list[Purse]:
         """What any order of arrival may have shown."""
-        return [self.true, self.seen, *(purse for _, purse in self._past if purse is not _NOBODY)]
+        late = [purse for _, purse in self._past if purse is not _NOBODY]
+        return [self.true, *late] if self.seen == self.true else [self.true, self.seen, *late]
 
     def at_market(self, contract: str) -> Quote | None:
         """The price of truth."""
@@ -80,11 +83,16 @@ class Purses:
 
     def _either(self, purse: Purse, now_ns: int, *, low_for_long: bool) -> Prices:
         def price(contract: str) -> Quote | None:
-            found = self._court.extremes(self._account, contract, now_ns)
+            found = self._extremes_of(contract, now_ns)
             is_low = (purse.held[contract] > 0) == low_for_long
             return None if found is None else found[0 if is_low else 1]
 
         return price
+
+    def _extremes_of(self, contract: str, now_ns: int) -> tuple[Quote, Quote] | None:
+        if contract not in self._extremes:
+            self._extremes[contract] = self._court.extremes(self._account, contract, now_ns)
+        return self._extremes[contract]
 
 
 class _MoneyWatch(Watch):
@@ -111,10 +119,10 @@ class _MoneyWatch(Watch):
         """Whether it may have been reached."""
         return self._trip.is_doubtful
 
-    @property
-    def waits(self) -> bool:
+    def waits(self, now: Moment) -> bool:
         """A touch becomes certain, and a doubt ends, by time alone."""
-        return self._trip.is_seen or self._trip.is_doubtful
+        del now
+        return self._trip.is_open
 
     def was_too_short(self) -> bool:
         """Whether no lock came of it."""
@@ -247,10 +255,9 @@ class DrawdownWatch(_MoneyWatch):
             f"equity {self._figure:.2f}, floor {self._floor:.2f}, buffer {self._limit.buffer:.2f}"
         )
 
-    @property
-    def waits(self) -> bool:
+    def waits(self, now: Moment) -> bool:
         """A touch of the last fifth becomes certain by time, too."""
-        return super().waits or self._stage.is_seen or self._stage.is_doubtful
+        return super().waits(now) or self._stage.is_open
 
     def was_too_short(self) -> bool:
         """Whether neither lock came of it."""

@@ -148,9 +148,8 @@ class Referee:
             self.say(now, None, "window-over", f"fault window of {window.why} closed for {whom}")
         for login, contract in self.board.passed(now.ns):
             self._priced(login, contract, now, "tick")
-        day = trade_date(now.at)
         for case in self.cases.values():
-            if not case.is_idle(day):
+            if not case.is_idle(now):
                 case.evaluate(now, "tick")
 
     def is_settled(self) -> bool:

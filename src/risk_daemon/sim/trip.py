@@ -45,6 +45,11 @@ class Trip:
         """Whether an honest daemon may have locked the account."""
         return self.doubtful_until is not None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether time alone may make it certain, or end a doubt."""
+        return not self.is_locked and (self.is_seen or self.is_doubtful)
+
     def look(
         self, now_ns: int, lock_end: datetime, *, true: bool, seen: bool, wide: bool, calm: bool
     ) -> None:

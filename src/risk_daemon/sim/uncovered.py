@@ -18,6 +18,9 @@ from risk_daemon.sim.scenario import StopGrace
 from risk_daemon.sim.standing import NOTHING, STOP_GRACE, Need, Standing
 from risk_daemon.sim.watch import Scene, Watch
 
+#: So long before a grace ends every tick counts; longer than a trader's order takes to fill.
+LOOKS_BEFORE_NS = NS_PER_S
+
 
 @dataclass(slots=True)
 class _Lot:
@@ -94,10 +97,9 @@ class Graces:
         """Whether a grace ends soon."""
         return any(0 <= self.due_ns(name) - now_ns <= span_ns for name in self._held)
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a grace runs."""
-        return any(held.lots for held in self._held.values())
+    def is_due(self, at_ns: int) -> bool:
+        """Whether a grace is over by then."""
+        return any(self.due_ns(name) <= at_ns for name in self._held)
 
     def _take(self, contract: str, q: int, covered: int, now_ns: int) -> None:
         size, sign = abs(q), 1 if q > 0 else -1
@@ -158,10 +160,11 @@ class StopWatch(Watch):
         """Which positions."""
         return f"no protective stop for all of {', '.join(sorted(self._overdue[True]))}"
 
-    @property
-    def waits(self) -> bool:
+    def waits(self, now: Moment) -> bool:
         """A grace ends by time alone."""
-        return self._true.is_waiting or self._seen.is_waiting
+        return self._true.is_due(now.ns + LOOKS_BEFORE_NS) or self._seen.is_due(
+            now.ns + LOOKS_BEFORE_NS
+        )
 
     def due_within(self, seconds: float) -> bool:
         """Whether a grace is about to end."""

@@ -66,9 +66,9 @@ class Watch:
         """Whether an honest daemon may have locked the account by it."""
         return False
 
-    @property
-    def waits(self) -> bool:
-        """Whether time alone can change what it says."""
+    def waits(self, now: Moment) -> bool:
+        """Whether time alone may change what it says, now or in a moment."""
+        del now
         return False
 
     def due_within(self, seconds: float) -> bool:
