@@ -14,7 +14,9 @@ import pytest
 
 from risk_daemon.operations.daemon import ask
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import release
 from risk_daemon.rules import CATALOG
+from risk_daemon.supervisor.release import workers_of
 from tests.cli.conftest import Admin, Gateway
 
 PROCESSES = [
@@ -22,8 +24,7 @@ PROCESSES = [
     "journal",
     "link-north",
     "link-south",
-    "worker-1",
-    "worker-2",
+    *workers_of(release()),
 ]
 
 

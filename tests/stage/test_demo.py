@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.operations.releases import release
 from risk_daemon.rules import CATALOG
 from risk_daemon.stage import play
+from risk_daemon.supervisor.release import workers_of
 from tests.stage.conftest import Played
 
 MUST_BE_ZERO = (
@@ -29,9 +31,8 @@ def test_every_breach_of_a_short_demo_is_answered(demo: Played) -> None:
 
 def test_each_account_and_each_process_is_told_of(demo: Played) -> None:
     assert len(demo.verdict["by_account"]) == 10
-    assert {"total", "journal", "link-demo-north", "supervisor", "worker-1", "worker-2"} <= set(
-        demo.verdict["memory_mb"]
-    )
+    processes = {"total", "journal", "link-demo-north", "supervisor", *workers_of(release())}
+    assert processes <= set(demo.verdict["memory_mb"])
 
 
 def test_people_see_what_was_broken_what_happened_and_what_a_person_did(demo: Played) -> None:

@@ -14,6 +14,7 @@ from risk_daemon.cli import (
     looking,
     members,
     reading,
+    releasing,
     testing,
 )
 from risk_daemon.cli.options import HomeOption
@@ -38,6 +39,11 @@ app.command("start", short_help="Start, and wait until every account is enforced
 app.command("stop", short_help="Switch protection off, until the next start.")(beginning.stop)
 app.command("restart", short_help="Restart each process in turn, protected throughout.")(
     beginning.restart
+)
+app.command("promote", short_help="Give accounts to another release, protected.")(releasing.promote)
+app.command("rollback", short_help="Give accounts back to an earlier release.")(releasing.rollback)
+app.command("retire", short_help="Stop the workers of a release that holds nothing.")(
+    releasing.retire
 )
 app.command("status", short_help="Accounts, processes, stream, latest events.")(looking.status)
 app.command("health", short_help="What /health says, with an exit code.")(looking.health)

@@ -36,6 +36,7 @@ from risk_daemon.core.events import (
     AlarmRaised,
     BreachFound,
     ContractSeen,
+    DrainAsked,
     Entry,
     Fact,
     FeedChanged,
@@ -73,7 +74,7 @@ from risk_daemon.core.world import Parser, Rule, World, seal
 _OF_NO_ACCOUNT: Final = (Pulse, MarkChanged, PrintSeen)
 #: Written by the daemon about its own decisions: no news to it.
 OWN: Final = (Intended, BreachFound, AlarmRaised, HashTaken, LockEnded)
-INERT: Final = (*OWN, Probed)
+INERT: Final = (*OWN, DrainAsked, Probed)
 
 
 class Engine:

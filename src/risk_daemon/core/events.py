@@ -210,6 +210,21 @@ class LeaseGranted(Fact, frozen=True, kw_only=True):
     incarnation: int
 
 
+class DrainAsked(Fact, frozen=True, kw_only=True):
+    """The holder of an account is to say nothing more of it: another is about to take over.
+
+    It goes on by itself after `for_ms`, so that a hand-over that nobody ends leaves nobody
+    unguarded; 0 ends it now. Whoever folds this record shows the account as it is here. `release`
+    is that of the heir.
+    """
+
+    account: int
+    holder: str
+    epoch: int
+    release: str
+    for_ms: int
+
+
 class OperatorActed(Fact, frozen=True, kw_only=True):
     """A person's order. `account` 0 means every account.
 

@@ -200,6 +200,15 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         async with reloading:
             return await asyncio.to_thread(_approve, Home(daemon.home), args)
 
+    async def move(args: dict[str, Any]) -> dict[str, Any]:
+        accounts = [int(one) for one in args.get("accounts") or daemon.promotion.accounts]
+        release = str(args["release"])
+        return {"release": release, "accounts": await daemon.move(release, accounts)}
+
+    async def retire(args: dict[str, Any]) -> dict[str, Any]:
+        await daemon.retire(str(args["release"]))
+        return {"releases": daemon.releases}
+
     reloading = asyncio.Lock()
     return {
         "status": status,
@@ -207,6 +216,8 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         "restart": restart,
         "reload": reload,
         "approve": approve,
+        "move": move,
+        "retire": retire,
         "tasks": tasks,
     }
 

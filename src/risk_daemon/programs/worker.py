@@ -31,7 +31,7 @@ EX_TEMPFAIL: Final = 75
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a worker until SIGTERM, or judge the journal and exit."""
     parser = service.arguments("worker", "Decides.")
-    parser.add_argument("--name", default="worker-1", help="this worker's name in leases")
+    parser.add_argument("--name", default="worker-1@dev", help="this worker's name in leases")
     parser.add_argument("--verify", action="store_true", help="replay the journal, compare, exit")
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
@@ -56,7 +56,13 @@ async def _main(home: Path, name: str, release: str) -> int:
     settings = await service.settings_of(journal)
     worker = make(home, settings, journal, name, release)
     worker.lost = lost
-    operations = {"test-rule": worker.op_test_rule, "why": worker.op_why, "hash": worker.op_hash}
+    operations = {
+        "test-rule": worker.op_test_rule,
+        "why": worker.op_why,
+        "hash": worker.op_hash,
+        "shown": worker.op_shown,
+        "enforcing": worker.op_enforcing,
+    }
     server = await serve(home / "run", name, service.attend(operations), hello=hello)
     await worker.begin()
     gc.collect()

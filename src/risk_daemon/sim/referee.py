@@ -17,7 +17,7 @@ from risk_daemon.sim.case import Case
 from risk_daemon.sim.contracts import CATALOGUE
 from risk_daemon.sim.ledger import OrderFact, Row
 from risk_daemon.sim.model import Message, Quote
-from risk_daemon.sim.moment import NS_PER_MS, NS_PER_S, Moment, iso, trade_date
+from risk_daemon.sim.moment import NS_PER_MS, NS_PER_S, Moment, iso
 from risk_daemon.sim.scenario import Limits
 from risk_daemon.sim.verdict import Verdict, verdict_of
 from risk_daemon.sim.windows import Window, Windows

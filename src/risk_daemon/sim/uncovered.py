@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from risk_daemon.sim.court import Court
 from risk_daemon.sim.ledger import Book, OrderFact
 from risk_daemon.sim.model import Quote
-from risk_daemon.sim.moment import NS_PER_S
+from risk_daemon.sim.moment import NS_PER_S, Moment
 from risk_daemon.sim.scenario import StopGrace
 from risk_daemon.sim.standing import NOTHING, STOP_GRACE, Need, Standing
 from risk_daemon.sim.watch import Scene, Watch

@@ -106,12 +106,14 @@ def is_same(pid: int, started: float) -> bool:
         return False
 
 
-def spawn(name: str, words: list[str], logs: Path, *, secrets: bool) -> Running:
+def spawn(
+    name: str, words: list[str], logs: Path, *, secrets: bool, python: str = sys.executable
+) -> Running:
     """Start a process in a session of its own; only a link gets credentials to see."""
     environment = {key: value for key, value in os.environ.items() if secrets or key not in SECRETS}
     with (logs / f"{name}.out").open("ab") as out:
         popen = subprocess.Popen(
-            [sys.executable, "-m", *words],
+            [python, "-m", *words],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,

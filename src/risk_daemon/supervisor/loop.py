@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
-from risk_daemon.errors import DaemonError, JournalAway, OperatorError, TimedOut
+from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import process, promotion
 from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, spawn
+from risk_daemon.supervisor.moving import Mover
+from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
 from risk_daemon.wire.record import new_record
 
-WORKERS: Final = ("worker-1", "worker-2")
 WATCH_EVERY_S: Final = 0.05
 #: A worker found alive must be heard within this time; it asks for us ten times a second.
 FIRST_BEAT_WITHIN: Final = 2_000_000_000
@@ -63,14 +64,17 @@ class Supervisor:
         self._group: asyncio.TaskGroup | None = None
         self._usage = Usage()
         self._complained: dict[tuple[int, str], int] = {}
+        #: The releases whose workers are kept warm; our own is always one of them.
+        self.releases = [release]
+        self.mover = Mover(home / "run", journal, clock, self._promote)
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
-        common = ["--home", str(self.home), "--release", self.release]
+        common = ["--home", str(self.home), "--release", release_of(name) or self.release]
         if name.startswith("link-"):
             login = name.removeprefix("link-")
             return ["risk_daemon.programs.link", *common, "--login", login]
-        if name.startswith("worker-"):
+        if is_worker(name):
             return ["risk_daemon.programs.worker", *common, "--name", name]
         if name == "console":
             return ["risk_daemon.programs.console", "--home", str(self.home)]
@@ -79,21 +83,20 @@ class Supervisor:
     def names(self) -> list[str]:
         """Return all children in the order of starting."""
         links = [f"link-{login.name}" for login in self.settings.logins]
-        return ["journal", *links, *WORKERS, "console"]
+        workers = [name for release in self.releases for name in workers_of(release)]
+        return ["journal", *links, *workers, "console"]
 
     # --- running -----------------------------------------------------------------
 
     async def run(self, journal: Running) -> None:
         """Start or find everything, then watch until told to stop."""
         found = self._register.found() | {"journal": journal}
+        mine = {release_of(name) for name in found} - {"", self.release}
+        self.releases += sorted(mine)
         async with asyncio.TaskGroup() as group:
             self._group = group
             for name in self.names():
-                self.children[name] = process.Child(name=name)
-                if name in found:
-                    self._adopt(name, found[name])
-                else:
-                    self._feed_child(name, process.Want())
+                self._keep(name, found.get(name))
             keepers = [
                 group.create_task(self._watch()),
                 group.create_task(self._keep_journal()),
@@ -102,6 +105,14 @@ class Supervisor:
             await self._stop_all()
             for keeper in keepers:
                 keeper.cancel()
+
+    def _keep(self, name: str, found: Running | None = None) -> None:
+        """Have a process run from now on: this one, or a new one."""
+        self.children[name] = process.Child(name=name)
+        if found is not None:
+            self._adopt(name, found)
+        else:
+            self._feed_child(name, process.Want())
 
     def _adopt(self, name: str, found: Running) -> None:
         """Take over a process that an earlier supervisor started."""
@@ -113,7 +124,7 @@ class Supervisor:
         )
         self.running[name] = found
         self._wait_for_end(found)
-        if name in WORKERS:
+        if is_worker(name):
             self._beat_due[name] = self.clock.steady_ns() + FIRST_BEAT_WITHIN
             self._promote(promotion.WorkerFound(name))
 
@@ -131,7 +142,14 @@ class Supervisor:
 
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
-        running = spawn(name, self.words(name), self.home / "logs", secrets=name[:5] == "link-")
+        python = interpreter(self.home, release_of(name) or self.release, self.release)
+        running = spawn(
+            name,
+            self.words(name),
+            self.home / "logs",
+            secrets=name.startswith("link-"),
+            python=python,
+        )
         self.running[name] = running
         self._register.write(self.running)
         _log.info("started", extra={"child": name, "pid": running.pid})
@@ -155,7 +173,7 @@ class Supervisor:
         self._say_blind(name)
         if not self.stopping.is_set() and self.children[name].wanted:
             self.alarm("warn", "process ended", f"{name} ended (exit {running.exit})")
-        if name in WORKERS:
+        if is_worker(name):
             self._promote(promotion.WorkerGone(name))
         self._feed_child(name, process.Ended())
 
@@ -180,14 +198,25 @@ class Supervisor:
                     self._start(self._grant(output))
                 case promotion.AskLeases():
                     self._start(self._ask_leases())
+                case promotion.Drain():
+                    self._start(self.mover.drain(output))
+                case promotion.EndDrain():
+                    self.mover.end_drain(output)
+                case promotion.Compare():
+                    self._start(self.mover.compare(output))
+                case promotion.Moved() | promotion.Kept():
+                    self.mover.told(output)
+                case promotion.MoveEnded():
+                    self.mover.ended(output)
 
     def _start(self, what: Any) -> None:
         assert self._group is not None
         self._group.create_task(what)
 
     async def _grant(self, wanted: promotion.Grant) -> None:
+        release = release_of(wanted.holder)
         grants = [
-            control.Grant(account, epoch, wanted.holder, self.release)
+            control.Grant(account, epoch, wanted.holder, release)
             for account, epoch in wanted.accounts
         ]
         try:
@@ -233,7 +262,7 @@ class Supervisor:
         workers = self.settings.workers
         self._beat_due[beat.name] = now + workers.heartbeat_ms * workers.missed * 1_000_000
         if beat.is_ready and beat.name not in self.promotion.ready:
-            self._promote(promotion.WorkerReady(beat.name))
+            self._promote(promotion.WorkerReady(beat.name, release_of(beat.name)))
         self._complain(beat)
 
     def _complain(self, beat: Heartbeat) -> None:
@@ -269,6 +298,8 @@ class Supervisor:
                     self._promote(promotion.BeatMissed(name))
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
+            if self.promotion.move is not None or self.promotion.dying:
+                self._promote(promotion.Passed(now))
 
     # --- stopping and restarting ---------------------------------------------------------
 
@@ -297,14 +328,15 @@ class Supervisor:
 
     def _restart_order(self) -> list[str]:
         holders = {lease.holder for lease in self.promotion.leases}
-        standby = [name for name in WORKERS if name not in holders]
-        active = [name for name in WORKERS if name in holders]
+        workers = [name for name in self.names() if is_worker(name)]
+        standby = [name for name in workers if name not in holders]
+        active = [name for name in workers if name in holders]
         links = [name for name in self.names() if name.startswith("link-")]
         return [*standby, *active, *links, "console", "journal"]
 
     async def _restart(self, name: str) -> float:
         """Restart one process; the gap is how long its work was done by nobody."""
-        if name in WORKERS and not self._others_ready(name):
+        if is_worker(name) and not self._others_ready(name):
             raise OperatorError(f"{name} is not restarted: no other worker is ready to take over")
         began = self.clock.steady_ns()
         before = self.running.get(name)
@@ -316,7 +348,7 @@ class Supervisor:
                 before.kill()
                 await before.ended.wait()
         gap = await self._until(lambda: self._serves(name), began)
-        if name in WORKERS:
+        if is_worker(name):
             await self._until(lambda: name in self.promotion.ready, began)
         return round(gap / 1e6, 1)
 
@@ -324,7 +356,7 @@ class Supervisor:
         return any(other != name for other in self.promotion.ready)
 
     def _serves(self, name: str) -> bool:
-        if name in WORKERS:
+        if is_worker(name):
             held = {lease.account for lease in self.promotion.leases if lease.holder in self.beats}
             return held >= set(self.promotion.accounts)
         if name == "journal":
@@ -340,6 +372,43 @@ class Supervisor:
                 )
             await asyncio.sleep(0.002)
         return self.clock.steady_ns() - began
+
+    # --- releases ---------------------------------------------------------------------------
+
+    async def move(self, release: str, accounts: Sequence[int]) -> list[dict[str, Any]]:
+        """Give accounts to a release, its workers started and warm first; return a row each."""
+        unknown = sorted(set(accounts) - set(self.promotion.accounts))
+        if unknown:
+            known = ", ".join(map(str, self.promotion.accounts))
+            raise NotFound(f"account {unknown[0]} is not guarded here; guarded: {known}")
+        await self.warm(release)
+        return await self.mover.move(accounts, release)
+
+    async def warm(self, release: str) -> None:
+        """Have a release's workers ready to take accounts over; they stay so until retired."""
+        interpreter(self.home, release, self.release)
+        if release not in self.releases:
+            self.releases.append(release)
+            for name in workers_of(release):
+                self._keep(name)
+        began = self.clock.steady_ns()
+        await self._until(lambda: set(workers_of(release)) <= set(self.promotion.ready), began)
+
+    async def retire(self, release: str) -> None:
+        """Stop a release's workers; refused while they hold an account, or are our own."""
+        held = [lease.account for lease in self.promotion.leases if lease.release == release]
+        if release == self.release or held:
+            why = f"account {held[0]} is held by it" if held else "the daemon itself is of it"
+            raise OperatorError(f"{release} is not retired: {why}", 3)
+        if release not in self.releases:
+            raise NotFound(f"{release} has no workers here; running: {', '.join(self.releases)}")
+        for name in workers_of(release):
+            self._feed_child(name, process.Unwant())
+            await self._gone(name)
+        for name in workers_of(release):
+            del self.children[name]
+        self.releases.remove(release)
+        self._register.write(self.running)
 
     # --- telling ---------------------------------------------------------------------------
 
@@ -359,7 +428,7 @@ class Supervisor:
         child = self.children[name]
         holders = {lease.holder for lease in self.promotion.leases}
         role = name.split("-")[0]
-        if name in WORKERS:
+        if is_worker(name):
             role = "active" if name in holders else "standby"
         return {
             "name": name,
@@ -368,7 +437,7 @@ class Supervisor:
             "state": str(child.phase),
             "since_s": round((now - child.since) / 1e9, 1),
             "restarts": child.restarts,
-            "release": self.release,
+            "release": release_of(name) or self.release,
             "heartbeat_age_ms": (now - beat[0]) // 1_000_000 if beat else None,
             "memory_mb": memory_mb(running.pid) if running else None,
             "cpu_percent": self._usage.percent(running.pid, now) if running else None,
@@ -389,11 +458,11 @@ class Supervisor:
         enforcing = beat is not None and (account, lease.epoch) in beat[1].enforcing
         row = {"account": account, "holder": lease.holder, "epoch": lease.epoch}
         why = "" if enforcing else f"{lease.holder} does not say that it enforces it"
-        return row | {"release": self.release, "enforcing": enforcing, "why": why}
+        return row | {"release": lease.release, "enforcing": enforcing, "why": why}
 
 
 def _lease(lease: control.Lease) -> promotion.Lease:
-    return promotion.Lease(lease.account, lease.holder, lease.epoch)
+    return promotion.Lease(lease.account, lease.holder, lease.epoch, lease.release)
 
 
 def journal_words(home: Path, settings: Settings | None, release: str) -> list[str]:

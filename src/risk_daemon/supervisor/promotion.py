@@ -3,17 +3,35 @@
 Fail-over is: kill and reap the old holder, raise the epoch, let the warm one
 act. A holder that is alive and ready keeps its accounts; nobody is promoted
 who has not caught up; one grant is under way at a time, and what the journal
-answered, not what was asked, is what counts.
+answered, not what was asked, is what counts. An account stays with its release
+as long as a worker of that release is ready; else any warm one is better than none.
+
+A move gives accounts to another release, and back: the holder falls silent at
+one record (the drain), both show the account as it is there, and only an heir
+that shows the same gets the lease. A holder that does not fall silent in time is
+killed first. `supervisor.moving` says how an account's showing is compared.
 
 Rules for editors: an account may be without a holder, never with two. The
-epoch makes the old holder harmless even if it could not be killed.
+epoch makes the old holder harmless even if it could not be killed. A move must
+end for every account, whatever fails: moved, or left with who had it.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections import Counter
+from typing import Final, assert_never
 
 import msgspec
+
+#: A holder that has not shown its accounts by then is killed; what it would have sent is refused.
+QUIESCE_NS: Final = 100_000_000
+#: So much more for the journal, which has to store the drain first.
+STORE_NS: Final = 250_000_000
+#: A killed worker that is not reaped by then (stuck in the system's hands) is waited for no longer:
+#: the epoch makes it harmless, an account without a holder is not.
+REAP_NS: Final = 1_000_000_000
+#: Accounts that are moved together: none waits long for the others.
+TOGETHER: Final = 25
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):
@@ -22,20 +40,51 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     account: int
     holder: str
     epoch: int
+    release: str = ""
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts of one holder on their way to an heir.
+
+    `due` is a steady time in ns; `killed` once the holder had to be.
+    """
+
+    holder: str
+    heir: str
+    accounts: tuple[tuple[int, int], ...]
+    due: int
+    is_stored: bool = False
+    is_granted: bool = False
+    killed: bool = False
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts that a person, or a rollout, gives to a release."""
+
+    number: int
+    release: str
+    left: tuple[int, ...]
+    group: Group | None = None
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor knows of workers and leases.
 
     `awaited` are workers found alive that have not been heard yet: what they hold is theirs.
+    `releases` are the releases of the workers that are ready. `dying` are those that were killed
+    and are not reaped yet, with the steady time in ns until which they are waited for (0: from the
+    next look at the clock).
     """
 
     accounts: tuple[int, ...]
     leases: tuple[Lease, ...] = ()
     ready: tuple[str, ...] = ()
+    releases: tuple[tuple[str, str], ...] = ()
     awaited: tuple[str, ...] = ()
+    dying: tuple[tuple[str, int], ...] = ()
     is_granting: bool = False
     leases_known: bool = False
+    move: Move | None = None
 
 
 # --- inputs ---
@@ -51,6 +100,7 @@ class WorkerReady(msgspec.Struct, frozen=True, gc=False):
     """A worker has caught up with the stream and shows a heartbeat."""
 
     name: str
+    release: str = ""
 
 
 class WorkerGone(msgspec.Struct, frozen=True, gc=False):
@@ -75,7 +125,60 @@ class GrantFailed(msgspec.Struct, frozen=True, gc=False):
     """The journal refused, or is away: ask what is true before asking again."""
 
 
-Input = WorkerFound | WorkerReady | WorkerGone | BeatMissed | LeasesSeen | GrantFailed
+class MoveAsked(msgspec.Struct, frozen=True, gc=False):
+    """Accounts are to be held by a release. `now` is a steady time in ns."""
+
+    number: int
+    accounts: tuple[int, ...]
+    release: str
+    now: int
+
+
+class DrainStored(msgspec.Struct, frozen=True, gc=False):
+    """The journal has the drain of the present group."""
+
+    now: int
+
+
+class DrainFailed(msgspec.Struct, frozen=True, gc=False):
+    """The journal does not answer, or refuses: nothing was drained for sure."""
+
+    why: str
+
+
+class Shown(msgspec.Struct, frozen=True, gc=False):
+    """Holder and heir showed these accounts of the group alike, and those unlike."""
+
+    alike: tuple[int, ...]
+    unlike: tuple[tuple[int, str], ...]
+
+
+class HeirSilent(msgspec.Struct, frozen=True, gc=False):
+    """The heir did not show the accounts of the group."""
+
+    why: str
+
+
+class Passed(msgspec.Struct, frozen=True, gc=False):
+    """Time passed, to a steady time in ns."""
+
+    now: int
+
+
+Input = (
+    WorkerFound
+    | WorkerReady
+    | WorkerGone
+    | BeatMissed
+    | LeasesSeen
+    | GrantFailed
+    | MoveAsked
+    | DrainStored
+    | DrainFailed
+    | Shown
+    | HeirSilent
+    | Passed
+)
 
 
 # --- outputs ---
@@ -98,65 +201,330 @@ class AskLeases(msgspec.Struct, frozen=True, gc=False):
     """Ask the journal who holds what."""
 
 
-Output = Kill | Grant | AskLeases
+class Drain(msgspec.Struct, frozen=True, gc=False):
+    """Have the holder fall silent for these accounts (account, epoch)."""
+
+    holder: str
+    release: str
+    accounts: tuple[tuple[int, int], ...]
 
 
-def step(state: State, given: Input) -> tuple[State, tuple[Output, ...]]:
+class EndDrain(msgspec.Struct, frozen=True, gc=False):
+    """Have the holder go on with these accounts (account, epoch)."""
+
+    holder: str
+    release: str
+    accounts: tuple[tuple[int, int], ...]
+
+
+class Compare(msgspec.Struct, frozen=True, gc=False):
+    """Ask both for the accounts as they were at the drain, and compare."""
+
+    holder: str
+    heir: str
+    accounts: tuple[int, ...]
+
+
+class Moved(msgspec.Struct, frozen=True, gc=False):
+    """One account of a move is held by the release."""
+
+    number: int
+    account: int
+    holder: str
+    epoch: int
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """One account of a move stays with who has it, and why."""
+
+    number: int
+    account: int
+    why: str
+
+
+class MoveEnded(msgspec.Struct, frozen=True, gc=False):
+    """Nothing of a move is left to do."""
+
+    number: int
+
+
+Output = Kill | Grant | AskLeases | Drain | EndDrain | Compare | Moved | Kept | MoveEnded
+type Outputs = tuple[Output, ...]
+
+_replace = msgspec.structs.replace
+
+
+def step(state: State, given: Input) -> tuple[State, Outputs]:
     """Take one input; return the new state and what is to be done."""
-    replace = msgspec.structs.replace
     match given:
         case WorkerFound(name=name):
-            return replace(state, awaited=tuple(sorted({*state.awaited, name}))), ()
-        case WorkerReady(name=name):
-            if name in state.ready:
-                return state, ()
-            ready = tuple(sorted({*state.ready, name}))
-            return _next(replace(state, ready=ready, awaited=_without(state.awaited, name)))
+            return _replace(state, awaited=tuple(sorted({*state.awaited, name}))), ()
+        case WorkerReady():
+            return _ready(state, given)
         case WorkerGone(name=name):
-            return _next(_forget(state, name))
+            state, ended = _forget(_reaped(state, name), name)
+            state, outputs = _next(state)
+            return state, (*ended, *outputs)
         case BeatMissed(name=name):
             # Only its death makes the accounts free: kill first, then raise the epoch.
-            return _forget(state, name), (Kill(name),)
+            state, ended = _forget(state, name)
+            return _killed(state, name), (*ended, Kill(name))
         case LeasesSeen(leases=leases):
-            return _next(replace(state, leases=leases, is_granting=False, leases_known=True))
+            state = _replace(state, leases=leases, is_granting=False, leases_known=True)
+            state, told = _settle(state)
+            state, outputs = _next(state)
+            return state, (*told, *outputs)
         case GrantFailed():
-            return replace(state, is_granting=False, leases_known=False), (AskLeases(),)
-        case _ as never:
-            assert_never(never)
+            return _replace(state, is_granting=False, leases_known=False), (AskLeases(),)
+        case Passed(now=now) if state.dying:
+            return _bury(state, given, now)
+        case _:
+            return _move(state, given)
 
 
-def _forget(state: State, name: str) -> State:
-    return msgspec.structs.replace(
-        state, ready=_without(state.ready, name), awaited=_without(state.awaited, name)
+def _killed(state: State, name: str) -> State:
+    return _replace(_reaped(state, name), dying=(*_reaped(state, name).dying, (name, 0)))
+
+
+def _reaped(state: State, name: str) -> State:
+    return _replace(state, dying=tuple(one for one in state.dying if one[0] != name))
+
+
+def _bury(state: State, given: Passed, now: int) -> tuple[State, Outputs]:
+    """Wait no longer for who was killed long ago; then what the time means for a move."""
+    dying = tuple((name, until or now + REAP_NS) for name, until in state.dying)
+    left = tuple((name, until) for name, until in dying if now < until)
+    state, outputs = _move(_replace(state, dying=left), given)
+    if len(left) == len(dying):
+        return state, outputs
+    state, granted = _next(state)
+    return state, (*outputs, *granted)
+
+
+def _ready(state: State, given: WorkerReady) -> tuple[State, Outputs]:
+    if given.name in state.ready or given.name in dict(state.dying):
+        return state, ()  # a last heartbeat of who was killed says nothing
+    ready = tuple(sorted({*state.ready, given.name}))
+    releases = tuple(sorted({*state.releases, (given.name, given.release)}))
+    awaited = _without(state.awaited, given.name)
+    return _next(_replace(state, ready=ready, releases=releases, awaited=awaited))
+
+
+def _forget(state: State, name: str) -> tuple[State, Outputs]:
+    """Count a worker out; a group that needs it is given up and begun anew without it."""
+    state = _replace(
+        state,
+        ready=_without(state.ready, name),
+        releases=tuple(pair for pair in state.releases if pair[0] != name),
+        awaited=_without(state.awaited, name),
     )
+    group = state.move.group if state.move else None
+    if group is None or group.is_granted or group.killed or name not in (group.holder, group.heir):
+        return state, ()
+    return _again(state, group)
+
+
+def _again(state: State, group: Group) -> tuple[State, Outputs]:
+    """Give a group up without giving up its accounts: they are tried again when that is due."""
+    end = EndDrain(group.holder, _moving(state).release, group.accounts)
+    return _with(state, None), (end,)
 
 
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return tuple(other for other in names if other != name)
 
 
-def _next(state: State) -> tuple[State, tuple[Output, ...]]:
-    """Give accounts whose holder is not ready to one that is; the least name, for stability."""
+# --- fail-over ---
+
+
+def _next(state: State) -> tuple[State, Outputs]:
+    """Give accounts whose holder is not ready to one that is; then go on with a move."""
     if state.is_granting or not state.ready:
         return state, ()
     if not state.leases_known:
-        return msgspec.structs.replace(state, is_granting=True), (AskLeases(),)
-    held = {lease.account: lease for lease in state.leases}
-    free = []
+        return _replace(state, is_granting=True), (AskLeases(),)
+    held = _held(state)
+    free: dict[str, list[tuple[int, int]]] = {}
     for account in state.accounts:
         lease = held.get(account)
-        if lease is None or lease.holder not in (*state.ready, *state.awaited):
-            free.append((account, lease.epoch if lease else 0))
+        if lease is None or lease.holder not in (*state.ready, *state.awaited, *dict(state.dying)):
+            heir = _heir(state, _release_of(state, account, lease))
+            free.setdefault(heir, []).append((account, lease.epoch if lease else 0))
     if not free:
+        return _continue(state)
+    heir = min(free)
+    return _replace(state, is_granting=True), (Grant(heir, tuple(free[heir])),)
+
+
+def _held(state: State) -> dict[int, Lease]:
+    return {lease.account: lease for lease in state.leases}
+
+
+def _release_of(state: State, account: int, lease: Lease | None) -> str:
+    """Return the release that is to hold a free account: its own, or the one it was moved to."""
+    group = state.move.group if state.move else None
+    if state.move and group and group.killed and account in dict(group.accounts):
+        return state.move.release
+    return lease.release if lease else ""
+
+
+def _heir(state: State, release: str) -> str:
+    """Choose who is of the release, and of those who holds the most: one active where it can."""
+    held = Counter(lease.holder for lease in state.leases)
+    of = dict(state.releases)
+    return max(
+        state.ready,
+        key=lambda name: (of.get(name) == release, held[name], [-ord(c) for c in name]),
+    )
+
+
+# --- moves ---
+
+
+def _move(
+    state: State, given: MoveAsked | DrainStored | DrainFailed | Shown | HeirSilent | Passed
+) -> tuple[State, Outputs]:
+    if isinstance(given, MoveAsked):
+        return _begin(state, given)
+    move = state.move
+    if move is None or move.group is None:
         return state, ()
-    grant = Grant(_heir(state), tuple(free))
-    return msgspec.structs.replace(state, is_granting=True), (grant,)
+    match given:
+        case DrainStored(now=now):
+            group = _replace(move.group, is_stored=True, due=now + QUIESCE_NS)
+            accounts = tuple(account for account, _ in group.accounts)
+            return _with(state, group), (Compare(group.holder, group.heir, accounts),)
+        case DrainFailed(why=why) | HeirSilent(why=why):
+            return _leave(state, move, move.group, why)
+        case Shown(alike=alike, unlike=unlike):
+            return _shown(state, move.group, alike, dict(unlike))
+        case Passed(now=now):
+            return _waited(state, move.group, now)
+        case _ as never:
+            assert_never(never)
 
 
-def _heir(state: State) -> str:
-    """Choose who holds the most already, so that a home has one active worker where it can."""
-    held = [lease.holder for lease in state.leases]
-    return max(state.ready, key=lambda name: (held.count(name), [-ord(c) for c in name]))
+def _begin(state: State, asked: MoveAsked) -> tuple[State, Outputs]:
+    """Take a move up, or say of every account why not."""
+    refused = ""
+    unknown = [account for account in asked.accounts if account not in state.accounts]
+    if state.move is not None:
+        refused = "another move is under way; ask again when it has ended"
+    elif unknown:
+        refused = f"account {unknown[0]} is not guarded here"
+    elif asked.release not in dict(state.releases).values():
+        refused = f"no worker of {asked.release} is ready"
+    if refused:
+        kept = [Kept(asked.number, account, refused) for account in asked.accounts]
+        return state, (*kept, MoveEnded(asked.number))
+    move = Move(number=asked.number, release=asked.release, left=asked.accounts)
+    return _continue(_replace(state, move=move), asked.now)
+
+
+def _continue(state: State, now: int = 0) -> tuple[State, Outputs]:
+    """Begin the next group of the move, where none is under way; end the move after the last."""
+    move = state.move
+    if move is None or move.group is not None or state.is_granting or not state.leases_known:
+        return state, ()
+    held = _held(state)
+    there = [n for n in move.left if n in held and held[n].release == move.release]
+    told: list[Output] = [Moved(move.number, n, held[n].holder, held[n].epoch) for n in there]
+    left = [n for n in move.left if n not in there]
+    if not left:
+        return _replace(state, move=None), (*told, MoveEnded(move.number))
+    if move.release not in dict(state.releases).values():
+        why = f"no worker of {move.release} is ready any more"
+        kept = [Kept(move.number, account, why) for account in left]
+        return _replace(state, move=None), (*told, *kept, MoveEnded(move.number))
+    holder = held[left[0]].holder if left[0] in held else ""
+    mine = [n for n in left if n in held and held[n].holder == holder][:TOGETHER]
+    if holder not in state.ready:
+        # Free, or its holder is still to be heard: what comes of it comes first.
+        return _replace(state, move=_replace(move, left=tuple(left))), tuple(told)
+    group = Group(
+        holder=holder,
+        heir=_heir(state, move.release),
+        accounts=tuple((n, held[n].epoch) for n in mine),
+        due=now + STORE_NS if now else 0,
+    )
+    moving = _replace(state, move=_replace(move, left=tuple(left), group=group))
+    return moving, (*told, Drain(holder, move.release, group.accounts))
+
+
+def _with(state: State, group: Group | None) -> State:
+    assert state.move is not None
+    return _replace(state, move=_replace(state.move, group=group))
+
+
+def _shown(
+    state: State, group: Group, alike: tuple[int, ...], unlike: dict[int, str]
+) -> tuple[State, Outputs]:
+    """Grant what both show alike; what they show unlike stays where it is."""
+    move = state.move
+    assert move is not None
+    if group.killed or group.is_granted:
+        return state, ()  # too late: the holder is being killed, and its accounts are free
+    epochs = dict(group.accounts)
+    kept = tuple((account, epochs[account]) for account in unlike if account in epochs)
+    mine = tuple((account, epochs[account]) for account in alike if account in epochs)
+    told: list[Output] = [Kept(move.number, account, unlike[account]) for account, _ in kept]
+    if kept:
+        told.append(EndDrain(group.holder, move.release, kept))
+    left = tuple(account for account in move.left if account not in unlike)
+    group = _replace(group, accounts=mine, is_granted=True)
+    state = _replace(state, move=_replace(move, left=left, group=group if mine else None))
+    if not mine:
+        state, outputs = _continue(state)
+        return state, (*told, *outputs)
+    if state.is_granting:  # a fail-over came between: its answer first
+        state, end = _again(state, group)
+        return state, (*told, *end)
+    return _replace(state, is_granting=True), (*told, Grant(group.heir, mine))
+
+
+def _moving(state: State) -> Move:
+    assert state.move is not None
+    return state.move
+
+
+def _waited(state: State, group: Group, now: int) -> tuple[State, Outputs]:
+    """Kill a holder that did not show in time; nobody waits for a drain that is not stored."""
+    move = _moving(state)
+    if group.is_granted or group.killed:
+        return state, ()
+    if not group.due:
+        return _with(state, _replace(group, due=now + STORE_NS)), ()
+    if now < group.due:
+        return state, ()
+    if not group.is_stored:
+        return _leave(state, move, group, "the journal did not store the drain in time")
+    state, _ = _forget(_with(state, _replace(group, killed=True)), group.holder)
+    return _killed(state, group.holder), (Kill(group.holder),)
+
+
+def _leave(state: State, move: Move, group: Group, why: str) -> tuple[State, Outputs]:
+    """Give a group up: its accounts stay with who has them, and the move ends."""
+    kept = [Kept(move.number, account, why) for account in move.left]
+    end = EndDrain(group.holder, move.release, group.accounts)
+    return _replace(state, move=None), (end, *kept, MoveEnded(move.number))
+
+
+def _settle(state: State) -> tuple[State, Outputs]:
+    """After a grant, or a refusal: what the leases say is what came of the group."""
+    move = state.move
+    if move is None or move.group is None or not (move.group.is_granted or move.group.killed):
+        return state, ()
+    group, held = move.group, _held(state)
+    undone = [
+        (account, epoch)
+        for account, epoch in group.accounts
+        if account in held and held[account].holder == group.holder and not group.killed
+    ]
+    if undone:
+        return _leave(state, move, group, "the journal refused the lease")
+    if group.killed and any(held[n].epoch == epoch for n, epoch in group.accounts if n in held):
+        return state, ()  # not granted anew yet
+    return _with(state, None), ()
 
 
 def disagreements(

@@ -68,6 +68,7 @@ KINDS: Final[dict[str, type[Fact]]] = {
     "policy-adopted": events.PolicyAdopted,
     "settings-adopted": events.SettingsAdopted,
     "lease-granted": events.LeaseGranted,
+    "drain-asked": events.DrainAsked,
     "operator-acted": events.OperatorActed,
     "lock-placed": events.LockPlaced,
     "lock-ended": events.LockEnded,

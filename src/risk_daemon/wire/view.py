@@ -7,6 +7,7 @@ decimal text, times are ISO-8601 UTC, so that a view is JSON as it stands.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -90,6 +91,37 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     unknown: tuple[str, ...]
     underway: tuple[str, ...]
+
+
+def differences(holder: AccountView, heir: AccountView) -> tuple[str, ...]:
+    """Say what two releases see differently in one account at the same record.
+
+    Only what either of them would act on: not who holds it, no prices, no wording.
+    """
+    found = []
+    for name, show in _COMPARED.items():
+        mine, theirs = show(holder), show(heir)
+        if mine != theirs:
+            found.append(f"{name}: {holder.release} has {mine}, the other {theirs}")
+    return tuple(found)
+
+
+_COMPARED: Final[dict[str, Callable[[AccountView], str]]] = {
+    "positions": lambda view: _listed(f"{one.quantity} {one.contract}" for one in view.positions),
+    "orders": lambda view: _listed(
+        f"{one.order} {one.side} {one.size - one.filled} {one.contract}" for one in view.orders
+    ),
+    "locks": lambda view: _listed(
+        f"{one.mode} by {one.rule} until {one.until or 'unlocked'}" for one in view.locks
+    ),
+    "realized": lambda view: f"{view.realized}" if view.pnl_known else "unknown",
+    "trade date": lambda view: view.trade_date,
+    "may trade": lambda view: str(view.can_trade),
+}
+
+
+def _listed(rows: Iterable[str]) -> str:
+    return ", ".join(sorted(rows)) or "none"
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     AlarmRaised,
     BreachFound,
+    DrainAsked,
     Entry,
     Fact,
     FeedChanged,
@@ -40,6 +41,7 @@ from risk_daemon.wire.control import Intended as IntendedAnswer
 from risk_daemon.wire.record import Record, decode, encode, new_record
 from risk_daemon.wire.view import encode_view
 from risk_daemon.worker import recovery
+from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.rehearsal import rehearse
 from risk_daemon.worker.view import view_of
 
@@ -82,11 +84,12 @@ class Worker:
         self._hash_every, self._snapshot_every = hash_every, snapshot_every
         self._hashes: dict[int, dict[int, str]] = {}
         self._hashed_at: dict[int, int] = {}
+        self._drains = Drains(name)
+        self._folded = asyncio.Event()
         self._dirty: set[int] = set()
         self._since_snapshot = 0
         self._asked_wake = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._wakers: list[Callable[[], None]] = []
 
     # --- beginning -------------------------------------------------------------
 
@@ -134,7 +137,12 @@ class Worker:
             if entry.account:
                 self._hash_if_due(entry.account)
             if isinstance(entry.fact, LeaseGranted):
+                self._drains.leased(entry.account)
                 self._take_hash(self.engine.world.accounts[entry.account])
+            elif isinstance(entry.fact, DrainAsked):
+                self._drain(entry.fact, entry)
+        self._end_drains()
+        self._folded.set()
         self._since_snapshot += len(records)
         self._ask_wake()
 
@@ -149,14 +157,53 @@ class Worker:
             self._dirty.update(self.engine.holders(entry.fact.contract))
 
     def _ask_wake(self) -> None:
-        wake_at = self.engine.wake_at()
+        times = (self.engine.wake_at(), self._drains.wake_at())
+        wake_at = min((time for time in times if time), default=0)
         if wake_at and wake_at != self._asked_wake and self.is_ready:
             self._asked_wake = wake_at
             self.journal.wake_at(wake_at)
 
     def holds(self, account: Account) -> bool:
         """Tell whether this worker may act for an account, by the last lease in the stream."""
-        return account.holder == self.name
+        return account.holder == self.name and not self._drains.is_silent(account.account)
+
+    # --- handing over ----------------------------------------------------------------
+
+    def _drain(self, asked: DrainAsked, entry: Entry) -> None:
+        """Show the account as it is at this record, and say nothing more of it if it is held."""
+        account = self.engine.world.accounts.get(asked.account)
+        if account is None or account.epoch != asked.epoch:
+            return
+        goes_on = self._drains.take(asked, entry.at, self._show(account, asked, entry.seq))
+        if goes_on:
+            self._say_open(account)
+
+    def _show(self, account: Account, asked: DrainAsked, seq: int) -> Shown:
+        is_other = asked.release != account.release
+        view = view_of(self.engine, account, self.name) if is_other else None
+        return Shown(account=account.account, seq=seq, digest=state_hash(account), view=view)
+
+    def _end_drains(self) -> None:
+        for number in self._drains.over(self.engine.world.at):
+            self._say_open(self.engine.world.accounts[number])
+
+    def _say_open(self, account: Account) -> None:
+        if self.holds(account):
+            self._act(self.engine.open_demands(account))
+
+    async def op_shown(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Return accounts as they were at their newest drain, once `seq` is folded here."""
+        while self.engine.world.seq < int(args["seq"]):
+            self._folded.clear()
+            await self._folded.wait()
+        shown = [self._drains.shown(int(number)) for number in args["accounts"]]
+        rows = [msgspec.to_builtins(one) for one in shown if one is not None]
+        return {"accounts": rows, "release": self.release}
+
+    async def op_enforcing(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Return (account, epoch) of what this worker enforces now, and its release."""
+        del args
+        return {"enforcing": [list(pair) for pair in self.enforcing()], "release": self.release}
 
     # --- acting --------------------------------------------------------------------
 
@@ -199,9 +246,7 @@ class Worker:
     def say_again(self) -> None:
         """After the journal was away: decide nothing anew, but ask again for what is open."""
         for number in sorted(self.engine.world.accounts):
-            account = self.engine.world.accounts[number]
-            if self.holds(account):
-                self._act(self.engine.open_demands(account))
+            self._say_open(self.engine.world.accounts[number])
 
     # --- hashes -----------------------------------------------------------------------
 

@@ -1,0 +1,99 @@
+"""`promote` and `rollback`: which release holds which account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from risk_daemon.cli.options import (
+    NO_REASON,
+    DryRunOption,
+    HomeOption,
+    JsonOption,
+    ReasonOption,
+)
+from risk_daemon.cli.show import finish
+from risk_daemon.errors import UsageError
+from risk_daemon.operations.daemon import operator
+from risk_daemon.operations.home import choose
+from risk_daemon.operations.orders import Who
+from risk_daemon.operations.outcome import Outcome
+
+VersionOption = Annotated[
+    str, typer.Option("--to-version", help="The release that is to hold them.")
+]
+OneOption = Annotated[str | None, typer.Option("--account", help="Number or name of one account.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Every account of this home.")]
+
+
+def promote(
+    to_version: VersionOption,
+    account: OneOption = None,
+    every: AllOption = False,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an account, or all, to another release, protected throughout.
+
+    Its workers are started and warmed first. An account is handed over only where both
+    releases show the same state; the one that had it stays warm, for `rollback`.
+
+    \b
+    Examples:
+      risk-daemon-admin promote --account 1001 --to-version v1.3.0
+      risk-daemon-admin promote --all --to-version v1.3.0
+    """
+    finish(as_json, lambda: _move(home, to_version, account, every, reason, dry_run))
+
+
+def rollback(
+    to_version: VersionOption,
+    account: OneOption = None,
+    every: AllOption = False,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give an account, or all, back to an earlier release; at any time, repeatable.
+
+    \b
+    Examples:
+      risk-daemon-admin rollback --account 1001 --to-version v1.2.0
+      risk-daemon-admin rollback --all --to-version v1.2.0
+    """
+    finish(as_json, lambda: _move(home, to_version, account, every, reason, dry_run))
+
+
+def retire(
+    version: Annotated[str, typer.Argument(help="The release whose workers are to stop.")],
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Stop the workers of a release that holds no account.
+
+    \b
+    Examples:
+      risk-daemon-admin retire v1.3.0
+    """
+    from risk_daemon.operations import moving
+
+    who = Who(operator(), reason)
+    finish(as_json, lambda: moving.retire(choose(home), version, who, dry_run=dry_run))
+
+
+def _move(
+    home: Path | None, release: str, account: str | None, every: bool, reason: str, dry_run: bool
+) -> Outcome:
+    from risk_daemon.operations import moving
+
+    if (account is None) != every:
+        raise UsageError("say either --account NUMBER for one account, or --all for every one.")
+    who = Who(operator(), reason)
+    return moving.move(choose(home), release, account, who, dry_run=dry_run)
