@@ -110,6 +110,21 @@ def test_a_killed_standby_changes_no_lease_and_comes_back(scene: Scene) -> None:
     assert scene.lease() == (holder, epoch)
 
 
+@pytest.mark.parametrize("name", ["journal", "link-north"])
+def test_a_frozen_journal_or_link_is_killed_and_another_takes_its_place(
+    scene: Scene, name: str
+) -> None:
+    frozen = scene.daemon.processes()[name]
+
+    frozen.suspend()
+    until(lambda: not frozen.is_running(), 10, "the frozen one to be killed")
+    scene.daemon.wait_healthy()
+
+    scene.breach_is_answered()
+    alarms = asked.tail(Home(scene.daemon.home), 20, ("alarm-raised",))
+    assert any(f"{name} does not answer any more".encode() in one.payload for one in alarms)
+
+
 def test_a_second_supervisor_is_refused_and_nothing_changes(scene: Scene) -> None:
     before = scene.pids()
 

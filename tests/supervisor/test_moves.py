@@ -11,8 +11,8 @@ from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.stage.daemon import Done
+from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
-from tests.supervisor.second_release import install
 from tests.supervisor.test_failover import ACCOUNT, Scene
 from tests.untraced import leave_children_untraced
 

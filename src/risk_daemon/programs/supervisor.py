@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.clock import SECOND_NS, Clock
-from risk_daemon.core.events import AlarmRaised, ProtectionDisabled, ProtectionEnabled
+from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
 from risk_daemon.errors import OperatorError
 from risk_daemon.operations import home as homes
 from risk_daemon.operations import postponed
@@ -23,12 +23,12 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
+from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import Register, spawn
 from risk_daemon.supervisor.loop import Supervisor, journal_words
-from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import NOW, Ask, Op, answer
 from risk_daemon.wire.heart import Heard, Heartbeat
-from risk_daemon.wire.record import Record, decode, new_record
+from risk_daemon.wire.record import Record, decode
 from risk_daemon.wire.transport import Channel, Hello, serve, tasks
 
 NAME: Final = "supervisor"
@@ -76,7 +76,7 @@ async def _main(home: Home, version: str) -> int:
         version,
         journal,
         Clock(int(settings.clock_offset_s * SECOND_NS)),
-        lambda level, what, text: _alarm(journal, level, what, text),
+        Alarms(journal, NAME),
     )
     daemon.lost = lost
     await _note_disabled(daemon)
@@ -118,7 +118,9 @@ async def _adopt_when_due(daemon: Supervisor) -> None:
             failed = due
             await asyncio.to_thread(_reload, home, {"by": NAME, "reason": "the next trade day"})
         except OperatorError as error:
-            daemon.alarm("urgent", "configuration", f"what is due is not adopted: {error.sentence}")
+            daemon.alarms.say(
+                "urgent", "configuration", f"what is due is not adopted: {error.sentence}"
+            )
 
 
 def _reload(home: Home, args: dict[str, Any]) -> dict[str, Any]:
@@ -148,12 +150,6 @@ def _ask_adopt(home: Home, *flags: str) -> str:
         last = done.stderr.strip() or f"adopt ended with exit {done.returncode}"
         raise OperatorError(last.removeprefix("adopt: "), done.returncode)
     return done.stdout
-
-
-def _alarm(journal: JournalClient, level: str, what: str, text: str) -> None:
-    _log.warning(what, extra={"level_of_alarm": level, "text": text})
-    alarm = AlarmRaised(account=0, level=level, what=what, text=text, source=NAME)
-    journal.append([new_record(alarm)])
 
 
 async def _note_disabled(daemon: Supervisor) -> None:

@@ -18,8 +18,10 @@ from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import process, promotion
+from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, spawn
 from risk_daemon.supervisor.moving import Mover
+from risk_daemon.supervisor.probing import Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
@@ -47,10 +49,10 @@ class Supervisor:
         release: str,
         journal: JournalClient,
         clock: Timekeeper,
-        alarm: Callable[[str, str, str], None],
+        alarms: Alarms,
     ) -> None:
         self.home, self.settings, self.release = home, settings, release
-        self.journal, self.clock, self.alarm = journal, clock, alarm
+        self.journal, self.clock, self.alarms = journal, clock, alarms
         self.promotion = promotion.State(accounts=settings.accounts())
         self.children: dict[str, process.Child] = {}
         self.running: dict[str, Running] = {}
@@ -100,6 +102,7 @@ class Supervisor:
             keepers = [
                 group.create_task(self._watch()),
                 group.create_task(self._keep_journal()),
+                *(group.create_task(self._prober(name).run()) for name in self._probed()),
             ]
             await self.stopping.wait()
             await self._stop_all()
@@ -138,7 +141,7 @@ class Supervisor:
                 case process.Terminate():
                     self.running[name].terminate()
                 case process.Tell(text=text):
-                    self.alarm("page", "restarts do not help", text)
+                    self.alarms.say("page", "restarts do not help", text)
 
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
@@ -172,7 +175,7 @@ class Supervisor:
         _log.warning("ended", extra={"child": name, "exit": running.exit})
         self._say_blind(name)
         if not self.stopping.is_set() and self.children[name].wanted:
-            self.alarm("warn", "process ended", f"{name} ended (exit {running.exit})")
+            self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
         if is_worker(name):
             self._promote(promotion.WorkerGone(name))
         self._feed_child(name, process.Ended())
@@ -248,6 +251,7 @@ class Supervisor:
                     await self.journal.reconnect(RECONNECT_WITHIN_S)
                 except DaemonError:
                     await asyncio.sleep(0.02)
+            self.alarms.say_again()
             self._promote(promotion.GrantFailed())
 
     # --- heartbeats --------------------------------------------------------------------
@@ -283,7 +287,7 @@ class Supervisor:
             since = self._complained.setdefault((account, text), now)
             if since and now - since > SECOND:
                 self._complained[account, text] = 0
-                self.alarm("page", "two enforcers", f"account {account}: {text}")
+                self.alarms.say("page", "two enforcers", f"account {account}: {text}")
 
     async def _watch(self) -> None:
         """Notice silence, and let time pass for children that wait to be started again."""
@@ -294,12 +298,31 @@ class Supervisor:
                 if now > due and name in self.running:
                     del self._beat_due[name]
                     self.beats.pop(name, None)
-                    self.alarm("urgent", "worker silent", f"{name} missed its heartbeats; killed")
+                    self.alarms.say(
+                        "urgent", "worker silent", f"{name} missed its heartbeats; killed"
+                    )
                     self._promote(promotion.BeatMissed(name))
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
+
+    def _probed(self) -> list[str]:
+        """Return who holds up all others when it freezes, and tells nothing of itself."""
+        return [name for name in self.names() if name == "journal" or name.startswith("link-")]
+
+    def _prober(self, name: str) -> Prober:
+        def pid() -> int | None:
+            running = self.running.get(name)
+            return running.pid if running else None
+
+        return Prober(self.home / "run", name, pid, self._silent, self.clock)
+
+    def _silent(self, name: str) -> None:
+        running = self.running.get(name)
+        if running is not None and not self.stopping.is_set():
+            self.alarms.say("urgent", "process silent", f"{name} does not answer any more; killed")
+            running.kill()
 
     # --- stopping and restarting ---------------------------------------------------------
 

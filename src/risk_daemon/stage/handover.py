@@ -1,0 +1,357 @@
+"""`./dev bench handover`: how long an account is unprotected while it changes hands.
+
+Real processes, the simulated gateway, accounts with open positions, quotes flowing. In each round
+limits are broken at offsets spread evenly over the 50 ms before and after the event (a move to
+another release, a kill, a freeze). What is timed is the broker's own view: from the message that
+shows the breach to the first closing request. *Unprotected* is that less the median of rounds in
+which nothing happens; the raw figures stand beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.core.events import GoalRefused, LeaseGranted, RequestSent
+from risk_daemon.errors import OperatorError
+from risk_daemon.journal.reader import Reader
+from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import release
+from risk_daemon.stage import figures
+from risk_daemon.stage.daemon import Daemon
+from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
+from risk_daemon.stage.play import Say
+from risk_daemon.stage.second_release import install
+from risk_daemon.stage.waiting import pause, until
+from risk_daemon.wire.record import decode
+
+OTHER: Final = "v9.0.0"
+LOGINS, EACH = 4, 5
+HELD, EXCESS = 2, 3
+FIRST: Final = 9_500_000_000
+SPREAD_S: Final = 0.05
+LEAD_S: Final = 0.25
+SETTLE_WITHIN_S: Final = 20.0
+WHOLE_WITHIN_S: Final = 40.0
+#: Of 200 in a minute: a round of an account costs a close, its reads, and those of a restart.
+REQUESTS_USED_MAX: Final = 100
+CLOSES: Final = ("/Position/closeContract", "/Position/partialCloseContract")
+#: How many rounds of each kind, and over how many breaches that is spread.
+KINDS: Final = (
+    "promote",
+    "rollback",
+    "kill_worker",
+    "freeze_worker",
+    "kill_journal",
+    "freeze_journal",
+    "kill_link",
+    "freeze_link",
+    "kill_supervisor",
+)
+#: Whole ms: what the budgets allow at the 99th percentile.
+P99_MAX_MS: Final[Mapping[str, float]] = {
+    "promote": 50,
+    "rollback": 50,
+    "kill_worker": 100,
+    "freeze_worker": 700,
+    "kill_journal": 700,
+    "freeze_journal": 1_400,
+    "kill_link": 2_000,
+    "freeze_link": 2_500,
+    "kill_supervisor": 0,
+}
+
+
+class Handovers:
+    """One run: a home with two releases, a gateway, and rounds of each kind."""
+
+    def __init__(self, breaches: int, seed: int, say: Say, kinds: tuple[str, ...] = KINDS) -> None:
+        self._breaches, self._seed, self._say, self._kinds = breaches, seed, say, kinds
+        self._clock = Clock()
+        self._raw: dict[str, list[float]] = {}
+        self._turn = 0
+
+    def run(self, keep: Path | None = None) -> dict[str, Any]:
+        """Play all rounds, and return the verdict."""
+        with contextlib.ExitStack() as stack:
+            folder = keep or Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="risk-daemon-handover-"))
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            config = folder / "handover.yaml"
+            config.write_text(scenario())
+            offset_s = wednesday_offset_s(self._clock)
+            self._gateway = Gateway(folder, config=config, seed=self._seed, offset_s=offset_s)
+            stack.callback(self._gateway.stop)
+            self._daemon = Daemon(folder / "home")
+            self._home = Home(self._daemon.home)
+            stack.callback(self._daemon.stop)
+            self._daemon.found(self._gateway, offset_s)
+            install(self._daemon.home, OTHER)
+            self._daemon.start()
+            self._move(OTHER)
+            self._move(release())
+            self._hold()
+            self._series("steady", accounts(), lambda: None)
+            for kind in self._kinds:
+                self._kind(kind)
+            verdict = self._gateway.post("/finish", settle_s=SETTLE_WITHIN_S)
+            self._daemon.run("stop", "--yes", "--reason", "the rounds are over").ok()
+            return self._told(verdict)
+
+    # --- kinds ---
+
+    def _kind(self, kind: str) -> None:
+        verb, _, what = kind.partition("_")
+        if kind == "promote":
+            self._series(kind, accounts(), lambda: self._move(OTHER), lambda: self._move(release()))
+        elif kind == "rollback":
+            self._move(OTHER)
+            self._series(kind, accounts(), lambda: self._move(release()), lambda: self._move(OTHER))
+            self._move(release())
+        elif what == "supervisor":
+            self._series(kind, accounts(), lambda: self._strike(verb, what), self._start)
+        else:
+            # Of links, only the accounts of the struck one have something to lose.
+            mine = accounts()[:EACH] if what == "link" else accounts()
+            self._series(kind, mine, lambda: self._strike(verb, what))
+
+    def _strike(self, verb: str, what: str) -> None:
+        names = {"worker": self._active(), "link": f"link-{login(0)}"}
+        process = self._daemon.processes()[names.get(what, what)]
+        if verb == "kill":
+            process.kill()
+        else:
+            process.suspend()
+
+    def _active(self) -> str:
+        rows = asked.status(self._home)["accounts"]
+        return str(rows[0]["holder"])
+
+    def _start(self) -> None:
+        self._daemon.run("start").ok()
+
+    def _move(self, to: str) -> None:
+        answer = asked.ask(self._home, asked.SUPERVISOR, "move", {"release": to}, 60.0)
+        kept = [row for row in answer["accounts"] if not row["moved"]]
+        if kept:
+            raise OperatorError(f"account {kept[0]['account']} was not moved: {kept[0]['why']}")
+
+    # --- rounds ---
+
+    def _series(
+        self,
+        kind: str,
+        mine: list[int],
+        event: Callable[[], None],
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        rounds = -(-self._breaches // len(mine))
+        for number in range(rounds):
+            found = self._round(kind, mine, event)
+            after()
+            self._make_whole()
+            self._raw.setdefault(kind, []).extend(found)
+            worst = max(found, default=0.0)
+            self._say(kind, f"round {number + 1} of {rounds}: worst {worst:.1f} ms")
+
+    def _round(self, kind: str, mine: list[int], event: Callable[[], None]) -> list[float]:
+        """Break every limit around one event; return each breach's time to its first close."""
+        gateway = self._gateway
+        lines = len(gateway.get("/happenings")["happenings"])
+        sent = max((row["n"] for row in gateway.get("/requests")["requests"]), default=0)
+        if kind not in ("steady", "promote", "rollback"):
+            gateway.post("/window", login=None, seconds=5.0, why=kind)
+        began = self._clock.steady_ns()
+        gateway.post("/scenario", begins="ready", timeline=self._orders(mine))
+        self._wait_until(began + int(LEAD_S * SECOND_NS))
+        event()
+        until(
+            lambda: self._settled(mine, lines), SETTLE_WITHIN_S, f"every breach of a {kind} round"
+        )
+        shown = first_shown(gateway.get(f"/happenings?after={lines}")["happenings"])
+        closed = closes(gateway.get(f"/requests?after={sent}")["requests"])
+        return [
+            min(at for at in closed[account] if at >= shown[account]) - shown[account]
+            for account in mine
+        ]
+
+    def _orders(self, mine: list[int]) -> list[dict[str, Any]]:
+        """One order each, at offsets that cover the time around the event evenly, in any order."""
+        steps = []
+        for account in mine:
+            self._turn += 1
+            share = self._turn * 0.618_033_988_749_895 % 1  # the golden ratio: evenly, never twice
+            at = LEAD_S + SPREAD_S * (2 * share - 1)
+            order = {"account": account, "contract": "MNQ", "side": "buy", "size": EXCESS}
+            steps.append({"at": round(at, 4), "order": order | {"type": "market"}})
+        return steps
+
+    def _wait_until(self, steady_ns: int) -> None:
+        left = steady_ns - self._clock.steady_ns()
+        if left > 0:
+            pause(left / SECOND_NS)
+
+    def _settled(self, mine: list[int], lines: int) -> bool:
+        """Every account was seen above its limit, and is back at it with nothing on its way."""
+        told = self._gateway.get(f"/happenings?after={lines}")["happenings"]
+        if len(first_shown(told)) < len(mine):
+            return False
+        rows = {row["account"]: row for row in self._gateway.get("/truth")["accounts"]}
+        held = [sum(int(one["q"]) for one in rows[account]["positions"]) for account in mine]
+        return all(size == HELD for size in held) and not self._gateway.get("/unsettled")["n"]
+
+    def _make_whole(self) -> None:
+        """Before the next round: both pairs warm, every link trusted, requests to spare."""
+
+        def whole() -> bool:
+            try:
+                rows = asked.status(self._home)
+            except OperatorError:
+                return False
+            workers = [one for one in rows["processes"] if one["name"].startswith("worker-")]
+            beating = all(one["heartbeat_age_ms"] is not None for one in workers)
+            used = self._gateway.get("/budget").values()
+            return (
+                beating
+                and len(workers) == 4
+                and all(row["used"] <= REQUESTS_USED_MAX for row in used)
+                and self._daemon.run("health").code == 0
+            )
+
+        until(whole, WHOLE_WITHIN_S + 60, "every process to be back", every_s=0.2)
+
+    def _hold(self) -> None:
+        for account in accounts():
+            order = {"account": account, "contract": "MNQ", "side": "buy", "size": HELD}
+            self._gateway.post("/order", **order, type="market")
+        truth = self._gateway.get
+        until(
+            lambda: all(row["positions"] for row in truth("/truth")["accounts"]),
+            SETTLE_WITHIN_S,
+            "every account to hold its position",
+        )
+
+    # --- the verdict ---
+
+    def _told(self, verdict: dict[str, Any]) -> dict[str, Any]:
+        steady = figures.quantile(self._raw["steady"], 0.5) or 0.0
+        kinds = {kind: told_kind(self._raw[kind], steady) for kind in self._kinds}
+        stale = stale_requests(self._home.path / "state" / "journal.db")
+        problems = [str(text) for text in verdict["problems"]]
+        counts = {
+            "reversed": verdict["reversed"],
+            "increased": verdict["increased"],
+            "duplicate_closes": verdict["duplicate"],
+            **stale,
+        }
+        for kind, row in kinds.items():
+            if row["p99_ms"] > P99_MAX_MS[kind]:
+                problems.append(f"{kind}: p99 {row['p99_ms']} ms, allowed {P99_MAX_MS[kind]}")
+        zero = ("reversed", "increased", "duplicate_closes", "stale_accepted")
+        problems += [f"{name}: {counts[name]}" for name in zero if counts[name]]
+        return {
+            "ok": not problems,
+            "kinds": kinds,
+            "steady": figures.summary([round(one, 3) for one in self._raw["steady"]]),
+            **counts,
+            "host": figures.host(self._home.path),
+            "problems": problems,
+        }
+
+
+def told_kind(raw: list[float], steady: float) -> dict[str, Any]:
+    """Summarise one kind: time unprotected, and the raw time to the first close beside it."""
+    beyond = [max(one - steady, 0.0) for one in raw]
+    told: dict[str, Any] = {"n": len(raw)}
+    for name, share in (("p50_ms", 0.5), ("p99_ms", 0.99), ("max_ms", 1.0)):
+        told[name] = round(figures.quantile(beyond, share) or 0.0, 1)
+    told["raw_p50_ms"] = round(figures.quantile(raw, 0.5) or 0.0, 1)
+    told["raw_p99_ms"] = round(figures.quantile(raw, 0.99) or 0.0, 1)
+    return told
+
+
+def first_shown(lines: Iterable[dict[str, Any]]) -> dict[int, float]:
+    """Return, for each account, when its first breach could be known (ms, monotonic)."""
+    shown: dict[int, float] = {}
+    for line in lines:
+        if line["kind"] == "visible":
+            shown.setdefault(line["account"], line["ns"] / 1e6)
+    return shown
+
+
+def closes(rows: Iterable[dict[str, Any]]) -> dict[int, list[float]]:
+    """Return, for each account, when closing requests arrived (ms, monotonic)."""
+    found: dict[int, list[float]] = {}
+    for row in rows:
+        if row["path"] in CLOSES:
+            found.setdefault(row["account"], []).append(row["mono_ms"])
+    return found
+
+
+def stale_requests(file: Path) -> dict[str, int]:
+    """Count what left under an epoch that was over by the journal's order, and what was refused."""
+    reader = Reader(file)
+    try:
+        kinds = ("lease-granted", "request-sent", "goal-refused")
+        records = reader.records(1, 1 << 62, kinds, 1 << 30).records
+    finally:
+        reader.close()
+    epochs: dict[int, int] = {}
+    accepted = refused = 0
+    for record in records:
+        match decode(record).fact:
+            case LeaseGranted(account=account, epoch=epoch):
+                epochs[account] = epoch
+            case RequestSent(account=account, epoch=epoch):
+                accepted += epoch < epochs.get(account, 0)
+            case GoalRefused(why=why):
+                refused += "epoch" in why
+            case _:
+                pass
+    return {"stale_accepted": accepted, "stale_refused": refused}
+
+
+def login(number: int) -> str:
+    """Name a login."""
+    return f"hand-{number}"
+
+
+def accounts() -> list[int]:
+    """Return the accounts of all logins."""
+    return [FIRST + 100 * number + one for number in range(LOGINS) for one in range(EACH)]
+
+
+def scenario() -> str:
+    """Write who is at the simulated gateway: a limit of two, and a market that moves."""
+    rows = ["seed: 5", "profile: calm", "traders: false", "logins:"]
+    for number in range(LOGINS):
+        mine = accounts()[number * EACH : (number + 1) * EACH]
+        told = ", ".join(f"{{id: {one}, name: HAND-{one}}}" for one in mine)
+        rows.append(
+            f"  - {{user: {login(number)}, api_key: a-key-of-{login(number)}, accounts: [{told}]}}"
+        )
+    rows += [
+        "limits:",
+        f'  default: {{max_contracts: {HELD}, daily_realized_loss: "200000.00"}}',
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def in_words(verdict: dict[str, Any]) -> list[str]:
+    """Say the verdict as a person would."""
+    steady = verdict["steady"]
+    lines = [f"nothing happens: {steady['n']} breaches, {steady['p50']} ms to the first close"]
+    for kind, row in verdict["kinds"].items():
+        lines.append(
+            f"{kind.replace('_', ' ')}: {row['n']} breaches, unprotected {row['p50_ms']} ms"
+            f" (median), {row['p99_ms']} ms (p99), {row['max_ms']} ms (worst)"
+        )
+    lines += [f"problem: {text}" for text in verdict["problems"][:20]]
+    lines.append("verdict: ok" if verdict["ok"] else "verdict: NOT ok")
+    return lines

@@ -1,0 +1,95 @@
+"""Asks processes for a sign of life: one that is there and silent holds up what it does for others.
+
+Workers tell of themselves (`wire.heart`); journal and links are asked. A process counts from its
+first answer on: while it loads it owes none. Time in which this process itself did not run is
+not counted against anybody: a machine that stood still proves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from risk_daemon.clock import SECOND_NS, Timekeeper
+from risk_daemon.errors import DaemonError
+from risk_daemon.wire.client import ask
+
+EVERY_S: Final = 0.2
+#: A question that is answered later than this was asked of a machine with other troubles.
+LATE_NS: Final = SECOND_NS // 2
+#: With a restart in about a third of a second, and a link's in about one: within 1.4 s and 2.5 s.
+SILENT_NS: Final = SECOND_NS
+
+
+class Silence:
+    """PURE: how long a process has been silent, by what was asked and answered. Steady ns."""
+
+    def __init__(self) -> None:
+        self._answered: int | None = None
+        self._looked = 0
+
+    def answered(self, now: int) -> None:
+        """It answered."""
+        self._answered = self._looked = now
+
+    def gone(self) -> None:
+        """It is not there, or new: it owes nothing until its first answer."""
+        self._answered = None
+
+    def is_over(self, now: int) -> bool:
+        """Look at the clock; tell whether it has been silent for too long."""
+        late, self._looked = now - self._looked > LATE_NS, now
+        if self._answered is None:
+            return False
+        if late:
+            self._answered = now  # we were not there ourselves
+        return now - self._answered > SILENT_NS
+
+
+class Prober:
+    """Asks one process again and again."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        name: str,
+        pid: Callable[[], int | None],
+        on_silence: Callable[[str], None],
+        clock: Timekeeper,
+    ) -> None:
+        self._run_dir, self._name, self._pid = run_dir, name, pid
+        self._on_silence = on_silence
+        self._clock = clock
+        self._silence = Silence()
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        asked: asyncio.Task[bool] | None = None
+        of: int | None = None
+        while True:
+            await asyncio.sleep(EVERY_S)
+            pid, now = self._pid(), self._clock.steady_ns()
+            if pid != of:
+                of = pid
+                self._silence.gone()
+                if asked is not None:
+                    asked.cancel()  # what the one before says is no sign of the new one's life
+                asked = None
+            if asked is not None and asked.done():
+                if asked.result() and pid is not None:
+                    self._silence.answered(now)
+                asked = None
+            if asked is None and pid is not None:
+                asked = asyncio.create_task(self._ask())
+            if self._silence.is_over(now):
+                self._silence.gone()
+                self._on_silence(self._name)
+
+    async def _ask(self) -> bool:
+        try:
+            await ask(self._run_dir, self._name, "tasks", {}, SILENT_NS / SECOND_NS)
+        except DaemonError:
+            return False
+        return True

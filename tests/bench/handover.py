@@ -1,0 +1,40 @@
+"""`./dev bench handover`: the arguments, and the words; `risk_daemon.stage.handover` does it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from risk_daemon.errors import OperatorError
+from risk_daemon.stage.handover import KINDS, Handovers, in_words
+
+
+def main() -> int:
+    """Hand over, print the figures; 0 only if none is over its budget and nothing went wrong."""
+    parser = argparse.ArgumentParser(prog="./dev bench handover")
+    parser.add_argument("--breaches", type=int, default=100, help="breaches of each kind")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="of these kinds only")
+    parser.add_argument("--seed", type=int, default=5, help="of the market")
+    parser.add_argument("--json", action="store_true", help="the verdict on the last line")
+    parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
+    args = parser.parse_args()
+    out = sys.stderr if args.json else sys.stdout
+
+    def say(kind: str, text: str) -> None:
+        print(f"{kind:>16}  {text}", file=out, flush=True)
+
+    try:
+        run = Handovers(args.breaches, args.seed, say, tuple(args.kinds.split(",")))
+        verdict = run.run(args.keep)
+    except OperatorError as error:
+        print(f"bench handover: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    for line in in_words(verdict):
+        say("stage", line)
+    if args.json:
+        print(json.dumps(verdict))
+    return 0 if verdict["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
