@@ -6,8 +6,14 @@ row's processes tell which lines they reach; the other rows are for what they sa
 """
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+
+#: So many runs of one command tell which lines it reaches; a traced one takes more than twice
+#: its time.
+TRACED_RUNS = 6
+_runs: Counter[tuple[str, ...]] = Counter()
 
 NAMES = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
@@ -25,3 +31,12 @@ def untraced_children() -> Iterator[None]:
         yield
     finally:
         os.environ.update(taken)
+
+
+def of_a_command(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for one more run of a command: its first runs are traced."""
+    verb = tuple(word for word in words[:2] if not word.startswith("-"))
+    _runs[verb] += 1
+    if _runs[verb] <= TRACED_RUNS:
+        return dict(environment)
+    return {name: value for name, value in environment.items() if name not in NAMES}

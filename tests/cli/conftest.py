@@ -17,7 +17,7 @@ from risk_daemon.operations import founding
 from risk_daemon.operations.home import Home
 from tests.operations import build
 from tests.operations.conftest import wait_for
-from tests.untraced import untraced_children
+from tests.untraced import of_a_command, untraced_children
 
 REFEREE = """\
 seed: 11
@@ -63,7 +63,11 @@ class Admin:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, **self.env, "RISK_DAEMON_HOME": str(self.home.path)},
+            env={
+                **of_a_command(words, os.environ),
+                **self.env,
+                "RISK_DAEMON_HOME": str(self.home.path),
+            },
             timeout=90,
         )
         return Said(done.returncode, done.stdout, done.stderr)
