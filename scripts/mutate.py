@@ -3,6 +3,7 @@
     ./dev mutate                              everything: core, rules, wire, fence, budget
     ./dev mutate src/risk_daemon/rules        some files or folders
     ./dev mutate --sample 300 --seed 7        a part, the same for the same seed
+    ./dev mutate --kind comparison            changes of one kind
     ./dev mutate --json                       the verdict as one line on stdout
 
 A change that no test notices survives: a figure, a boundary or a line without a
@@ -11,6 +12,8 @@ room run, of them only those that were seen to run the changed line (all of them
 where it runs at import only: a name, a default), the quickest first, each change
 in a process of its own that is ended when it takes too long. That counts as noticed
 and is told apart: on a busy machine it proves little.
+What unchanged code showed is kept in `.dev/mutate` and believed again until a file of
+`src`, `tests` or this one is another.
 The files on the disk are never touched. Children that a test starts run the
 unchanged code. Types, texts, decorators and assertions are left as they are, and a
 returned False does not become None: no reader of a truth can tell.
@@ -24,6 +27,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import hashlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -33,6 +37,7 @@ import os
 import random  # noqa: TID251 - a seeded sample
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
@@ -387,14 +392,25 @@ def arguments() -> list[str]:
     return ["-x", "-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", *left_out]
 
 
-def seen_by(tests: tuple[str, ...]) -> Seen:
+def fingerprint() -> str:
+    """Name what is on the disk: everything that may decide what a run of unchanged code shows."""
+    found = hashlib.sha256()
+    paths = [path for folder in ("src", "tests") for path in (ROOT / folder).rglob("*")]
+    for path in (Path(__file__), *sorted(paths)):
+        if path.is_file() and "__pycache__" not in path.parts:
+            found.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def seen_by(tests: tuple[str, ...], stand: str) -> Seen:
     """Run the tests of a room on unchanged code; exits where they don't pass."""
-    where = WORK / ("seen-" + "-".join(tests).replace("/", "."))
-    child = Child(look, (tests, where))
-    verdict = child.wait(900.0)
-    if verdict != 0:
-        print(f"{' '.join(tests)} do not pass on unchanged code: {verdict}", file=sys.stderr)
-        sys.exit(2)
+    where = WORK / ("seen-" + "-".join(tests).replace("/", ".") + "-" + stand[:16])
+    if not where.exists():
+        child = Child(look, (tests, where))
+        verdict = child.wait(900.0)
+        if verdict != 0:
+            print(f"{' '.join(tests)} do not pass on unchanged code: {verdict}", file=sys.stderr)
+            sys.exit(2)
     row = json.loads(where.read_text())
     seen = Seen(seconds=row["seconds"])
     for name, lines in row["lines"].items():
@@ -475,11 +491,18 @@ class Verdict:
     survivors: list[Change] = field(default_factory=list)
     #: Killed, but by the clock: on a busy machine that proves less.
     by_time: int = 0
+    #: How many changes of each file were judged.
+    by_file: dict[str, int] = field(default_factory=dict)
 
     @property
     def asked(self) -> int:
         """How many were judged."""
         return self.killed + len(self.survivors)
+
+    def rates(self) -> dict[str, tuple[int, int]]:
+        """Return per file how many changes were noticed, and of how many."""
+        survived = Counter(one.file for one in self.survivors)
+        return {file: (of - survived[file], of) for file, of in sorted(self.by_file.items())}
 
     @property
     def turned_rules(self) -> list[Change]:
@@ -520,7 +543,8 @@ def wanted_files(given: list[str]) -> dict[Path, tuple[str, ...]]:
 
 def run(changes: list[Change], seen: dict[str, Seen], jobs: int) -> Verdict:
     """Judge the changes, several at a time, and tell how it goes."""
-    verdict, waiting, done = Verdict(), list(reversed(changes)), 0
+    by_file = dict(Counter(change.file for change in changes))
+    verdict, waiting, done = Verdict(by_file=by_file), list(reversed(changes)), 0
     running: list[tuple[Change, Child, float]] = []
     told = began = time.monotonic()  # noqa: TID251
     while waiting or running:
@@ -580,6 +604,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="*", help="files or folders; all rooms where none is named")
     parser.add_argument("--sample", type=int, metavar="N", help="judge N changes only")
     parser.add_argument("--seed", type=int, default=0, help="which N (0)")
+    parser.add_argument("--kind", action="append", help="changes of this kind only: comparison, ...")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
     parser.add_argument("--json", action="store_true", help="the verdict as one line on stdout")
     args = parser.parse_args(argv)
@@ -590,15 +615,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         change
         for path in files
         for change in changes_of(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
+        if not args.kind or change.kind in args.kind
     ]
     if args.sample is not None and args.sample < len(changes):
         kept = set(random.Random(args.seed).sample(range(len(changes)), args.sample))  # noqa: S311
         changes = [change for number, change in enumerate(changes) if number in kept]
     print(f"mutate: {len(changes)} changes of {len(files)} files", file=sys.stderr, flush=True)
-    by_tests = {tests: seen_by(tests) for tests in sorted(set(files.values()))}
+    stand = fingerprint()
+    by_tests = {tests: seen_by(tests, stand) for tests in sorted(set(files.values()))}
     seen = {str(path.relative_to(ROOT)): by_tests[tests] for path, tests in files.items()}
     preload()
-    believe({change.file: seen[change.file] for change in changes})
+    believe({change.file: seen[change.file] for change in changes}, stand)
     verdict = run(changes, seen, args.jobs)
     tell(verdict, as_json=args.json)
     return 0 if verdict.is_good else 1
@@ -610,14 +637,17 @@ def preload() -> None:
     import pytest  # noqa: F401
 
 
-def believe(seen: dict[str, Seen]) -> None:
+def believe(seen: dict[str, Seen], stand: str) -> None:
     """See that modules put in place without any change are noticed by nobody; exits if they are."""
-    nothing = [Change(file, -1, 0, 0, "none", "", "") for file in seen]
+    where = WORK / f"believed-{stand[:16]}"
+    known = set(where.read_text(encoding="utf-8").splitlines()) if where.exists() else set[str]()
+    nothing = [Change(file, -1, 0, 0, "none", "", "") for file in sorted(set(seen) - known)]
     tests = sorted({test for one in nothing for test in seen[one.file].tests_for(one)})
     verdict = Child(judge, (nothing, tests)).wait(900.0) if tests else 0
     if verdict != 0:
         print(f"modules put in place unchanged fail their tests: {verdict}", file=sys.stderr)
         sys.exit(2)
+    where.write_text("\n".join(sorted(known | set(seen))), encoding="utf-8")
 
 
 def tell(verdict: Verdict, *, as_json: bool) -> None:
@@ -630,12 +660,15 @@ def tell(verdict: Verdict, *, as_json: bool) -> None:
             "killed_by_time": verdict.by_time,
             "survived": len(verdict.survivors),
             "turned_comparisons_of_rules": len(verdict.turned_rules),
+            "files": verdict.rates(),
             "survivors": [asdict(one) for one in verdict.survivors],
         }
         print(json.dumps(row))
         return
     for change in verdict.survivors:
         print(show(change))
+    for file, (noticed, of) in verdict.rates().items():
+        print(f"{file}: {noticed} of {of}")
     share = 100 * verdict.killed / verdict.asked if verdict.asked else 100.0
     print(
         f"{verdict.killed} of {verdict.asked} changes were noticed ({share:.1f} %, asked:"

@@ -232,6 +232,43 @@ def test_no_price_is_quiet_for_who_holds_a_contract_without_one() -> None:
     assert by_money(stream.engine.world, stream.account, UNIT, UNIT) is not None
 
 
+@pytest.mark.parametrize(
+    ("held", "low", "high"), [(1, -50, 20), (-1, -20, 50), (2, -25, 10)], ids=["long", "short", "2"]
+)
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside another contract"])
+def test_a_room_is_so_far_down_and_up_shared_by_what_is_held_and_a_unit_short(
+    held: int, low: int, high: int, *, beside: bool
+) -> None:
+    stream = Stream().open(rule("kill-switch"))
+    stream.mark("MNQ", "21000", "21000")
+    stream.mark("ES", "6000", "6000")
+    stream.fill(1, 1 if held > 0 else -1, abs(held))
+    if beside:
+        stream.fill(2, 1, 1, "ES")
+    loss, gain = (200 * UNIT, 80 * UNIT) if beside else (100 * UNIT, 40 * UNIT)
+
+    found = by_money(stream.engine.world, stream.account, loss, gain)
+
+    # MNQ is 2.00 a point: 100 of loss are 50 points of one contract.
+    assert found is not None
+    price = 21_000 * UNIT
+    assert found[contract("MNQ")] == Quiet(price + low * UNIT + 1, price + high * UNIT - 1)
+    only_up = by_money(stream.engine.world, stream.account, None, gain)
+    assert only_up is not None
+    assert (only_up[contract("MNQ")].low is None) == (held > 0)
+
+
+def test_no_room_is_no_distance() -> None:
+    stream = Stream().open(rule("kill-switch"))
+    stream.mark("MNQ", "21000", "21000")
+    stream.fill(1, 1, 1)
+
+    price = 21_000 * UNIT
+    for room in (0, 1, -UNIT):
+        found = by_money(stream.engine.world, stream.account, room, room)
+        assert found == {contract("MNQ"): Quiet(price, price)}
+
+
 def test_an_order_that_adds_says_nothing_of_the_prices_a_stop_is_good_at() -> None:
     stream = Stream().open(NAKED)
     stream.mark("MNQ", "21000", "21000.25")

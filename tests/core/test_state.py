@@ -533,3 +533,12 @@ def test_what_yesterdays_fills_turn_out_to_have_cost_is_no_loss_of_today() -> No
 
     assert (stream.account.realized_net, stream.account.realized_gross) == (0, 0)
     assert (stream.account.ledger, stream.account.closing) == (49_998 * UNIT, 49_998 * UNIT)
+
+
+def test_a_fill_that_is_shown_twice_before_its_position_lacks_nothing() -> None:
+    stream = Stream().open(rule("kill-switch"))
+
+    stream.feed(trade(1, 1, 1, version=1), trade(1, 1, 1, version=2))
+
+    assert stream.account.pnl_is_known
+    assert stream.account.holding(MNQ).version == 2

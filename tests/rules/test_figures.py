@@ -223,7 +223,76 @@ def test_equity_is_found_with_the_share_of_the_drawdown_that_is_gone() -> None:
     assert (found.used, found.whole) == (UNIT // 4, 2000 * UNIT)
 
 
+@pytest.mark.parametrize(
+    ("params", "first"),
+    [
+        ({}, 1000),
+        ({"buffer": "100"}, 900),
+        ({"staged": [{"at": "0.5", "do": "reduce-only"}, {"at": "1", "do": "flatten-lock"}]}, 500),
+    ],
+    ids=["the limit", "the buffer before it", "the first stage"],
+)
+def test_prices_are_quiet_down_to_what_comes_first_with_what_leaving_costs(
+    params: dict[str, Any], first: int
+) -> None:
+    stream = Stream().open(rule("daily-combined-loss", limit="1000", **params))
+    stream.mark("MNQ", "21000", "21000")
+    stream.fill(1, 1, 1, fees=6 * UNIT)
+
+    # 6 for the way in and 6 for the way out are gone; a point is 2.00.
+    points = (first - 12) // 2
+    assert quiet(stream, "daily-combined-loss") == {
+        MNQ: Quiet(low=(21_000 - points) * UNIT + 1, high=None)
+    }
+
+
+@pytest.mark.parametrize(
+    ("params", "bound"),
+    [
+        ({"buffer": "0"}, 48_400),
+        ({"buffer": "600"}, 48_600),
+        ({"buffer": "0", "floor_override": "49000"}, 49_400),
+    ],
+    ids=["a fifth above the floor", "the buffer above it", "above a floor that was set"],
+)
+def test_prices_are_quiet_while_equity_stays_above_where_a_drawdown_acts(
+    params: dict[str, Any], bound: int
+) -> None:
+    stream = Stream().open(rule("trailing-max-drawdown", drawdown="2000", start="50000", **params))
+    stream.mark("MNQ", "21000", "21000")
+    stream.fill(1, 1, 1)
+
+    points = (50_000 - bound) // 2
+    assert quiet(stream, "trailing-max-drawdown") == {
+        MNQ: Quiet(low=(21_000 - points) * UNIT + 1, high=None)
+    }
+
+
+def test_and_up_to_the_high_water_mark_where_the_floor_follows_equity() -> None:
+    following = {"trail": "intraday-equity", "lock_at": "60000", "buffer": "0"}
+    stream = Stream().open(
+        rule("trailing-max-drawdown", drawdown="2000", start="50000", **following)
+    )
+    stream.mark("MNQ", "21000", "21000")
+    stream.fill(1, 1, 1)
+    stream.mark("MNQ", "21100", "21100")
+    stream.mark("MNQ", "21050", "21050")
+
+    # Equity was 50,200 and is 50,100: the floor is 48,200, and the rule acts at 48,600.
+    assert quiet(stream, "trailing-max-drawdown") == {
+        MNQ: Quiet(low=20_300 * UNIT + 1, high=21_100 * UNIT - 1)
+    }
+
+
 # --- stops ----------------------------------------------------------------------------------
+
+
+def test_a_rule_that_waits_for_nothing_asks_for_no_instant() -> None:
+    for name in CATALOG:
+        stream = Stream().open(rule(name, **GIVEN.get(name, {})))
+        found = check(stream, name)
+        assert isinstance(found, Clear)
+        assert found.wake_at == 0 or name == "end-of-day-flatten"
 
 
 def test_what_has_no_stop_is_counted_and_its_deadline_waited_for() -> None:

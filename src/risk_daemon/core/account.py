@@ -484,11 +484,9 @@ def _take_balance(account: Account, fact: Reconciled, at: int) -> list[str]:
 
 
 def _take_positions(account: Account, fact: Reconciled, seq: int) -> list[str]:
-    shown = {row.contract: row for row in fact.positions}
     differences = []
-    for contract in sorted(set(shown) | set(account.holdings)):
-        row = shown.get(contract)
-        quantity, average = (row.quantity, row.average) if row else (0, 0)
+    for row in _rows(account, fact):
+        contract, quantity = row.contract, row.quantity
         holding = account.holding(contract)
         before = abs(holding.exposure)
         if account.known and (holding.by_trades, holding.by_position) != (quantity, quantity):
@@ -496,25 +494,27 @@ def _take_positions(account: Account, fact: Reconciled, seq: int) -> list[str]:
                 f"{contract}: the broker shows {quantity}, we had {holding.by_trades} by trades"
                 f" and {holding.by_position} by positions"
             )
-        position.rebase(holding, quantity, average)
-        if row is not None:
-            holding.version = max(holding.version, row.version)
+        position.rebase(holding, quantity, row.average)
+        holding.version = max(holding.version, row.version)
         _note_increase(holding, before, seq)
     return differences
 
 
 def _confirm_positions(account: Account, fact: Reconciled, seq: int, at: int) -> list[str]:
     """Take what the cheap read shows as position messages: a missing trade stays missing."""
-    shown = {row.contract: row for row in fact.positions}
-    for contract in sorted(set(shown) | set(account.holdings)):
-        row = shown.get(contract)
-        fold_position(
-            account,
-            row or PositionChanged(account=account.account, contract=contract, quantity=0),
-            seq,
-            at,
-        )
+    for row in _rows(account, fact):
+        fold_position(account, row, seq, at)
     return []
+
+
+def _rows(account: Account, fact: Reconciled) -> list[PositionChanged]:
+    """Return a row for every contract, by its name: one the read does not show is flat."""
+    rows = {
+        name: PositionChanged(account=account.account, contract=name, quantity=0)
+        for name in account.holdings
+    }
+    rows |= {row.contract: row for row in fact.positions}
+    return [rows[name] for name in sorted(rows)]
 
 
 def _take_orders(account: Account, fact: Reconciled, at: int) -> None:

@@ -52,9 +52,9 @@ def chicago_offset(second: int) -> int:
 def chicago_instant(date: dt.date, minute: int) -> int:
     """Return the UTC ns of a Chicago wall time that is never inside a clock change."""
     local = (date - _EPOCH).days * 86_400 + minute * 60
-    # No session starts or closes between 01:00 and 03:00 Sunday, so one guess settles it.
-    guess = local - chicago_offset(local)
-    return (local - chicago_offset(guess)) * SECOND
+    # Clocks change on a Sunday at 07:00 or 08:00 UTC; no session starts or closes between
+    # midnight and eight of a Sunday, so the wall time itself, read as UTC, tells the offset.
+    return (local - chicago_offset(local)) * SECOND
 
 
 def wall_instants(date: dt.date, second: int) -> tuple[int, int]:

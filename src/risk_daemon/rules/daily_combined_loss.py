@@ -106,7 +106,7 @@ def _rehearsal(
     limit = rule.limit - rule.buffer
     # The quiet loss is whole ticks below the first stage: at most one tick short of it.
     quiet = min(limit, rule.reduce_at or limit) - costs - rehearsal.tick(world, size)
-    held = rehearsal.opened(world, account, size, marked=True)
+    held = rehearsal.opened(world, account, size)
     near = rehearsal.lost(world, size, max(quiet, 0))
     return (*held, *near), (*held, *rehearsal.lost(world, size, limit))
 

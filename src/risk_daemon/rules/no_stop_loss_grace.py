@@ -237,7 +237,7 @@ def _rehearsal(
 ) -> tuple[tuple[Fact, ...], tuple[Fact, ...]]:
     """A position without a stop: just before its grace ends, and when it has."""
     assert isinstance(rule, NoStopLossGrace)
-    held = rehearsal.opened(world, account, 1, marked=True)
+    held = rehearsal.opened(world, account, 1)
     near = rehearsal.at(world.at + rule.grace - 1)
     return (*held, near), (*held, near, rehearsal.at(world.at + rule.grace + READ_WAIT))
 

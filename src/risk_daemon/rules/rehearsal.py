@@ -57,18 +57,16 @@ def opened(
     account: Account,
     size: int,
     *,
-    marked: bool = False,
     shown: ContractSeen | None = None,
 ) -> tuple[Fact, ...]:
-    """Return the facts of one buy that opened a position of this size, free of fees.
+    """Return the facts of one buy of this size at the market's price, free of fees.
 
-    `marked` puts the market at the price paid first; `shown` is a contract of its own.
+    `shown` is a contract of its own.
     """
     name = shown.contract if shown else contract(world)
     announced: tuple[Fact, ...] = () if name in world.instruments else (shown or STAND_IN,)
-    if marked:
-        announced = (*announced, MarkChanged(contract=name, bid=_PRICE, ask=_PRICE, last=_PRICE))
-    return (*announced, *_fill(world, account, name, 1, size, None, size))
+    market = MarkChanged(contract=name, bid=_PRICE, ask=_PRICE, last=_PRICE)
+    return (*announced, market, *_fill(world, account, name, 1, size, None, size))
 
 
 def size_for(world: World, amount: int) -> int:

@@ -145,7 +145,7 @@ def _rehearsal(
     before = account.ledger or 0
     gain = max(floor + 2 * (rule.drawdown + rule.buffer) - before, 0)
     size = rehearsal.size_for(world, before + gain - floor)
-    held = rehearsal.opened(world, account, size + 1, marked=True)
+    held = rehearsal.opened(world, account, size + 1)
     near = (*held, *rehearsal.closed(world, account, size, pnl=gain))
     return near, (*near, *rehearsal.lost(world, size, before + gain - floor))
 

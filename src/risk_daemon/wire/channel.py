@@ -205,7 +205,7 @@ class Channel(asyncio.BufferedProtocol):
 
     def abort(self, reason: str) -> None:
         """Close now and drop what is buffered."""
-        if self._made and not self._closed.is_set():
+        if self._made:
             self.reason = self.reason or reason
             self._transport.abort()
 
