@@ -321,6 +321,8 @@ def test_what_has_no_stop_is_counted_and_its_deadline_waited_for() -> None:
         (2, 8, None, 0),
         (-2, 8, None, -1),
         (-2, -8, 0, None),
+        (2, 0, None, 0),
+        (-2, 0, 0, None),
     ],
 )
 def test_a_stop_is_good_on_its_side_of_the_market_to_the_last_unit(

@@ -123,15 +123,16 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             if self.max_distance:
                 return NO_PRICE  # the distance is a second boundary; such stops are rare
-            mine = self._side_of(world, held, order.stop_price)
+            price = exit_price(world.marks.get(held.contract), held.exposure)
+            assert price is not None  # without one it would be undecided
+            mine = self._side_of(order.side, order.stop_price, price)
             found[held.contract] = narrower(found.get(held.contract, Quiet()), mine)
         return found
 
     @staticmethod
-    def _side_of(world: World, held: Holding, stop: int) -> Quiet:
+    def _side_of(side: int, stop: int, price: int) -> Quiet:
         """Return the prices on this side of a stop, which itself belongs to those beyond it."""
-        price = exit_price(world.marks.get(held.contract), held.exposure) or stop
-        if held.exposure > 0:
+        if side == -1:
             return Quiet(low=stop + 1) if price > stop else Quiet(high=stop)
         return Quiet(high=stop - 1) if price < stop else Quiet(low=stop)
 
