@@ -604,7 +604,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="*", help="files or folders; all rooms where none is named")
     parser.add_argument("--sample", type=int, metavar="N", help="judge N changes only")
     parser.add_argument("--seed", type=int, default=0, help="which N (0)")
-    parser.add_argument("--kind", action="append", help="changes of this kind only: comparison, ...")
+    parser.add_argument(
+        "--kind", action="append", help="changes of this kind only: comparison, ..."
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
     parser.add_argument("--json", action="store_true", help="the verdict as one line on stdout")
     args = parser.parse_args(argv)
