@@ -13,7 +13,7 @@ where it runs at import only: a name, a default), the quickest first, each chang
 in a process of its own that is ended when it takes too long. That counts as noticed
 and is told apart: on a busy machine it proves little.
 What unchanged code showed is kept in `.dev/mutate` and believed again until a file of
-`src`, `tests` or this one is another.
+`scripts`, `src` or `tests`, or a pinned library, is another.
 The files on the disk are never touched. Children that a test starts run the
 unchanged code. Types, texts, decorators and assertions are left as they are, and a
 returned False does not become None: no reader of a truth can tell.
@@ -344,7 +344,7 @@ class Seen:
         return sorted(found, key=lambda one: (one not in near, self.seconds.get(one, 0.0), one))
 
 
-def look(tests: tuple[str, ...], where: Path) -> int:
+def look(tests: tuple[str, ...], where: Path, stand: str) -> int:
     """Run the tests once on unchanged code, and write down what they ran."""
     import coverage
     import pytest
@@ -382,7 +382,9 @@ def look(tests: tuple[str, ...], where: Path) -> int:
         }
         for name in data.measured_files()
     }
-    where.write_text(json.dumps({"lines": lines, "seconds": clock.seconds}))
+    if verdict == 0:
+        row = {"stand": stand, "lines": lines, "seconds": clock.seconds}
+        where.write_text(json.dumps(row), encoding="utf-8")
     return int(verdict)
 
 
@@ -392,26 +394,33 @@ def arguments() -> list[str]:
     return ["-x", "-q", "--no-header", "--no-summary", "-p", "no:cacheprovider", *left_out]
 
 
-def fingerprint() -> str:
+def fingerprint(root: Path) -> str:
     """Name what is on the disk: everything that may decide what a run of unchanged code shows."""
     found = hashlib.sha256()
-    paths = [path for folder in ("src", "tests") for path in (ROOT / folder).rglob("*")]
-    for path in (Path(__file__), *sorted(paths)):
+    paths = [path for folder in ("scripts", "src", "tests") for path in (root / folder).rglob("*")]
+    for path in (root / "requirements-dev.lock", *sorted(paths)):
         if path.is_file() and "__pycache__" not in path.parts:
-            found.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+            found.update(f"{path.relative_to(root).as_posix()}\0".encode())
+            found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
+
+
+def kept(where: Path, stand: str) -> dict[str, Any]:
+    """Return what was written down of this very stand of the files, nothing of any other."""
+    row: dict[str, Any] = json.loads(where.read_text(encoding="utf-8")) if where.exists() else {}
+    return row if row.get("stand") == stand else {}
 
 
 def seen_by(tests: tuple[str, ...], stand: str) -> Seen:
     """Run the tests of a room on unchanged code; exits where they don't pass."""
-    where = WORK / ("seen-" + "-".join(tests).replace("/", ".") + "-" + stand[:16])
-    if not where.exists():
-        child = Child(look, (tests, where))
-        verdict = child.wait(900.0)
+    where = WORK / ("seen-" + "-".join(tests).replace("/", "."))
+    row = kept(where, stand)
+    if not row:
+        verdict = Child(look, (tests, where, stand)).wait(900.0)
         if verdict != 0:
             print(f"{' '.join(tests)} do not pass on unchanged code: {verdict}", file=sys.stderr)
             sys.exit(2)
-    row = json.loads(where.read_text())
+        row = kept(where, stand)
     seen = Seen(seconds=row["seconds"])
     for name, lines in row["lines"].items():
         seen.lines[name] = {int(line): set(found) for line, found in lines.items()}
@@ -623,7 +632,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         kept = set(random.Random(args.seed).sample(range(len(changes)), args.sample))  # noqa: S311
         changes = [change for number, change in enumerate(changes) if number in kept]
     print(f"mutate: {len(changes)} changes of {len(files)} files", file=sys.stderr, flush=True)
-    stand = fingerprint()
+    stand = fingerprint(ROOT)
     by_tests = {tests: seen_by(tests, stand) for tests in sorted(set(files.values()))}
     seen = {str(path.relative_to(ROOT)): by_tests[tests] for path, tests in files.items()}
     preload()
@@ -641,15 +650,16 @@ def preload() -> None:
 
 def believe(seen: dict[str, Seen], stand: str) -> None:
     """See that modules put in place without any change are noticed by nobody; exits if they are."""
-    where = WORK / f"believed-{stand[:16]}"
-    known = set(where.read_text(encoding="utf-8").splitlines()) if where.exists() else set[str]()
+    where = WORK / "believed"
+    known: set[str] = set(kept(where, stand).get("files", ()))
     nothing = [Change(file, -1, 0, 0, "none", "", "") for file in sorted(set(seen) - known)]
     tests = sorted({test for one in nothing for test in seen[one.file].tests_for(one)})
     verdict = Child(judge, (nothing, tests)).wait(900.0) if tests else 0
     if verdict != 0:
         print(f"modules put in place unchanged fail their tests: {verdict}", file=sys.stderr)
         sys.exit(2)
-    where.write_text("\n".join(sorted(known | set(seen))), encoding="utf-8")
+    row = {"stand": stand, "files": sorted(known | set(seen))}
+    where.write_text(json.dumps(row), encoding="utf-8")
 
 
 def tell(verdict: Verdict, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -93,3 +94,31 @@ def test_a_change_is_put_before_who_ran_its_line_and_a_default_before_everybody(
     assert tests_for(3) == ["slow"]
     assert tests_for(4) == ["quick", "slow"], "inside an expression of several lines"
     assert tests_for(9) == ["quick", "slow"]
+
+
+def test_a_verdict_says_of_each_file_how_many_were_noticed_of_how_many(mutate: ModuleType) -> None:
+    survivor = mutate.Change("b.py", 0, 1, 1, "constant", "a", "b")
+
+    found = mutate.Verdict(3, [survivor], by_file={"b.py": 2, "a.py": 2})
+
+    assert found.rates() == {"a.py": (2, 2), "b.py": (1, 2)}
+
+
+@pytest.mark.parametrize("name", ["src/a.py", "tests/vectors/a.yaml", "requirements-dev.lock"])
+def test_what_unchanged_code_showed_is_kept_until_a_file_is_another(
+    mutate: ModuleType, tmp_path: Path, name: str
+) -> None:
+    where = tmp_path / "seen"
+    for folder in ("src/__pycache__", "tests/vectors"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("src/a.py", "tests/vectors/a.yaml", "requirements-dev.lock"):
+        (tmp_path / file).write_text("one")
+    before = mutate.fingerprint(tmp_path)
+    assert mutate.kept(where, before) == {}
+
+    where.write_text(json.dumps({"stand": before, "files": ["a"]}))
+    (tmp_path / "src/__pycache__/a.pyc").write_text("made by a run")
+    assert mutate.kept(where, mutate.fingerprint(tmp_path))["files"] == ["a"]
+
+    (tmp_path / name).write_text("another")
+    assert mutate.kept(where, mutate.fingerprint(tmp_path)) == {}
