@@ -9,7 +9,9 @@
 A change that no test notices survives: a figure, a boundary or a line without a
 test, or one that makes no difference; a person judges which. Only tests of the
 room run, of them only those that were seen to run the changed line (all of them
-where it runs at import only: a name, a default), the quickest first, each change
+where it runs at import only: a name, a default; all that ran the file where it
+remembers what it reckoned, for the second who asks runs no line), the quickest
+first, each change
 in a process of its own that is ended when it takes too long. That counts as noticed
 and is told apart: on a busy machine it proves little.
 What unchanged code showed is kept in `.dev/mutate` and believed again until a file of
@@ -94,6 +96,8 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.FloorDiv: ast.Mult,
     ast.Mod: ast.Mult,
 }
+#: Decorators of functions whose second caller runs none of their lines.
+REMEMBERS = ("@functools.cache", "@functools.lru_cache")
 #: Names in our code for what is None already (`core.decision`).
 NAMES_OF_NONE = {"NO_PRICE"}
 TWINS = {"min": "max", "max": "min", "any": "all", "all": "any"}
@@ -329,6 +333,8 @@ class Seen:
 
     lines: dict[str, dict[int, set[str]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    #: Files that remember what they reckoned: only the first who asked was seen to run a line.
+    remembering: set[str] = field(default_factory=set)
 
     def tests_for(self, change: Change) -> list[str]:
         """Return the tests to run for a change: who ran the file first, and the quickest."""
@@ -340,8 +346,11 @@ class Seen:
         elif "" in here or not here:  # inside an expression of several lines
             found = near
         else:
-            found = here
-        return sorted(found, key=lambda one: (one not in near, self.seconds.get(one, 0.0), one))
+            found = near if change.file in self.remembering else here
+        return sorted(
+            found,
+            key=lambda one: (one not in near, one not in here, self.seconds.get(one, 0.0), one),
+        )
 
 
 def look(tests: tuple[str, ...], where: Path, stand: str) -> int:
@@ -422,6 +431,11 @@ def seen_by(tests: tuple[str, ...], stand: str) -> Seen:
             sys.exit(2)
         row = kept(where, stand)
     seen = Seen(seconds=row["seconds"])
+    seen.remembering = {
+        name
+        for name in row["lines"]
+        if any(word in (ROOT / name).read_text(encoding="utf-8") for word in REMEMBERS)
+    }
     for name, lines in row["lines"].items():
         seen.lines[name] = {int(line): set(found) for line, found in lines.items()}
     return seen

@@ -136,6 +136,18 @@ def test_the_first_balance_explains_itself_whatever_was_traded_before_it() -> No
     assert turn(door, LATER) == []
 
 
+def test_a_read_explains_a_balance_with_the_fills_that_moved_it() -> None:
+    door = Door().holding(0)
+    fill = trade(1, 1, 2, order=9, fees=UNIT)
+    door.arrive(balance(50_000), fill, order(9, 1, 2, type=2, status=2, filled=2), position(2))
+    door.arrive(balance(40_000))
+
+    door.read(position(2))
+
+    assert door.gate.of(ACCOUNT).unexplained == 0
+    assert turn(door, 10 * LATER) == []
+
+
 def test_money_that_goes_back_with_its_fill_is_explained() -> None:
     door = Door().holding(0)
     fill = trade(1, 1, 2, order=9, fees=UNIT)

@@ -204,6 +204,18 @@ def test_a_carried_position_begins_the_day_at_its_settlement_mark() -> None:
     assert stream.account.realized_net == -40 * UNIT
 
 
+def test_a_position_opened_anew_after_a_carried_one_counts_what_the_broker_says() -> None:
+    for closing in ([(2, -1, 2, 0), (3, -1, 1, None)], [(2, -1, 3, 0)]):
+        stream = rolled_with_a_long()
+        for number, side, size, pnl in closing:
+            gross = None if pnl is None else pnl * UNIT
+            stream.fill(number, side, size, price="21010", pnl=gross)
+
+        stream.fill(9, 1, 1, price="21000", pnl=17 * UNIT)
+
+        assert stream.account.realized_net == 17 * UNIT
+
+
 def test_a_fill_from_before_the_roll_changes_yesterday_and_what_was_carried() -> None:
     stream = rolled_with_a_long()
     held = stream.account.holding(contract("MNQ"))

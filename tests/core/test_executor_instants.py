@@ -306,6 +306,17 @@ def test_the_nearest_is_cancelled_first() -> None:
     assert [goal.order for goal in goals(stream.feed(flatten()))] == [12, 13, 11]
 
 
+def test_what_has_no_price_is_as_near_as_what_touches_the_market() -> None:
+    stream = killing()
+    stream.feed(
+        order(11, 1, 1, limit_price=21_000 * UNIT),
+        order(12, 1, 1, type=5),
+        order(13, 1, 1, limit_price=21_000 * UNIT - UNIT // 4),
+    )
+
+    assert [goal.order for goal in goals(stream.feed(flatten()))] == [11, 12, 13]
+
+
 def flipped(stream: Stream, number: int, held: int) -> list[Fact]:
     """A fill of somebody else races with our close: the position comes out on the other side."""
     slot = stream.account.slots[MNQ]
@@ -343,6 +354,15 @@ def test_what_comes_out_on_the_other_side_is_said_with_its_size() -> None:
     (told,) = [a for a in of_kind(flipped(stream, 9, -1), AlarmRaised) if a.what == "residue"]
 
     assert told.text == f"{MNQ} came out at -1 after a close raced with another fill"
+
+
+def test_a_fill_beyond_zero_that_is_the_next_thing_to_arrive_is_a_residue() -> None:
+    stream = killing()
+    stream.feed(flatten())
+
+    found = stream.feed(trade(9, -1, 3), position(-1))
+
+    assert [a.what for a in of_kind(found, AlarmRaised)] == ["residue"]
 
 
 def test_what_grew_on_its_own_side_is_no_residue() -> None:

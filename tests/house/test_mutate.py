@@ -92,8 +92,12 @@ def test_a_change_is_put_before_who_ran_its_line_and_a_default_before_everybody(
     assert tests_for(1) == ["quick", "slow", "other"], "run at import only"
     assert tests_for(2) == ["quick", "slow"]
     assert tests_for(3) == ["slow"]
-    assert tests_for(4) == ["quick", "slow"], "inside an expression of several lines"
+    assert tests_for(4) == ["slow", "quick"], "inside an expression of several lines"
     assert tests_for(9) == ["quick", "slow"]
+
+    seen.remembering = {"f.py"}
+    assert tests_for(3) == ["slow", "quick"], "the second who asks runs no line"
+    assert tests_for(1) == ["quick", "slow", "other"]
 
 
 def test_a_verdict_says_of_each_file_how_many_were_noticed_of_how_many(mutate: ModuleType) -> None:

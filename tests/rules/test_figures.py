@@ -168,17 +168,30 @@ def test_the_excess_is_taken_off_in_the_order_that_is_asked_for(
     assert found.remedy.allowed == caps
 
 
-def test_a_lock_comes_with_the_trip_that_is_asked_for_and_lasts_as_long() -> None:
-    stream = Stream().open(rule("max-contracts", limit=1, lock={"trips": 2, "lock": "15m"}))
-    ends = []
-    for number in (1, 3):
-        outputs = stream.fill(number, 1, 2)
-        ends += [(one.mode, one.until, one.began_at) for one in of_kind(outputs, LockPlaced)]
-        assert len(ends) == (number == 3)
-        stream.fill(number + 1, -1, 2)
+@pytest.mark.parametrize("trips", [1, 2, 3])
+def test_a_lock_comes_with_the_trip_that_is_asked_for_and_lasts_as_long(trips: int) -> None:
+    stream = Stream().open(rule("max-contracts", limit=1, lock={"trips": trips, "lock": "15m"}))
+    for trip in range(1, trips + 1):
+        outputs = stream.fill(2 * trip, 1, 2)
+        assert len(of_kind(outputs, LockPlaced)) == (trip == trips)
+        if trip < trips:
+            stream.fill(2 * trip + 1, -1, 2)
 
-    ((mode, until, began_at),) = ends
-    assert (mode, until) == ("reduce-only", began_at + 900 * SECOND)
+    (lock,) = of_kind(stream.outputs, LockPlaced)
+    assert (lock.mode, lock.until) == ("reduce-only", lock.began_at + 900 * SECOND)
+
+
+@pytest.mark.parametrize("trips", [1, 2])
+def test_a_missing_stop_locks_with_the_trip_that_is_asked_for(trips: int) -> None:
+    stream = Stream().open(
+        rule("no-stop-loss-grace", grace="2s", lock={"trips": trips, "lock": "15m"})
+    )
+    stream.fill(1, 1, 1)
+
+    outputs = stream.pulse(4 * SECOND)
+
+    assert [goal.act for goal in goals(outputs) if goal.act != "look"] == ["close"]
+    assert len(of_kind(outputs, LockPlaced)) == (trips == 1)
 
 
 # --- losses ------------------------------------------------------------------------------
@@ -282,6 +295,26 @@ def test_and_up_to_the_high_water_mark_where_the_floor_follows_equity() -> None:
     assert quiet(stream, "trailing-max-drawdown") == {
         MNQ: Quiet(low=20_300 * UNIT + 1, high=21_100 * UNIT - 1)
     }
+
+
+def test_the_stage_and_the_floor_of_a_drawdown_are_findings_of_their_own() -> None:
+    found = []
+    for price in ("20200", "20000"):
+        stream = Stream().open(
+            rule("trailing-max-drawdown", drawdown="2000", start="50000", buffer="0")
+        )
+        stream.mark("MNQ", price, price)
+        stream.fill(1, 1, 1)
+        finding = check(stream, "trailing-max-drawdown")
+        assert isinstance(finding, Breach)
+        remedy = finding.remedy
+        assert remedy.lock is not None
+        found.append((finding.part, remedy.lock.mode, remedy.flatten, remedy.cancel))
+
+    assert found == [
+        ("stage", "reduce-only", False, "increasing"),
+        ("", "full", True, "all"),
+    ]
 
 
 # --- stops ----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.core.events import PositionChanged, TradeSeen
 from risk_daemon.core.world import state_hash
 from risk_daemon.rules import CATALOG
 from risk_daemon.rules.rehearsal import Moment
@@ -174,6 +175,30 @@ def test_a_clock_that_breaks_a_rule_is_set_to_its_last_and_its_first_instant(
 
     ends = [max(one.at for one in facts if isinstance(one, Moment)) for facts in found]
     assert ends == [WEDNESDAY_TEN + near, WEDNESDAY_TEN + breach]
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("max-contracts", {"limit": 5}),
+        ("max-contracts-per-instrument", {"limits": {"MNQ": 5}}),
+        ("daily-realized-loss", {"limit": "500"}),
+        ("daily-combined-loss", {"limit": "1000"}),
+        ("trailing-max-drawdown", {"drawdown": "2000", "start": "50000"}),
+        ("no-stop-loss-grace", {}),
+        ("end-of-day-flatten", {}),
+        ("kill-switch", {}),
+    ],
+)
+def test_what_a_rehearsal_fills_is_what_it_shows_as_held(name: str, params: dict[str, Any]) -> None:
+    stream = Stream().open(rule(name, **params))
+
+    for facts in CATALOG[name].rehearsal(
+        CATALOG[name](params), stream.engine.world, stream.account
+    ):
+        filled = sum(one.side * one.size for one in facts if isinstance(one, TradeSeen))
+        shown = [one.quantity for one in facts if isinstance(one, PositionChanged)]
+        assert shown[-1] == filled != 0
 
 
 def test_it_leaves_the_account_as_it_was() -> None:

@@ -59,11 +59,8 @@ class Holding(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def enforceable(self) -> int:
         """Signed quantity that may be acted on: the smaller, zero if they point apart."""
-        if self.by_trades * self.by_position <= 0:
-            return 0
-        if abs(self.by_trades) <= abs(self.by_position):
-            return self.by_trades
-        return self.by_position
+        views = (self.by_trades, self.by_position)
+        return max(min(views), 0) + min(max(views), 0)
 
     @property
     def is_flat(self) -> bool:
