@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.core.decision import Breach, Clear, Finding, Quiet
+from risk_daemon.core.decision import Breach, Clear, Finding, Quiet, Several
 from risk_daemon.core.events import LockPlaced, Pulse
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.rules import CATALOG, parse
@@ -15,6 +15,7 @@ from risk_daemon.rules.weights import family_of, mini_weight
 from tests.build import (
     MS,
     SECOND,
+    WEDNESDAY_TEN,
     Stream,
     contract,
     goals,
@@ -385,6 +386,17 @@ def test_when_a_grace_ends_the_account_is_read_and_a_second_later_it_is_closed()
     assert stream.account.wake_at == ends_at + SECOND
     assert goals(stream.feed(Pulse(), after=SECOND - 1)) == []
     assert [goal.act for goal in goals(stream.feed(Pulse(), after=1))] == ["close"]
+
+
+def test_past_every_table_the_day_has_ended_and_no_instant_is_waited_for() -> None:
+    stream = Stream().open(rule("end-of-day-flatten"))
+    stream.engine.world.at = 2 * WEDNESDAY_TEN
+
+    found = check(stream, "end-of-day-flatten")
+
+    assert isinstance(found, Several)
+    assert found.wake_at == 0
+    assert [one.remedy.lock and one.remedy.lock.until for one in found.breaches] == [None]
 
 
 # --- shares that are told --------------------------------------------------------------
