@@ -43,6 +43,12 @@ COMMANDS = [
     "logins list",
     "logins add",
     "credentials check",
+    "release add",
+    "release list",
+    "release show",
+    "release verify",
+    "release stage",
+    "release prune",
     "logs tail",
     "logs errors",
     "logs enforcement",
@@ -66,6 +72,9 @@ CHANGING = {
     "accounts add",
     "accounts mark-test",
     "logins add",
+    "release add",
+    "release stage",
+    "release prune",
 }
 
 

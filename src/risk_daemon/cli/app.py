@@ -10,6 +10,7 @@ from risk_daemon.cli import (
     acting,
     beginning,
     configuring,
+    depot,
     examining,
     looking,
     members,
@@ -67,6 +68,7 @@ app.add_typer(configuring.config, name="config")
 app.add_typer(members.accounts, name="accounts")
 app.add_typer(members.logins, name="logins")
 app.add_typer(members.credentials, name="credentials")
+app.add_typer(depot.release, name="release")
 app.add_typer(reading.logs, name="logs")
 app.add_typer(acting.emergency, name="emergency")
 app.add_typer(acting.lockout, name="lockout")

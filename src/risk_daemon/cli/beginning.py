@@ -47,6 +47,13 @@ def init(
     drawdown: Annotated[
         str, typer.Option(help="How far they may fall from their best.", metavar="AMOUNT")
     ] = "2000.00",
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Whose releases it accepts: a public key of minisign, or its file. Repeatable.",
+            metavar="KEY",
+        ),
+    ] = None,
     from_referee: Annotated[Path | None, typer.Option(hidden=True)] = None,
     moved: Annotated[
         bool, typer.Option("--moved", help="The home came from another machine, which is gone.")
@@ -85,7 +92,10 @@ def init(
         return founding.plan_from_logins(name, gateway, logins, (start_balance, drawdown))
 
     now = Clock().now_ns()
-    finish(as_json, lambda: beginnings.init(at, plan(), now, operator(), dry_run=dry_run))
+    finish(
+        as_json,
+        lambda: beginnings.init(at, plan(), now, operator(), trust or [], dry_run=dry_run),
+    )
 
 
 def _ask(what: str, flag: str, question: str) -> str:

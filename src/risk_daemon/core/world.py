@@ -17,8 +17,9 @@ from risk_daemon.core.decision import Finding, Quiet
 from risk_daemon.core.events import Fact, MarkChanged
 from risk_daemon.core.instrument import Instrument
 from risk_daemon.core.marks import Market
+from risk_daemon.schemas import SNAPSHOTS
 
-STATE_SCHEMA: Final = 3
+STATE_SCHEMA: Final = SNAPSHOTS[1]
 
 
 class World(msgspec.Struct, kw_only=True, omit_defaults=True):

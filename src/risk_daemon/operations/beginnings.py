@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from risk_daemon.operations import founding, home, preview
+from collections.abc import Sequence
+from dataclasses import replace
+
+from risk_daemon.operations import founding, home, preview, trusting
 from risk_daemon.operations.founding import Plan
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import Outcome
 from risk_daemon.operations.words import count, iso
 
 
-def init(at: Home, plan: Plan, now_ns: int, by: str, *, dry_run: bool) -> Outcome:
-    """Make the home, or show what would be written."""
+def init(
+    at: Home, plan: Plan, now_ns: int, by: str, trust: Sequence[str], *, dry_run: bool
+) -> Outcome:
+    """Make the home, or show what would be written. `trust`: public keys, or files of them."""
+    plan = replace(plan, trusted=trusting.read(trust))
     if dry_run:
         founding.validate(plan)
         shown = [f"# config/{name}\n{text}" for name, text in founding.files(plan).items()]

@@ -25,6 +25,9 @@ from risk_daemon.sim import config as referee
 LOGIN_FORM: Final = "NAME:USER:CREDENTIALS:ACCOUNT[,ACCOUNT...]"
 DEFAULT_CONTRACTS: Final = 5
 DEFAULT_LOSS: Final = "1000.00"
+TRUSTED_HEAD: Final = """\
+# Whose releases this home accepts: public keys of minisign, one per line. None: no release.
+"""
 #: The smallest account that is sold, and what it may draw down: too strict for a larger one's
 #: start, never too loose for its floor.
 DEFAULT_START: Final = "50000.00"
@@ -60,6 +63,8 @@ class Plan:
     console_port: int = 8080
     offset_s: float = 0.0
     keys: Mapping[str, str] = field(default_factory=dict)
+    #: Public keys whose releases the home accepts, as one text.
+    trusted: str = ""
 
 
 def parse_login(text: str) -> Login:
@@ -313,6 +318,7 @@ def found(home: Home, plan: Plan, created: str, by: str) -> Configuration:
     write_files(home.config, files(plan))
     for name, key in plan.keys.items():
         _write_key(home.path / "credentials" / name, key)
+    home.trusted_keys.write_text(TRUSTED_HEAD + plan.trusted, encoding="utf-8")
     # Imported here: dulwich is slow to load and only this and `start` need it.
     from risk_daemon.operations import history
 

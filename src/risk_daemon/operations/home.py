@@ -1,7 +1,9 @@
 """A home: one running daemon's configuration, state, sockets and logs, in one folder.
 
     home.json            what this home is: environment, host, where its credentials come from
+    trusted.keys         whose releases are accepted
     config/              the configuration, a git work tree
+    releases/            releases unpacked from the depot, ready to run
     state/  run/  logs/  the journal; sockets, ports and locks; logs
 
 Cheap to import, so that every program can. A home belongs to one machine and to
@@ -53,6 +55,16 @@ class Home:
         return self.path / "logs"
 
     @property
+    def releases(self) -> Path:
+        """Releases unpacked and ready to run, each a virtual environment."""
+        return self.path / "releases"
+
+    @property
+    def trusted_keys(self) -> Path:
+        """Whose releases this home accepts: public keys, one per line, fixed by `init`."""
+        return self.path / "trusted.keys"
+
+    @property
     def about(self) -> Path:
         """The file that says what this home is."""
         return self.path / "home.json"
@@ -75,6 +87,15 @@ def default_path() -> Path:
     if sys.platform == "darwin":
         return Path("/usr/local/var/risk-daemon")
     return Path("/var/lib/risk-daemon")
+
+
+def depot_path() -> Path:
+    """Where the depot of this host is: RISK_DAEMON_DEPOT, else the platform's place."""
+    named = os.environ.get("RISK_DAEMON_DEPOT")
+    if named:
+        return Path(named).expanduser().absolute()
+    place = default_path()
+    return place.with_name(f"{place.name}-depot")
 
 
 def choose(given: Path | None) -> Home:

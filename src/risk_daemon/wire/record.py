@@ -19,8 +19,9 @@ import msgspec
 from risk_daemon.core import events
 from risk_daemon.core.events import Entry, Fact
 from risk_daemon.errors import Malformed
+from risk_daemon.schemas import RECORDS
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = RECORDS[1]
 FACT: Final = "fact"
 PROMISE: Final = "promise"
 

@@ -1,0 +1,152 @@
+"""Builders of releases: small ones put together by hand, and checkouts to make real ones of."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dulwich import porcelain
+from dulwich.repo import Repo
+
+from risk_daemon.depot import making, signing
+from risk_daemon.depot.manifest import LOCK, Manifest, Part, Range, Schemas, encode, tree_digest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMIT = "c" * 40
+MADE_AT = 1_795_000_000
+KEY = signing.fresh_pair()
+STRANGER = signing.fresh_pair()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A small release; only what matters to a test is given."""
+
+    version: str = "v1.0.0"
+    state_file: Range = (1, 1)
+    key: signing.Pair = KEY
+    #: What the program says; the version's own by default.
+    says: str = ""
+    #: Wheels of others: name to bytes of their only file.
+    others: dict[str, bytes] = field(default_factory=lambda: {"other": b"HERE = True\n"})
+
+
+def wheel(path: Path, name: str, version: str, files: dict[str, bytes]) -> None:
+    """Write a wheel by hand, the same bytes every time."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
+        f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{one},,\n" for one in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(path, "w") as opened:
+        for one, content in {**files, f"{info}/RECORD": record.encode()}.items():
+            opened.writestr(zipfile.ZipInfo(one), content)
+
+
+def schemas_text(state_file: Range) -> str:
+    """The one file of the program that whoever stages it looks at."""
+    return f"RECORDS = (1, 1)\nSNAPSHOTS = (3, 3)\nSTATE_FILE = {state_file}\n"
+
+
+def release(folder: Path, recipe: Recipe = Recipe()) -> Path:
+    """Write a small release that is whole and signed."""
+    (folder / "wheels").mkdir(parents=True)
+    program = {
+        "__init__.py": f"# {recipe.says}\n".encode(),
+        "schemas.py": schemas_text(recipe.state_file).encode(),
+    }
+    own = f"wheels/risk_daemon-{recipe.version[1:]}-py3-none-any.whl"
+    package = {f"risk_daemon/{name}": content for name, content in program.items()}
+    wheel(folder / own, "risk_daemon", recipe.version[1:], package)
+    for name, content in recipe.others.items():
+        path = folder / "wheels" / f"{name}-1.0-py3-none-any.whl"
+        wheel(path, name, "1.0", {f"{name}.py": content})
+    (folder / LOCK).write_text("# nothing\n")
+    names = sorted([LOCK, *(f"wheels/{one.name}" for one in (folder / "wheels").iterdir())])
+    manifest = Manifest(
+        version=recipe.version,
+        commit=COMMIT,
+        made_at=MADE_AT,
+        python=making.python_tag(),
+        platform=making.platform_tag(),
+        wheel=own,
+        code=tree_digest({name: _digest(content) for name, content in program.items()}),
+        schemas=Schemas((1, 1), (3, 3), recipe.state_file),
+        parts=tuple(
+            Part(one, _digest((folder / one).read_bytes()), (folder / one).stat().st_size)
+            for one in names
+        ),
+    )
+    sign(folder, encode(manifest), recipe.key)
+    return folder
+
+
+def sign(folder: Path, manifest: bytes, key: signing.Pair) -> None:
+    """Write a manifest and a good signature of it."""
+    (folder / "manifest.json").write_bytes(manifest)
+    signature = signing.sign(manifest, key.secret, "made by a test")
+    (folder / "manifest.json.minisig").write_bytes(signature)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+# --- checkouts --------------------------------------------------------------------------
+
+
+def checkout(folder: Path, version: str = "1.0.0", says: str = "") -> Path:
+    """Write a small program with this project's own pyproject, and one package in its lock."""
+    package = folder / "src" / "risk_daemon"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(f'"""A small one. {says}"""\n')
+    shutil.copy(ROOT / "src" / "risk_daemon" / "schemas.py", package)
+    project = (ROOT / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(
+        re.sub(r'^version = ".*"$', f'version = "{version}"', project, flags=re.MULTILINE)
+    )
+    (folder / "README.md").write_text("A small one.\n")
+    (folder / LOCK).write_text(lock_of("tzdata"))
+    # What was fetched once is not fetched again: the lock's digest names it.
+    kept = ROOT / ".dev" / "releases"
+    (folder / ".dev" / "releases").mkdir(parents=True)
+    for name in ("wheels", "tools"):
+        (kept / name).mkdir(parents=True, exist_ok=True)
+        if sys.platform != "win32":
+            (folder / ".dev" / "releases" / name).symlink_to(kept / name)
+    porcelain.init(str(folder)).close()
+    commit(folder, "src/risk_daemon/__init__.py", "src/risk_daemon/schemas.py")
+    return folder
+
+
+def commit(folder: Path, *names: str) -> str:
+    """Commit files at a fixed time, by nobody."""
+    who = b"a test <test@localhost>"
+    with Repo(str(folder)) as repo:
+        tree = repo.get_worktree()
+        tree.stage([*names, "pyproject.toml", "README.md", LOCK])
+        return tree.commit(
+            message=b"A commit",
+            committer=who,
+            author=who,
+            commit_timestamp=MADE_AT,
+            commit_timezone=0,
+            author_timestamp=MADE_AT,
+            author_timezone=0,
+            sign=False,
+        ).decode()
+
+
+def lock_of(name: str) -> str:
+    """One package of the project's own lock, with its hashes."""
+    lock = (ROOT / LOCK).read_text()
+    found = re.search(rf"^{name}==.*?(?=^\S|\Z)", lock, re.MULTILINE | re.DOTALL)
+    assert found
+    return found.group()
