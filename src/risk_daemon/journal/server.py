@@ -57,8 +57,16 @@ Door = Callable[[Peer, Any], None]
 class JournalServer:
     """The whole journal process but its arguments."""
 
-    def __init__(self, file: JournalFile, clock: Timekeeper, release: str = "") -> None:
+    def __init__(
+        self,
+        file: JournalFile,
+        clock: Timekeeper,
+        release: str = "",
+        objection: Callable[[Hello], str] = lambda _: "",
+    ) -> None:
         self.clock = clock
+        #: Says why somebody is not let in, and the last of it that was told.
+        self._objection, self._objected = objection, ""
         self.figures = Figures()
         self.recent = Recent(file.head.seq)
         self.peers: set[Peer] = set()
@@ -129,6 +137,9 @@ class JournalServer:
     # --- connections ------------------------------------------------------
 
     def _welcome(self, channel: Channel) -> None:
+        if why := self._objection(channel.peer):
+            self._refuse(channel, why)
+            return
         peer = Peer(channel)
         self.peers.add(peer)
 
@@ -143,6 +154,13 @@ class JournalServer:
             self._forget(peer)
 
         channel.listen(on_frames, on_lost)
+
+    def _refuse(self, channel: Channel, why: str) -> None:
+        """Let somebody not in; what is the same each time they try is told once."""
+        channel.close(why)
+        if why != self._objected:
+            self._objected = why
+            self.emit(AlarmRaised(account=0, level="page", what="refused", text=why, source=NAME))
 
     def _forget(self, peer: Peer) -> None:
         self.peers.discard(peer)

@@ -26,7 +26,8 @@ from risk_daemon.journal.exclusive import Hold
 from risk_daemon.journal.file import VERIFIED_AT_START, JournalFile
 from risk_daemon.journal.server import NAME, JournalServer
 from risk_daemon.programs import process
-from risk_daemon.wire.transport import write_private
+from risk_daemon.wire import attest
+from risk_daemon.wire.transport import Hello, write_private
 
 #: How long the loop's thread may keep the interpreter while the writer wants it.
 _SWITCH_S: Final = 0.0005
@@ -52,13 +53,31 @@ def _run(home: Path, args: argparse.Namespace) -> int:
     ready.unlink(missing_ok=True)
     try:
         file = JournalFile(state / "journal.db", clock.now_ns(), args.verify_last)
-        journal = JournalServer(file, clock, args.release)
+        journal = JournalServer(file, clock, args.release, lambda one: _objection(home, one))
         code = asyncio.run(_serve(journal, run_dir, args.prefer, ready))
         _log.info("journal stopped", extra={"exit": code})
         return code
     finally:
         ready.unlink(missing_ok=True)
         hold.release()
+
+
+def _objection(home: Path, hello: Hello) -> str:
+    """Compare the code a worker runs with what its release was signed for."""
+    if hello.role != "worker":
+        return ""
+    return attest.objection(hello.release, hello.code, _signed(home, hello.release))
+
+
+def _signed(home: Path, release: str) -> str | None:
+    """The digest of the code in the manifest of a staged release; as `objection` wants it."""
+    folder = home / "releases" / release
+    if folder.parent != home / "releases" or not (folder / "staged.json").exists():
+        return attest.UNSTAGED
+    try:
+        return str(json.loads((folder / "manifest.json").read_bytes())["code"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 async def _serve(journal: JournalServer, run_dir: Path, prefer: str, ready: Path) -> int:

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import risk_daemon
 from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.depot.files import digest_of_folder
 from risk_daemon.errors import DaemonError
 from risk_daemon.programs import process, service
 from risk_daemon.rules import CATALOG
@@ -51,7 +53,9 @@ def _verify(home: Path) -> int:
 async def _main(home: Path, name: str, release: str) -> int:
     stop, lost = asyncio.Event(), asyncio.Event()
     process.stop_on_signal(stop)
-    hello = Hello("worker", name, release, pid=os.getpid())
+    # Before anything is loaded late: what is stated is what was started.
+    code = digest_of_folder(Path(risk_daemon.__file__).parent)
+    hello = Hello("worker", name, release, pid=os.getpid(), code=code)
     journal = await service.journal_of(home, hello, lost)
     settings = await service.settings_of(journal)
     worker = make(home, settings, journal, name, release)

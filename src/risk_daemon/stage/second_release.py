@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import sysconfig
@@ -9,6 +10,7 @@ import venv
 from pathlib import Path
 
 import risk_daemon
+from risk_daemon.depot.files import digest_of_folder
 from risk_daemon.errors import OperatorError
 
 SOURCE = Path(risk_daemon.__file__).parent
@@ -31,3 +33,6 @@ def install(home: Path, release: str, *changes: tuple[str, str, str]) -> None:
     sites = [folder / "Lib" / "site-packages", *folder.glob("lib/python*/site-packages")]
     site = next(one for one in sites if one.is_dir())
     (site / "0.pth").write_text(f"{code.parent}\n{sysconfig.get_path('purelib')}\n")
+    signed = {"code": digest_of_folder(code)}
+    (folder / "manifest.json").write_text(json.dumps(signed), encoding="utf-8")
+    (folder / "staged.json").write_text("{}", encoding="utf-8")

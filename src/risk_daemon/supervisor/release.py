@@ -38,7 +38,8 @@ def interpreter(home: Path, release: str, own: str) -> str:
     folder = home / "releases" / release
     names = ("Scripts/python.exe", "bin/python") if sys.platform == "win32" else ("bin/python",)
     for name in names:
-        if (folder / name).exists():
+        # Written last: a folder without it is half a copy (docs/formats/release.md).
+        if (folder / "staged.json").exists() and (folder / name).exists():
             return str(folder / name)
     if release == own:
         return sys.executable

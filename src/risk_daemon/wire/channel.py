@@ -42,7 +42,10 @@ OnLost = Callable[[str], None]
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
-    """Who speaks. `token` is needed over TCP only and is filled in by `connect`."""
+    """Who speaks. `token` is needed over TCP only and is filled in by `connect`.
+
+    `code` is the digest of the program it runs, stated by workers.
+    """
 
     role: Name
     name: Name
@@ -50,6 +53,7 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
     token: Name = ""
     pid: Int = 0
     protocol: Int = PROTOCOL
+    code: Name = ""
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="goodbye"):
