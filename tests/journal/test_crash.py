@@ -269,7 +269,7 @@ def test_a_damaged_file_is_not_served(home: Home) -> None:
 
     assert process.returncode == 1
     assert "record 20 of " in said
-    assert "restore the newest verified backup" in said
+    assert "restore --rebuild" in said
     assert not (home.run_dir / "journal.ready").exists()
     log = _lines(home.path / "logs" / "journal.log")
     assert json.loads(log[-1])["event"] == "refused"

@@ -17,6 +17,7 @@ from risk_daemon.core import position, session
 from risk_daemon.core.events import (
     AccountSeen,
     Goal,
+    HighWaterKept,
     MarkChanged,
     OperatorActed,
     OrderChanged,
@@ -243,6 +244,13 @@ def fold_account(account: Account, fact: AccountSeen, at: int) -> None:
 def fold_missing(account: Account, at: int) -> None:
     """The broker does not list the account any more: it counts as stopped from trading."""
     _may_trade(account, at, may=False)
+
+
+def fold_high_water(account: Account, fact: HighWaterKept) -> None:
+    """Take high-water marks that outlived the state: each figure only rises."""
+    mine = account.memory.setdefault(fact.rule, {})
+    for name in sorted(fact.marks):
+        mine[name] = max(fact.marks[name], mine.get(name, fact.marks[name]))
 
 
 def _may_trade(account: Account, at: int, *, may: bool) -> None:

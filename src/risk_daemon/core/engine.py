@@ -21,6 +21,8 @@ from risk_daemon.core import doubt, executor, lockout, session
 from risk_daemon.core import marks as market
 from risk_daemon.core.account import POLLING, Account, Doubt
 from risk_daemon.core.decision import (
+    NO_NEW_ENTRY,
+    REDUCE_ONLY,
     Clear,
     Finding,
     Quiet,
@@ -42,6 +44,7 @@ from risk_daemon.core.events import (
     FeedChanged,
     GoalRefused,
     HashTaken,
+    HighWaterKept,
     Intended,
     LeaseGranted,
     LockEnded,
@@ -64,7 +67,7 @@ from risk_daemon.core.events import (
     TradeSeen,
     Unknown,
 )
-from risk_daemon.core.incident import alarm, end_lock, stand, weigh
+from risk_daemon.core.incident import alarm, end_lock, held_now, stand, weigh
 from risk_daemon.core.instrument import Instrument
 from risk_daemon.core.lockout import Lock
 from risk_daemon.core.quiet import WIDEST, Span, narrower, together
@@ -322,6 +325,7 @@ class Engine:
                 account.records -= 1
                 return []
             stand(account, entry.fact, entry.seq, {})
+            account.locks[entry.fact.lock].is_unmeasured = True
         outputs = self._due(account, entry.at)
         outputs += self._fold(account, entry)
         outputs += self._decide(account, entry)
@@ -419,6 +423,8 @@ class Engine:
                 return self._leased(account, fact, entry)
             case OperatorActed():
                 return self._operator(account, fact)
+            case HighWaterKept():
+                fold.fold_high_water(account, fact)
             case GoalRefused() | RequestSent() | RequestAnswered() | RequestSettled():
                 executor.note(account, fact, at)
             case _:
@@ -449,6 +455,7 @@ class Engine:
             outputs += [alarm(account, "warn", "view repaired", text) for text in differences]
         account.last_fact_at = at
         if fact.stable:
+            _measure(account)
             account.doubts.pop("quarantine", None)
             executor.note_read(account, fact.began_at)
             for contract in sorted(account.plans):
@@ -565,6 +572,8 @@ class Engine:
 
     def _lock_target(self, account: Account, lock: Lock) -> Target:
         mode, allowance = lock.placed.mode, lock.allowance
+        if mode == REDUCE_ONLY and lock.is_unmeasured:
+            mode = NO_NEW_ENTRY
         if not lockout.is_scoped(lock):
             return lock_target(mode, allowance, sorted(account.holdings))
         names = {*account.holdings, *(order.contract for order in account.orders.values())}
@@ -597,6 +606,14 @@ class Engine:
         """
         placed: list[Fact] = [account.locks[name].placed for name in sorted(account.locks)]
         return placed + executor.unsent(account)
+
+
+def _measure(account: Account) -> None:
+    """What is held at a stable read is what a lock from elsewhere allows from here on."""
+    for name in sorted(account.locks):
+        lock = account.locks[name]
+        if lock.is_unmeasured:
+            lock.allowance, lock.is_unmeasured = held_now(account), False
 
 
 def _waits_for_a_person(placed: LockPlaced) -> bool:

@@ -262,6 +262,14 @@ class LockEnded(Fact, frozen=True, kw_only=True):
     why: str
 
 
+class HighWaterKept(Fact, frozen=True, kw_only=True):
+    """A rule's high-water marks, said again after the state was lost: no broker keeps them."""
+
+    account: int
+    rule: str
+    marks: dict[str, int]
+
+
 class BreachFound(Fact, frozen=True, kw_only=True):
     """A rule's finding, with the figures that prove it."""
 

@@ -14,10 +14,15 @@ from risk_daemon.core.events import LockPlaced
 
 
 class Lock(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One lock in force, and what reduce-only still allows per contract."""
+    """One lock in force, and what reduce-only still allows per contract.
+
+    `is_unmeasured`: it was placed elsewhere, and what was held then is not known. Until
+    the next stable read it lets nothing grow and closes nothing.
+    """
 
     placed: LockPlaced
     allowance: dict[str, int] = msgspec.field(default_factory=dict)
+    is_unmeasured: bool = False
 
 
 def strictness(mode: str) -> int:

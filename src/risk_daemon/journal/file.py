@@ -17,8 +17,9 @@ from typing import Final
 import msgspec
 
 from risk_daemon.errors import OperatorError
-from risk_daemon.journal import snapshot
+from risk_daemon.journal import lock_file, snapshot
 from risk_daemon.journal.batch import Batch
+from risk_daemon.journal.lock_file import LockFile
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.schema import migrate
 from risk_daemon.journal.sqlite import require, sqlite3
@@ -77,6 +78,8 @@ class JournalFile:
         require(sqlite3.sqlite_version_info)
         self.path = path
         self._is_full = True
+        self._locks = LockFile(path.parent)
+        _assert_not_lost(path)
         _create_private(path)
         try:
             self._connection = _open(path)
@@ -87,8 +90,14 @@ class JournalFile:
             )
             self.head = self._read_head()
             self._verify(verified_at_start)
+            with closing(Reader(path)) as reader:
+                self._locks.open(reader, self.head.incarnation, self.head.seq)
         except sqlite3.DatabaseError as error:
-            raise OperatorError(f"the state file {path} can't be read: {error}") from error
+            raise OperatorError(
+                f"the state file {path} can't be read: {error}; {lock_file.MEND}"
+            ) from error
+        except OSError as error:
+            raise OperatorError(f"the lock file can't be written: {error}") from error
 
     def store(self, batch: Batch) -> None:
         """Store a batch as one transaction. Raises WriteFailed; never try again after it."""
@@ -106,6 +115,10 @@ class JournalFile:
         except sqlite3.Error as error:
             # A log without room for the commit holds none; after an I/O error it may.
             raise WriteFailed(_why(error), error.sqlite_errorcode == _FULL) from error
+        try:
+            self._locks.stored(batch.records, batch.snapshots)
+        except OSError as error:
+            raise WriteFailed(f"the lock file can't be written: {error}", certain=False) from error
 
     def log(self) -> tuple[int, int]:
         """Return how many pages the log has, and how many of them are not in the file yet."""
@@ -173,7 +186,7 @@ class JournalFile:
         if broken:
             raise OperatorError(
                 f"record {broken} of {self.path} does not follow the one before it: "
-                "the file was damaged or altered; restore the newest verified backup"
+                f"the file was damaged or altered; {lock_file.MEND}"
             )
         (known,) = self._connection.execute(
             "SELECT max((SELECT ifnull(max(granted_seq), 0) FROM lease),"
@@ -182,7 +195,7 @@ class JournalFile:
         if known > self.head.seq:
             raise OperatorError(
                 f"{self.path} ends at record {self.head.seq}, but knows of record {known}: "
-                "its end was cut off; restore the newest verified backup"
+                f"its end was cut off; {lock_file.MEND}"
             )
 
 
@@ -209,6 +222,17 @@ def _fold(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     except sqlite3.Error as error:
         raise WriteFailed(_why(error), certain=False) from error
+
+
+def _assert_not_lost(path: Path) -> None:
+    """A file that was there is not begun anew: its locks would be forgotten."""
+    if path.exists() and path.stat().st_size:
+        return
+    kept = lock_file.read(path.parent)
+    if kept is not None:
+        raise OperatorError(
+            f"the state file {path} is gone, but its lock file is here: {lock_file.MEND}"
+        )
 
 
 def _create_private(path: Path) -> None:

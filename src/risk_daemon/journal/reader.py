@@ -28,6 +28,16 @@ _BETWEEN: Final = f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ?"  
 _LAST: Final = f"SELECT {_COLUMNS} FROM record ORDER BY seq DESC LIMIT 1"  # noqa: S608
 _ALL: Final = f"{_BETWEEN} ORDER BY seq LIMIT ?"
 _CRC: Final = "SELECT crc FROM record WHERE seq = ?"
+# A step per kind along the index, however many records each has.
+_RARE_KINDS: Final = f"""
+    WITH RECURSIVE found (kind) AS (
+        SELECT (SELECT min(kind) FROM record WHERE {IS_RARE})
+        UNION ALL
+        SELECT (SELECT min(record.kind) FROM record WHERE record.kind > found.kind AND record.{IS_RARE})
+        FROM found WHERE found.kind IS NOT NULL
+    )
+    SELECT kind FROM found WHERE kind IS NOT NULL
+"""  # noqa: S608
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -102,6 +112,10 @@ class Reader:
         """Return the seq under which something was stored once."""
         row = self._connection.execute("SELECT seq FROM once WHERE name = ?", (name,)).fetchone()
         return row[0] if row else None
+
+    def rare_kinds(self) -> list[str]:
+        """Return every kind that the file holds, but those that are never looked for."""
+        return [row[0] for row in self._connection.execute(_RARE_KINDS)]
 
     def records(self, from_seq: int, upto: int, kinds: Sequence[str], limit: int) -> Found:
         """Return at most `limit` records, or a mebibyte, of these kinds (all if empty)."""
