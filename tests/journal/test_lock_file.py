@@ -1,4 +1,4 @@
-"""The lock file beside the state file: always as new, and never overruled by a file that lost something."""
+"""The lock file: always as new as the state file, and a witness against one that lost something."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -12,6 +12,7 @@ from risk_daemon.cli import (
     configuring,
     depot,
     examining,
+    keeping,
     looking,
     members,
     reading,
@@ -64,6 +65,10 @@ app.command("verify-db", short_help="Is the state file whole: pages, chain, tabl
 app.command("doctor", short_help="Is the machine fit and the home whole; a bundle for support.")(
     examining.doctor
 )
+app.command("restore", short_help="State from a backup or what is left; configuration.")(
+    keeping.restore
+)
+app.add_typer(keeping.backup, name="backup")
 app.add_typer(configuring.config, name="config")
 app.add_typer(members.accounts, name="accounts")
 app.add_typer(members.logins, name="logins")

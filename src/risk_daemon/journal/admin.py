@@ -1,13 +1,14 @@
-"""What a person or a script may ask of the journal: status, verify, tail, confirm-time."""
+"""What a person or a script may ask of the journal: status, verify, tail, copy, confirm-time."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from risk_daemon.errors import Malformed, UsageError
+from risk_daemon.errors import Malformed, Refused, UsageError
 from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.journal.subscriber import split
 from risk_daemon.wire import control
@@ -21,6 +22,7 @@ _TAIL_MAX: Final = 1_000
 _KINDS_MAX: Final = 64
 _LEASES_SHOWN: Final = 1_000
 _NUMBER_MAX: Final = 1 << 62
+_NAME: Final = re.compile(r"[0-9A-Za-z-]{1,80}")
 
 
 class Admin:
@@ -32,6 +34,7 @@ class Admin:
             "status": self._status,
             "verify": self._verify,
             "tail": self._tail,
+            "copy": self._copy,
             "confirm-time": self._confirm_time,
             "tasks": tasks,
         }
@@ -89,9 +92,29 @@ class Admin:
         fitting = next(split(records), [])
         return {"records": [_shown(r) for r in fitting], "more": len(fitting) < len(records)}
 
+    async def _copy(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Copy the state file and the lock file into a new folder among the home's backups."""
+        name = args.get("name", "")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise UsageError(f"name must be 1 to 80 letters, digits and dashes, was {name!r}")
+        folder = copying_folder(self._journal.path.parent.parent, name)
+        try:
+            folder.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise Refused(f"{folder} can't be made: {error.strerror or error}") from None
+        began = self._journal.clock.steady_ns()
+        copied = await self._journal.copy(folder)
+        took_ms = (self._journal.clock.steady_ns() - began) / 1e6
+        return {**msgspec.structs.asdict(copied), "took_ms": round(took_ms, 1)}
+
     async def _confirm_time(self, args: dict[str, Any]) -> dict[str, Any]:
         """A witness from outside (a broker's answer) says what time it is."""
         return {"confirmed": self._journal.clock.confirm(_integer(args, "utc_ns", 0))}
+
+
+def copying_folder(home: Path, name: str) -> Path:
+    """Return where a copy is made that is to become the backup of this name."""
+    return home / "backups" / f".{name}.new"
 
 
 def _shown(record: Record) -> dict[str, Any]:

@@ -17,7 +17,9 @@ def write(path: Path, content: bytes) -> None:
     In place: a crash may leave it torn. Who can't stand that uses `replace`.
     """
     is_new = not path.exists()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    handle = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600
+    )
     with os.fdopen(handle, "wb") as file:
         file.write(content)
         file.flush()

@@ -17,12 +17,12 @@ from typing import Final
 import msgspec
 
 from risk_daemon.errors import OperatorError
-from risk_daemon.journal import lock_file, snapshot
+from risk_daemon.journal import durable, lock_file, snapshot
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.lock_file import LockFile
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.schema import migrate
-from risk_daemon.journal.sqlite import require, sqlite3
+from risk_daemon.journal.sqlite import UNREADABLE, require, sqlite3
 from risk_daemon.wire.control import Lease
 from risk_daemon.wire.record import Record
 
@@ -31,6 +31,16 @@ VERIFIED_AT_START: Final = 20_000
 #: SQLite's result code for a full disk (or a file that has reached its limit).
 _FULL: Final = 13
 
+_PRAGMAS: Final = (
+    "mmap_size = 0",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "fullfsync = ON",
+    "checkpoint_fullfsync = ON",
+    "wal_autocheckpoint = 0",
+    "journal_size_limit = 67108864",
+    "cache_size = -1024",
+)
 _ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
 # One statement for many rows: each step gives up the interpreter's lock, and
 # a busy loop thread is in no hurry to give it back.
@@ -60,6 +70,16 @@ class Head(msgspec.Struct, frozen=True):
     policies: set[int]
 
 
+class Copied(msgspec.Struct, frozen=True):
+    """What a copy of the file holds."""
+
+    seq: int
+    at: int
+    crc: int
+    incarnation: int
+    bytes: int
+
+
 class WriteFailed(Exception):
     """A batch could not be stored. `certain`: nothing of it is in the file."""
 
@@ -80,9 +100,20 @@ class JournalFile:
         self._is_full = True
         self._locks = LockFile(path.parent)
         _assert_not_lost(path)
-        _create_private(path)
+        create_private(path)
         try:
-            self._connection = _open(path)
+            self._connection = open_writing(path)
+            self._take(created_at, verified_at_start)
+        except UNREADABLE as error:
+            raise OperatorError(
+                f"the state file {path} can't be read: {error}; {lock_file.MEND}"
+            ) from error
+        except OSError as error:
+            raise OperatorError(f"the lock file can't be written: {error}") from error
+
+    def _take(self, created_at: int, verified_at_start: int) -> None:
+        """Bring the file to this release's schema and judge it; a refused one is let go."""
+        try:
             migrate(self._connection)
             self._connection.execute(
                 "INSERT OR IGNORE INTO meta (one, incarnation, created) VALUES (1, ?, ?)",
@@ -90,14 +121,11 @@ class JournalFile:
             )
             self.head = self._read_head()
             self._verify(verified_at_start)
-            with closing(Reader(path)) as reader:
+            with closing(Reader(self.path)) as reader:
                 self._locks.open(reader, self.head.incarnation, self.head.seq)
-        except sqlite3.DatabaseError as error:
-            raise OperatorError(
-                f"the state file {path} can't be read: {error}; {lock_file.MEND}"
-            ) from error
-        except OSError as error:
-            raise OperatorError(f"the lock file can't be written: {error}") from error
+        except BaseException:
+            self._connection.close()
+            raise
 
     def store(self, batch: Batch) -> None:
         """Store a batch as one transaction. Raises WriteFailed; never try again after it."""
@@ -120,6 +148,24 @@ class JournalFile:
         except OSError as error:
             raise WriteFailed(f"the lock file can't be written: {error}", certain=False) from error
 
+    def copy(self, folder: Path) -> Copied:
+        """Copy the file as it is, in one step, and the lock file beside it. Raises OperatorError.
+
+        From the writing connection: nothing is written meanwhile, so it never begins anew.
+        """
+        target = folder / self.path.name
+        try:
+            create_private(target)
+            with closing(sqlite3.connect(str(target), isolation_level=None)) as copy:
+                self._connection.backup(copy)
+            durable.flush(target)
+            self._locks.copy(folder)
+        except (sqlite3.Error, OSError) as error:
+            raise OperatorError(f"the state file can't be copied to {folder}: {error}") from error
+        head = self._read_head()
+        size = target.stat().st_size
+        return Copied(head.seq, head.at, head.crc, head.incarnation, size)
+
     def log(self) -> tuple[int, int]:
         """Return how many pages the log has, and how many of them are not in the file yet."""
         _, pages, folded = self._connection.execute("PRAGMA wal_checkpoint(NOOP)").fetchone()
@@ -139,7 +185,7 @@ class JournalFile:
     def _write(self, batch: Batch) -> None:
         run = self._connection
         self._check_fence(batch)
-        _insert(run, batch.records)
+        insert(run, batch.records)
         if batch.once:
             run.executemany("INSERT INTO once (name, seq) VALUES (?, ?)", batch.once)
         for lease in batch.leases:
@@ -183,15 +229,12 @@ class JournalFile:
         with closing(Reader(self.path)) as reader:
             first = reader.beginning(self.head.seq - count + 1)
             broken = reader.check(first.seq + 1, count, first.crc).broken_at
+            known = reader.known_seq()
         if broken:
             raise OperatorError(
                 f"record {broken} of {self.path} does not follow the one before it: "
                 f"the file was damaged or altered; {lock_file.MEND}"
             )
-        (known,) = self._connection.execute(
-            "SELECT max((SELECT ifnull(max(granted_seq), 0) FROM lease),"
-            " (SELECT ifnull(max(seq), 0) FROM policy))"
-        ).fetchone()
         if known > self.head.seq:
             raise OperatorError(
                 f"{self.path} ends at record {self.head.seq}, but knows of record {known}: "
@@ -206,7 +249,7 @@ class Folder:
     """
 
     def __init__(self, path: Path) -> None:
-        self._connection = _open(path)
+        self._connection = open_writing(path)
 
     def fold(self) -> None:
         """Fold what the log holds now. Raises WriteFailed."""
@@ -235,31 +278,26 @@ def _assert_not_lost(path: Path) -> None:
         )
 
 
-def _create_private(path: Path) -> None:
+def create_private(path: Path) -> None:
     """The log and the shared memory file take their mode from the file's."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def open_writing(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         str(path), isolation_level=None, timeout=1.0, check_same_thread=False
     )
-    for pragma in (
-        "mmap_size = 0",
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "fullfsync = ON",
-        "checkpoint_fullfsync = ON",
-        "wal_autocheckpoint = 0",
-        "journal_size_limit = 67108864",
-        "cache_size = -1024",
-    ):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
+def insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
     start = 0
     for size in _CHUNKS:
         while len(records) - start >= size:

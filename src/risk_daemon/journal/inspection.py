@@ -13,7 +13,7 @@ from typing import Final
 from risk_daemon.core.events import LeaseGranted, PolicyAdopted
 from risk_daemon.errors import Malformed, NotFound, OperatorError
 from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA
-from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.journal.sqlite import UNREADABLE, sqlite3
 from risk_daemon.wire.record import FORMAT_VERSION, Record, decode
 
 #: Lines of damage that are told of one file.
@@ -103,5 +103,5 @@ class Inspection:
     def _ask(self, question: str, *values: object) -> list[tuple]:  # type: ignore[type-arg]
         try:
             return self._connection.execute(question, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             raise OperatorError(f"{self._path} can't be read: {error}.") from None

@@ -17,7 +17,16 @@ from risk_daemon.errors import Malformed, OperatorError
 from risk_daemon.journal import durable
 from risk_daemon.journal.reader import Reader
 from risk_daemon.wire.control import Snapshot
-from risk_daemon.wire.locks import Marks, Slot, Standing, decode_slot, encode_slot, together
+from risk_daemon.wire.locks import (
+    Marks,
+    Row,
+    Slot,
+    Standing,
+    decode_slot,
+    encode_slot,
+    highest,
+    together,
+)
 from risk_daemon.wire.record import Record
 
 SLOTS: Final = ("locks-0.txt", "locks-1.txt")
@@ -78,6 +87,20 @@ def standing_of(reader: Reader, upto: int, kept: Slot | None = None) -> Standing
     return found
 
 
+def keep_marks(folder: Path, marks: Mapping[int, Marks]) -> None:
+    """Add high-water marks to a whole lock file. Raises OSError."""
+    slot = read(folder)
+    assert slot is not None
+    if not slot.is_whole:
+        raise OperatorError(f"the lock file in {folder} is damaged")
+    rows = {row.account: row for row in slot.rows}
+    for account, found in marks.items():
+        row = rows.get(account, Row(account=account))
+        rows[account] = msgspec.structs.replace(row, marks=highest(row.marks, found))
+    kept = tuple(rows[account] for account in sorted(rows))
+    write_both(folder, msgspec.structs.replace(slot, rows=kept))
+
+
 class LockFile:
     """The lock file beside a state file that is open for writing."""
 
@@ -110,6 +133,10 @@ class LockFile:
         if self._take_marks(snapshots) or about_locks:
             self._slot = self._made(self._slot.number + 1, self._slot.incarnation)
             write(self._folder, self._slot)
+
+    def copy(self, folder: Path) -> None:
+        """Write what stands into another folder. Raises OSError."""
+        write_both(folder, msgspec.structs.replace(self._slot, number=0))
 
     def _made(self, number: int, incarnation: int) -> Slot:
         standing = self._standing

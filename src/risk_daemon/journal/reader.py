@@ -28,6 +28,10 @@ _BETWEEN: Final = f"SELECT {_COLUMNS} FROM record WHERE seq >= ? AND seq <= ?"  
 _LAST: Final = f"SELECT {_COLUMNS} FROM record ORDER BY seq DESC LIMIT 1"  # noqa: S608
 _ALL: Final = f"{_BETWEEN} ORDER BY seq LIMIT ?"
 _CRC: Final = "SELECT crc FROM record WHERE seq = ?"
+_KNOWN: Final = (
+    "SELECT max((SELECT ifnull(max(granted_seq), 0) FROM lease),"
+    " (SELECT ifnull(max(seq), 0) FROM policy))"
+)
 # A step per kind along the index, however many records each has.
 _RARE_KINDS: Final = f"""
     WITH RECURSIVE found (kind) AS (
@@ -78,8 +82,12 @@ class Reader:
             timeout=1.0,
             check_same_thread=False,
         )
-        self._connection.execute("PRAGMA mmap_size = 0")
-        self._connection.execute("PRAGMA cache_size = -512")
+        try:
+            self._connection.execute("PRAGMA mmap_size = 0")
+            self._connection.execute("PRAGMA cache_size = -512")
+        except BaseException:
+            self._connection.close()
+            raise
 
     def last(self) -> Record | None:
         """Return the newest record."""
@@ -159,6 +167,16 @@ class Reader:
             else:
                 high = middle
         return low
+
+    def known_seq(self) -> int:
+        """Return the newest record that the other tables know of."""
+        row = self._connection.execute(_KNOWN).fetchone()
+        return int(row[0])
+
+    def names(self, from_seq: int, upto: int) -> list[tuple[str, int]]:
+        """Return the names under which records of a range are stored once."""
+        asked = "SELECT name, seq FROM once WHERE seq >= ? AND seq <= ?"
+        return [(row[0], row[1]) for row in self._connection.execute(asked, (from_seq, upto))]
 
     def snapshots(self, release: str, schema: int, after: int, limit: int) -> list[Snapshot]:
         """Return the newest snapshot of each account above `after`."""

@@ -20,11 +20,12 @@ import msgspec
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import AlarmRaised, Fact, Pulse
+from risk_daemon.errors import OperatorError
 from risk_daemon.journal import lease
 from risk_daemon.journal.admin import Admin
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.figures import Figures
-from risk_daemon.journal.file import JournalFile, WriteFailed
+from risk_daemon.journal.file import Copied, JournalFile, WriteFailed
 from risk_daemon.journal.intake import Intake
 from risk_daemon.journal.looker import Looker, breathe
 from risk_daemon.journal.pulses import Pulses
@@ -251,6 +252,23 @@ class JournalServer:
             return answer
         took_ns = self.clock.steady_ns() - self._probes.pop(answer.seq)
         return control.Probed(answer.id, answer.seq, took_ns)
+
+    async def copy(self, folder: Path) -> Copied:
+        """Have the state file copied by its writer. Raises OperatorError."""
+        done: asyncio.Future[Copied | OperatorError] = self._loop.create_future()
+
+        def tell(result: Copied | OperatorError) -> None:
+            if not done.done():
+                done.set_result(result)
+
+        def on_copied(result: Copied | OperatorError) -> None:
+            self._loop.call_soon_threadsafe(tell, result)
+
+        self._writer.copy(folder, on_copied)
+        result = await done
+        if isinstance(result, OperatorError):
+            raise result
+        return result
 
     def _on_failed(self, failure: WriteFailed) -> None:
         self._loop.call_soon_threadsafe(self._fail, failure)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 else:
     from pysqlite3 import dbapi2 as sqlite3
 
-__all__ = ["OLDEST", "require", "sqlite3"]
+__all__ = ["OLDEST", "UNREADABLE", "require", "sqlite3"]
 
 OLDEST: Final = (3, 51, 3)
+#: What reading a damaged file may raise: names and texts in it need not even be UTF-8.
+UNREADABLE: Final = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
 
 def require(version: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The one thread that writes the state file: group commit, nothing else.
+"""The one thread that writes the state file: group commit, and copies of it between two commits.
 
 It takes every batch that waits, stores them in one transaction, and reports to
 the loop: at once when it was idle, in groups as large as a commit is slow. After
@@ -10,16 +10,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
 
 from risk_daemon.clock import Timekeeper
+from risk_daemon.errors import OperatorError
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.checkpoints import Checkpoints
-from risk_daemon.journal.file import JournalFile, WriteFailed
+from risk_daemon.journal.file import Copied, JournalFile, WriteFailed
 
 #: Called in the writer's thread, with the batch and the nanoseconds its commit took.
 OnStored = Callable[[Batch, int], None]
 OnFailed = Callable[[WriteFailed], None]
+#: Called in the writer's thread, with what the copy holds, or why there is none.
+OnCopied = Callable[[Copied | OperatorError], None]
+
+
+class Copy:
+    """A wish to have the state file copied into a folder."""
+
+    def __init__(self, folder: Path, on_copied: OnCopied) -> None:
+        self.folder = folder
+        self.on_copied = on_copied
 
 
 class Writer:
@@ -33,13 +45,17 @@ class Writer:
         self._on_stored = on_stored
         self._on_failed = on_failed
         self._checkpoints = Checkpoints(file, on_failed)
-        self._queue: SimpleQueue[Batch | None] = SimpleQueue()
+        self._queue: SimpleQueue[Batch | Copy | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal-writer")
         self._thread.start()
 
     def put(self, batch: Batch) -> None:
         """Store this, after all that was put before."""
         self._queue.put(batch)
+
+    def copy(self, folder: Path, on_copied: OnCopied) -> None:
+        """Copy the file once all that was put before is stored."""
+        self._queue.put(Copy(folder, on_copied))
 
     def stop(self) -> None:
         """Store what is left and end; blocks until then."""
@@ -59,18 +75,29 @@ class Writer:
             raise
 
     def _store_next(self) -> bool:
-        batch = self._queue.get()
-        if batch is None:
-            return False
-        going_on = True
+        item = self._queue.get()
+        if isinstance(item, Batch):
+            item = self._store(item)
+        if isinstance(item, Copy):
+            self._make(item)
+        return item is not None
+
+    def _store(self, batch: Batch) -> Batch | Copy | None:
+        """Store a batch with all that waits behind it; return what is to be done next."""
+        then: Batch | Copy | None = batch
         while not self._queue.empty():
-            later = self._queue.get()
-            if later is None:
-                going_on = False
+            then = self._queue.get()
+            if not isinstance(then, Batch):
                 break
-            batch.absorb(later)
+            batch.absorb(then)
         began = self._clock.steady_ns()
         self._file.store(batch)
         self._on_stored(batch, self._clock.steady_ns() - began)
         self._checkpoints.look(is_idle=self._queue.empty())
-        return going_on
+        return then
+
+    def _make(self, copy: Copy) -> None:
+        try:
+            copy.on_copied(self._file.copy(copy.folder))
+        except OperatorError as failed:
+            copy.on_copied(failed)

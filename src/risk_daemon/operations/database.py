@@ -12,16 +12,20 @@ from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.errors import NotFound, OperatorError, TimedOut
 from risk_daemon.journal.inspection import Inspection
 from risk_daemon.journal.reader import Reader
-from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.journal.sqlite import UNREADABLE
 from risk_daemon.operations import home
+from risk_daemon.operations.backup_list import age_of_backup
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
 from risk_daemon.operations.state_file import FILE
-from risk_daemon.operations.words import count
+from risk_daemon.operations.words import count, duration
 from risk_daemon.wire.record import FORMAT_VERSION
 
 WITHIN_S: Final = 55.0
 _PIECE: Final = 5_000
+
+#: Each line of something wrong has one of these in it.
+WRONG: Final = ("DAMAGED", "BROKEN", "DISAGREE", "READS ONLY")
 
 type Row = dict[str, Any]
 
@@ -66,18 +70,28 @@ def verify(at: Home, clock: Timekeeper) -> Outcome:
             lambda: _tables(at),
         ],
     )
-    lines.append("backup: none is known to this home")
+    age_s = data["backup_age_s"] = age_of_backup(at, clock.now_ns())
+    lines.append(_backup_line(age_s))
     if wrong:
         return Outcome(
             tuple(lines),
             FAILED,
             {"ok": False, **data},
-            ("the journal refuses a damaged file at its next start; keep a copy before anything",),
+            (
+                "the journal refuses a damaged file at its next start; keep a copy before anything: "
+                "`restore --rebuild` keeps what can be read, and the damaged file",
+            ),
             "risk-daemon-admin doctor",
         )
     return Outcome(
         tuple(lines), DONE, {"ok": True, **data}, next_command="risk-daemon-admin verify-state"
     )
+
+
+def _backup_line(age_s: float | None) -> str:
+    if age_s is None:
+        return "backup: none was verified yet; `risk-daemon-admin backup create` makes one"
+    return f"backup: the newest verified one is {duration(age_s * 1e3)} old"
 
 
 type _Part = tuple[bool, str, Row]
@@ -131,7 +145,7 @@ def _tables(at: Home) -> _Part:
 def _chain(at: Home, clock: Timekeeper) -> _Part:
     try:
         chain = _followed(at, clock)
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         raise OperatorError(f"{at.state / FILE} can't be read: {error}.") from None
     return not chain.broken_at, chain.line(), msgspec.to_builtins(chain)
 

@@ -15,7 +15,7 @@ from typing import Final
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import ProtectionEnabled
 from risk_daemon.errors import NotReachable, OperatorError
-from risk_daemon.operations import adoption, credentials, daemon, guard, home, readiness
+from risk_daemon.operations import adoption, credentials, daemon, guard, home, readiness, restoring
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome
@@ -47,6 +47,8 @@ class Waiting:
 def start(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
     """Start the daemon, and wait until every account is enforced or say what is missing."""
     running = _is_running(at)
+    if not running and (note := restoring.finish(at)):
+        waiting.say(note)
     settings, notes = _checked(at, is_running=running)
     for note in notes:
         waiting.say(note)

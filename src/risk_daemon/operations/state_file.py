@@ -18,7 +18,7 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.errors import OperatorError
 from risk_daemon.journal.reader import Reader
-from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.journal.sqlite import UNREADABLE
 from risk_daemon.operations.home import Home
 from risk_daemon.wire.record import Record, decode
 
@@ -86,7 +86,7 @@ def _opened(home: Home) -> Iterator[Reader]:
     try:
         with closing(Reader(path)) as reader:
             yield reader
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         raise OperatorError(
             f"the state file {path} can't be read: {error}. "
             "`risk-daemon-admin verify-db` says more."

@@ -59,7 +59,7 @@ def verify(at: Home) -> Outcome:
     home.read(at)
     if not (at.state / FILE).is_file():
         raise NotFound(f"there is no state file in {at.state}: this home has never run.")
-    found = _verify_process(at)
+    found = rebuilt(at)
     rows = found["accounts"]
     lines = [
         f"{row['account']}: {'equal' if row.get('equal') else 'DIFFERS'}, "
@@ -80,7 +80,8 @@ def verify(at: Home) -> Outcome:
     )
 
 
-def _verify_process(at: Home) -> dict[str, Any]:
+def rebuilt(at: Home, within_s: float = VERIFY_WITHIN_S) -> dict[str, Any]:
+    """Rebuild a home's state in a process of its own; what came of it. Raises OperatorError."""
     words = [
         sys.executable,
         "-m",
@@ -90,12 +91,10 @@ def _verify_process(at: Home) -> dict[str, Any]:
         str(at.path),
     ]
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, timeout=VERIFY_WITHIN_S, check=False
-        )
+        done = subprocess.run(words, capture_output=True, text=True, timeout=within_s, check=False)
     except subprocess.TimeoutExpired:
         raise TimedOut(
-            f"rebuilding the state took longer than {VERIFY_WITHIN_S:g} s; it is safe to repeat."
+            f"rebuilding the state took longer than {within_s:g} s; it is safe to repeat."
         ) from None
     try:
         found: dict[str, Any] = json.loads(done.stdout)

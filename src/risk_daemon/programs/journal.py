@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.journal import swap
 from risk_daemon.journal.exclusive import Hold
 from risk_daemon.journal.file import VERIFIED_AT_START, JournalFile
 from risk_daemon.journal.server import NAME, JournalServer
@@ -52,6 +53,8 @@ def _run(home: Path, args: argparse.Namespace) -> int:
     ready = run_dir / "journal.ready"
     ready.unlink(missing_ok=True)
     try:
+        if swap.is_begun(home):
+            _log.warning("restore finished", extra={"kept": str(swap.finish(home))})
         file = JournalFile(state / "journal.db", clock.now_ns(), args.verify_last)
         journal = JournalServer(file, clock, args.release, lambda one: _objection(home, one))
         code = asyncio.run(_serve(journal, run_dir, args.prefer, ready))

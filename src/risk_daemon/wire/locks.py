@@ -148,12 +148,17 @@ def together(slots: Iterable[Slot | None]) -> Slot | None:
     newest = found[-1]
     if len(found) > 1 and all(slot.is_whole for slot in found) and _follow(found):
         return newest
-    joined: dict[int, Row] = {}
-    for slot in found:
-        for row in slot.rows:
-            joined[row.account] = _join(joined.get(row.account), row)
-    rows = tuple(joined[account] for account in sorted(joined))
+    rows = joined(*(slot.rows for slot in found))
     return msgspec.structs.replace(newest, rows=rows, is_whole=False)
+
+
+def joined(*witnesses: Iterable[Row]) -> tuple[Row, ...]:
+    """Join what several witnesses say of the accounts: all locks, of each mark the higher one."""
+    found: dict[int, Row] = {}
+    for rows in witnesses:
+        for row in rows:
+            found[row.account] = _join(found.get(row.account), row)
+    return tuple(found[account] for account in sorted(found))
 
 
 def _follow(found: list[Slot]) -> bool:
