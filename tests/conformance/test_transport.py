@@ -158,6 +158,32 @@ async def test_what_is_sent_in_one_turn_arrives_in_few(tmp_path: Path, prefer: s
 
 
 @on_loop
+async def test_patient_frames_wake_their_reader_together(tmp_path: Path, prefer: str) -> None:
+    async with pair(tmp_path, prefer) as (channel, side, _):
+        for number in range(100):
+            channel.send(control.WakeAt(number), patient=True)
+            await asyncio.sleep(0)
+        await side.until_frames(100)
+
+        assert [frame.at for frame in side.frames] == list(range(100))
+        assert len(side.deliveries) < 50
+
+
+@on_loop
+async def test_an_urgent_frame_takes_the_patient_ones_before_it_along(
+    tmp_path: Path, prefer: str
+) -> None:
+    async with pair(tmp_path, prefer) as (channel, side, _):
+        channel.send(control.WakeAt(1), patient=True)
+        channel.send_packed(pack(control.WakeAt(2)), patient=True)
+        channel.send(control.WakeAt(3))
+        channel.send(control.WakeAt(4), patient=True)
+        await side.until_frames(4)
+
+        assert [frame.at for frame in side.frames] == [1, 2, 3, 4]
+
+
+@on_loop
 async def test_a_packed_frame_is_the_frame(tmp_path: Path, prefer: str) -> None:
     async with pair(tmp_path, prefer) as (channel, side, _):
         channel.send_packed(pack(control.WakeAt(7)) * 3)

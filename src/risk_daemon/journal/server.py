@@ -73,6 +73,7 @@ class JournalServer:
         self.peers: set[Peer] = set()
         self._once = Reader(file.path)
         self.intake = Intake(file.head, clock, self._once.once)
+        self._note_holders()
         self.looker = Looker(file.path)
         self._file = file
         self._release = release
@@ -305,13 +306,25 @@ class JournalServer:
         if not records:
             return
         self.recent.add(records)
+        if any(record.kind == "lease-granted" for record in records):
+            self._note_holders()
         packer = Packer(records)
         for peer in tuple(self.peers):
             subscription = peer.subscription
             if subscription is not None and subscription.is_live:
+                patient = self._only_looks(peer)
                 for frame in packer.frames(subscription.kinds):
-                    peer.channel.send_packed(frame)
+                    peer.channel.send_packed(frame, patient=patient)
                 self._cut_if_slow(peer)
+
+    def _note_holders(self) -> None:
+        """Remember who acts: what is shown to them leaves at once."""
+        self._holders = {one.holder for one in self.intake.leases.values()}
+
+    def _only_looks(self, peer: Peer) -> bool:
+        """Tell whether nobody waits for what a peer makes of a record: a standby, the console."""
+        who = peer.channel.peer
+        return who.role == "console" or (who.role == "worker" and who.name not in self._holders)
 
     def _pass_on(self, published: control.Publish) -> None:
         key = published.topic, published.account
@@ -319,7 +332,7 @@ class JournalServer:
         self._views[key] = frame
         for peer in tuple(self.peers):
             if peer.subscription is not None and peer.subscription.views:
-                peer.channel.send_packed(frame)
+                peer.channel.send_packed(frame, patient=True)
                 self._cut_if_slow(peer)
 
     def _cut_if_slow(self, peer: Peer) -> None:

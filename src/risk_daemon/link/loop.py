@@ -33,6 +33,7 @@ from risk_daemon.core.events import (
     PolicyAdopted,
     PositionChanged,
     PrintSeen,
+    RequestSent,
     TradeSeen,
 )
 from risk_daemon.errors import BrokerUnavailable, JournalAway, Malformed
@@ -258,7 +259,8 @@ class Link:
         for output in outputs:
             match output:
                 case fence.Report(fact=fact):
-                    self.outlet.put([fact])
+                    # The request leaves before the journal is woken to write down that it does.
+                    self.outlet.put([fact], patient=isinstance(fact, RequestSent))
                 case fence.Send(request=request):
                     self.desk.send(request)
                 case fence.Read(account=account, depth=depth, why=why):

@@ -33,8 +33,14 @@ class Outlet:
         #: Facts are dropped: from the bound on, until half of what waits is in the journal.
         self.is_dropping = False
 
-    def put(self, facts: Sequence[Fact], once: Callable[[Fact], str] | None = None) -> None:
-        """Append facts, now or when the journal is back."""
+    def put(
+        self,
+        facts: Sequence[Fact],
+        once: Callable[[Fact], str] | None = None,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """Append facts, now or when the journal is back; `patient` as of `JournalClient.append`."""
         records = [new_record(fact, once(fact) if once else "") for fact in facts]
         if len(self._unsaid) >= WAITING_MAX:
             if not self.is_dropping:
@@ -44,7 +50,7 @@ class Outlet:
         self._number += 1
         self._unsaid.append((self._number, records))
         if self._journal.is_open:
-            self._send(self._number, records)
+            self._send(self._number, records, patient=patient)
 
     @property
     def waiting(self) -> int:
@@ -56,8 +62,8 @@ class Outlet:
         for number, records in list(self._unsaid):
             self._send(number, records)
 
-    def _send(self, number: int, records: list[NewRecord]) -> None:
-        future = self._journal.append(records)
+    def _send(self, number: int, records: list[NewRecord], *, patient: bool = False) -> None:
+        future = self._journal.append(records, patient=patient)
         future.add_done_callback(lambda done: self._answered(number, done))
 
     def _answered(self, number: int, done: asyncio.Future[Appended]) -> None:

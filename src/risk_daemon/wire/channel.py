@@ -33,6 +33,10 @@ REASON_MAX: Final = 500
 #: Frames that wait in a channel nobody reads before its socket is left alone.
 WAITING_MAX: Final = 1_000
 
+#: How long what nobody acts upon may wait for what is next, so that it wakes its reader once.
+#: Whoever is woken takes a core from whoever acts: on two cores that was 3 to 6 ms a time.
+PATIENCE_S: Final = 0.004
+
 _LENGTH: Final = struct.Struct(">I")
 _READ_SIZE: Final = 1 << 16
 _WRITE_HIGH: Final = 1 << 20
@@ -113,6 +117,7 @@ class Channel(asyncio.BufferedProtocol):
         self._filled = 0
         self._out = bytearray()
         self._flush_due = False
+        self._flush_later: asyncio.TimerHandle | None = None
         self._on_frames: OnFrames | None = None
         self._on_lost: OnLost | None = None
         self._waiting: deque[Any] = deque()
@@ -145,8 +150,11 @@ class Channel(asyncio.BufferedProtocol):
         """Bytes that were sent and that the kernel has not taken."""
         return len(self._out) + self._transport.get_write_buffer_size()
 
-    def send(self, frame: msgspec.Struct) -> None:
-        """Send in this turn of the loop; nothing once closed. Raises Malformed over 1 MiB."""
+    def send(self, frame: msgspec.Struct, *, patient: bool = False) -> None:
+        """Send in this turn of the loop, or within `PATIENCE_S`; nothing once closed.
+
+        What is sent stays in order, however patient. Raises Malformed over 1 MiB.
+        """
         out = self._out
         start = len(out)
         _encoder.encode_into(frame, out, start + 4)
@@ -155,16 +163,19 @@ class Channel(asyncio.BufferedProtocol):
             del out[start:]
             raise Malformed(f"{type(frame).__name__} of {size} bytes, at most {FRAME_MAX}")
         _LENGTH.pack_into(out, start, size)
-        self._flush_soon()
+        self._flush_soon(patient=patient)
 
-    def send_packed(self, packed: bytes) -> None:
+    def send_packed(self, packed: bytes, *, patient: bool = False) -> None:
         """Send what `pack` wrote."""
         self._out += packed
-        self._flush_soon()
+        self._flush_soon(patient=patient)
 
     def flush(self) -> None:
         """Hand what was sent to the kernel now."""
         self._flush_due = False
+        if self._flush_later is not None:
+            self._flush_later.cancel()
+            self._flush_later = None
         out, self._out = self._out, bytearray()
         if out and self.is_open:
             self._transport.write(out)
@@ -354,10 +365,14 @@ class Channel(asyncio.BufferedProtocol):
         self.reason = self.reason or reason
         self.close(reason)
 
-    def _flush_soon(self) -> None:
-        if not self._flush_due:
+    def _flush_soon(self, *, patient: bool) -> None:
+        if self._flush_due:
+            return
+        if not patient:
             self._flush_due = True
             self._loop.call_soon(self.flush)
+        elif self._flush_later is None:
+            self._flush_later = self._loop.call_later(PATIENCE_S, self.flush)
 
 
 def _hurry(sock: Any) -> None:

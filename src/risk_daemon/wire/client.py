@@ -93,9 +93,14 @@ class JournalClient:
 
     # --- writing ------------------------------------------------------------
 
-    def append(self, records: Sequence[NewRecord]) -> asyncio.Future[control.Appended]:
-        """Append, all or none. Answered when stored, promises when flushed."""
-        return self._ask(lambda number: control.Append(number, list(records)))
+    def append(
+        self, records: Sequence[NewRecord], *, patient: bool = False
+    ) -> asyncio.Future[control.Appended]:
+        """Append, all or none. Answered when stored, promises when flushed.
+
+        `patient`: nobody acts upon these records; they may leave a moment later, still in order.
+        """
+        return self._ask(lambda number: control.Append(number, list(records)), patient=patient)
 
     def intend(
         self, account: int, epoch: int, key: str, record: NewRecord
@@ -206,20 +211,22 @@ class JournalClient:
             if not future.done():
                 future.set_exception(JournalAway(reason))
 
-    def _ask(self, make: Callable[[int], msgspec.Struct]) -> asyncio.Future[Any]:
+    def _ask(
+        self, make: Callable[[int], msgspec.Struct], *, patient: bool = False
+    ) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
         if not self.is_open:
             future.set_exception(JournalAway("not connected"))
             return future
         self._next_id += 1
-        self._send(make(self._next_id))
+        self._send(make(self._next_id), patient=patient)
         self._open[self._next_id] = future
         return future
 
-    def _send(self, frame: msgspec.Struct) -> None:
+    def _send(self, frame: msgspec.Struct, *, patient: bool = False) -> None:
         if self._channel is not None:
-            self._channel.send(frame)
+            self._channel.send(frame, patient=patient)
 
     def _take(self, frames: list[Any]) -> None:
         for frame in frames:
