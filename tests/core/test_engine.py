@@ -817,3 +817,18 @@ def test_enforcement_never_asks_for_more_than_is_held(found: list[Fact]) -> None
     for goal in goals(stream.outputs):
         assert goal.act in ("close", "reduce", "cancel", "resize", "look")
         assert goal.allowed >= 0
+
+
+def test_of_several_instants_that_are_waited_for_the_earliest_is_asked_for() -> None:
+    stream = Stream().open(rule("no-stop-loss-grace", grace="2s"))
+    stream.mark("MNQ", "21000", "21000.25")
+    stream.fill(1, 1, 1)
+    grace_ends_at = stream.account.wake_at
+    assert stream.engine.wake_at() == grace_ends_at
+
+    stream.feed(MarkChanged(contract=contract("MNQ"), bid=20_000 * UNIT, ask=21_001 * UNIT))
+    assert stream.engine.wake_at() == stream.at + 250 * MS < grace_ends_at
+
+    stream.feed(Pulse(), after=grace_ends_at - 200 * MS - stream.at)
+    stream.feed(MarkChanged(contract=contract("MNQ"), bid=19_000 * UNIT, ask=21_001 * UNIT))
+    assert stream.engine.wake_at() == grace_ends_at < stream.at + 250 * MS
