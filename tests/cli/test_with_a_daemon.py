@@ -12,12 +12,14 @@ from typing import Any
 import psutil
 import pytest
 
+from risk_daemon.depot.store import Depot
 from risk_daemon.operations.daemon import ask
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.rules import CATALOG
 from risk_daemon.supervisor.release import workers_of
 from tests.cli.conftest import Admin, Gateway
+from tests.depot import build as releases
 
 PROCESSES = [
     "console",
@@ -366,3 +368,18 @@ def test_an_unreadable_file_never_stops_protection(daemon: Admin, name: str) -> 
     assert "consol is not a key here" in said.err
     assert "every account is guarded" in said.out
     path.write_text(text)
+
+
+def test_the_release_that_runs_is_never_let_go(daemon: Admin, tmp_path: Path) -> None:
+    depot = Depot(tmp_path / "depot")
+    for number, version in enumerate((release(), "v7.0.0", "v7.1.0", "v7.2.0")):
+        made = releases.release(tmp_path / version, releases.Recipe(version))
+        depot.add(made, [releases.KEY.trusted], number, "tester", lambda _: None)
+    admin = Admin(daemon.home, {"RISK_DAEMON_DEPOT": str(depot.path)})
+
+    said = admin.told(3, "release", "prune", release())
+    whole = admin.told(0, "release", "prune", "--json")
+
+    assert f"{release()} is not removed: it holds 3 accounts" in said.err
+    assert whole.data()["depot"] == []
+    assert depot.versions()[0] == release()

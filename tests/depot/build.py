@@ -10,11 +10,21 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from dulwich import porcelain
 from dulwich.repo import Repo
 
 from risk_daemon.depot import making, signing
-from risk_daemon.depot.manifest import LOCK, Manifest, Part, Range, Schemas, encode, tree_digest
+from risk_daemon.depot.manifest import (
+    LOCK,
+    Manifest,
+    Part,
+    Range,
+    Schemas,
+    decode,
+    encode,
+    tree_digest,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "c" * 40
@@ -29,6 +39,11 @@ class Recipe:
 
     version: str = "v1.0.0"
     state_file: Range = (1, 1)
+    #: What its program says of the state file, if that is not what the manifest says.
+    program_state_file: Range | None = None
+    python: str = field(default_factory=making.python_tag)
+    #: Files that are in the wheel, and not in the digest of the code that is signed.
+    unsigned: dict[str, bytes] = field(default_factory=dict)
     key: signing.Pair = KEY
     #: What the program says; the version's own by default.
     says: str = ""
@@ -60,10 +75,11 @@ def release(folder: Path, recipe: Recipe = Recipe()) -> Path:
     (folder / "wheels").mkdir(parents=True)
     program = {
         "__init__.py": f"# {recipe.says}\n".encode(),
-        "schemas.py": schemas_text(recipe.state_file).encode(),
+        "schemas.py": schemas_text(recipe.program_state_file or recipe.state_file).encode(),
     }
     own = f"wheels/risk_daemon-{recipe.version[1:]}-py3-none-any.whl"
-    package = {f"risk_daemon/{name}": content for name, content in program.items()}
+    inside = {**program, **recipe.unsigned}
+    package = {f"risk_daemon/{name}": content for name, content in inside.items()}
     wheel(folder / own, "risk_daemon", recipe.version[1:], package)
     for name, content in recipe.others.items():
         path = folder / "wheels" / f"{name}-1.0-py3-none-any.whl"
@@ -74,7 +90,7 @@ def release(folder: Path, recipe: Recipe = Recipe()) -> Path:
         version=recipe.version,
         commit=COMMIT,
         made_at=MADE_AT,
-        python=making.python_tag(),
+        python=recipe.python,
         platform=making.platform_tag(),
         wheel=own,
         code=tree_digest({name: _digest(content) for name, content in program.items()}),
@@ -93,6 +109,17 @@ def sign(folder: Path, manifest: bytes, key: signing.Pair) -> None:
     (folder / "manifest.json").write_bytes(manifest)
     signature = signing.sign(manifest, key.secret, "made by a test")
     (folder / "manifest.json.minisig").write_bytes(signature)
+
+
+def sign_anew(folder: Path) -> None:
+    """Have the manifest say what its parts are now, and sign that."""
+    manifest = decode((folder / "manifest.json").read_bytes())
+    parts = tuple(
+        Part(one.path, _digest(content), len(content))
+        for one in manifest.parts
+        for content in [(folder / one.path).read_bytes()]
+    )
+    sign(folder, encode(msgspec.structs.replace(manifest, parts=parts)), KEY)
 
 
 def _digest(content: bytes) -> str:

@@ -51,6 +51,8 @@ class Releases:
         made = build.release(folder, recipe)
         depot = Depot(self.depot)
         depot.add(made, [build.KEY.trusted, build.STRANGER.trusted], 1, "tester", lambda _: None)
+        with depot.changing():
+            depot.remember(self.home.path)
         return made
 
 

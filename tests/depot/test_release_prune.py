@@ -3,11 +3,13 @@
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 
 from risk_daemon.depot.store import Depot
 from risk_daemon.operations import daemon
 from risk_daemon.operations.home import Home
+from risk_daemon.supervisor.children import Register, Running
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Grant, LeasesGranted, Snapshot, SnapshotsKept
 from tests.depot import build
@@ -140,3 +142,16 @@ def test_a_state_file_that_can_not_be_read_lets_nothing_go(five: Releases) -> No
     (five.home.state / "journal.db").write_bytes(b"no database at all, but long enough " * 100)
 
     assert "can't be read" in five.refused(1, "prune")
+
+
+def test_processes_whose_supervisor_is_silent_let_nothing_go(five: Releases) -> None:
+    register = Register(five.home.run / "processes.json")
+    with process("journal", five.home, "journal.ready") as journal:
+        started = psutil.Process(journal.pid).create_time()
+        register.write({"journal": Running("journal", journal.pid, started)})
+
+        said = five.told(3, "prune")
+
+    assert f"journal of {five.home.path} run, and the supervisor can't say of which" in said.err
+    assert there(five) == list(VERSIONS)
+    assert "v1.0.0: removed from the depot" in five.told(0, "prune").out

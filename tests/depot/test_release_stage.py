@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.depot import staging
+from tests.depot import build
 from tests.depot.build import Recipe
 from tests.depot.conftest import Releases
 from tests.operations.conftest import process
@@ -122,6 +123,55 @@ def test_a_release_that_can_not_live_with_the_state_file_is_refused(
     said = releases.refused(3, "stage", "v1.0.0")
 
     assert "the home has state file 1, the release can live with 2 to 3" in said
+
+
+def test_a_release_for_another_python_is_refused(releases: Releases, tmp_path: Path) -> None:
+    releases.added(tmp_path / "made", Recipe(python="cp299"))
+
+    assert "v1.0.0 is for cp299 on" in releases.refused(3, "stage", "v1.0.0")
+
+
+def test_a_program_that_says_otherwise_than_its_manifest_is_refused(
+    releases: Releases, tmp_path: Path
+) -> None:
+    releases.added(tmp_path / "made", Recipe(program_state_file=(1, 2)))
+
+    said = releases.refused(3, "stage", "v1.0.0")
+
+    assert "says 'v1.0.0 1 1 3 3 1 2' of itself" in said
+    assert "should say 'v1.0.0 1 1 3 3 1 1'" in said
+    assert not list(releases.home.releases.iterdir())
+
+
+def test_a_program_with_files_that_were_not_signed_is_refused(
+    releases: Releases, tmp_path: Path
+) -> None:
+    releases.added(tmp_path / "made", Recipe(unsigned={"more.py": b"MORE = 1\n"}))
+
+    assert "is not the one that was signed" in releases.refused(3, "stage", "v1.0.0")
+
+
+def test_two_wheels_with_the_same_file_are_refused(releases: Releases, tmp_path: Path) -> None:
+    made = build.release(tmp_path / "made", Recipe())
+    wheel = made / "wheels" / "other-1.0-py3-none-any.whl"
+    build.wheel(wheel, "other", "1.0", {"risk_daemon/schemas.py": b"RECORDS = (1, 9)\n"})
+    build.sign_anew(made)
+    releases.told(0, "add", str(made))
+
+    said = releases.refused(1, "stage", "v1.0.0")
+
+    assert "File already exists" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there an environment has a copy of it")
+def test_a_staged_release_whose_python_is_gone_is_told(releases: Releases, tmp_path: Path) -> None:
+    releases.added(tmp_path / "made", Recipe())
+    releases.told(0, "stage", "v1.0.0")
+    python = staging.python_of(releases.home.releases / "v1.0.0")
+    python.unlink()
+    python.symlink_to(tmp_path / "gone")
+
+    assert "is gone" in releases.told(1, "verify", "v1.0.0").out
 
 
 def test_a_release_whose_key_is_no_longer_trusted_is_refused(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import io
 import os
 import platform
@@ -216,6 +217,11 @@ def code_of(wheel: Path) -> dict[str, str]:
 
 def _own_wheel(commit: Commit, target: Path) -> Path:
     """Make the program's wheel from the commit's files, in a place of their own."""
+    if importlib.util.find_spec("hatchling") is None:
+        raise UsageError(
+            "releases are made in the environment of a checkout, which has what makes wheels: "
+            "`./dev run release build`."
+        )
     target.mkdir(parents=True, exist_ok=True)
     for old in target.glob("*.whl"):
         old.unlink()

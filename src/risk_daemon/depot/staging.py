@@ -99,6 +99,8 @@ def read(folder: Path) -> Staged:
 
 def difference(folder: Path, staged: Staged) -> str:
     """Say how an unpacked release differs from what was staged; empty if it does not."""
+    if not python_of(folder).exists():
+        return f"the Python that {folder} was tied to, {staged.python}, is gone"
     if files.digest_of_folder(packages_of(folder) / making.PACKAGE) != staged.code:
         return f"the program in {folder} is not the one of {staged.version}"
     if installed_digest(folder) != staged.installed:

@@ -112,7 +112,9 @@ class Depot:
                 ) from None
             raise self._unknown(version) from None
         except (Malformed, ValueError, KeyError, TypeError) as error:
-            raise OperatorError(f"{folder} is damaged: {error}; add {version} again.") from None
+            raise OperatorError(
+                f"{folder} is damaged: {error}; remove it, and add {version} again."
+            ) from None
 
     def _unknown(self, version: str) -> NotFound:
         known = ", ".join(self.versions()) or "none yet"
@@ -185,7 +187,6 @@ class Depot:
                 found = files.copy(content, incoming / one.sha256, one.size)
             _refuse_other(one, found)
         for one in missing:
-            (incoming / one.sha256).chmod(0o444)
             (incoming / one.sha256).replace(self.part(one))
         files.flush_folder(self.path / "parts")
 

@@ -188,7 +188,9 @@ def _row(release: Release, needs: Needs, staged: Staged | None) -> dict[str, Any
 def shown(at: Home, depot: Depot, version: str) -> Outcome:
     """One release: the triple it is, who signed it, its parts, who holds accounts in it."""
     release = depot.get(version)
-    signer = signing.verify(release.text, release.signature, trusting.of_home(at))
+    trusted = trusting.of_home(at)
+    accept(release.text, release.signature, trusted, version)
+    signer = signing.verify(release.text, release.signature, trusted)
     needs = needs_of(at)
     row = _row(release, needs, staging.staged_in(at.releases).get(version))
     ranges = ", ".join(
