@@ -180,11 +180,11 @@ def test_half_an_entry_of_the_depot_is_no_release(releases: Releases, tmp_path: 
     assert "is not whole" in releases.refused(1, "show", "v1.0.0")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a named pipe stands still where it must")
 def test_killed_while_copying_nothing_is_there_and_the_next_try_works(
     releases: Releases, tmp_path: Path
 ) -> None:
-    assert sys.platform != "win32"
+    if sys.platform == "win32":
+        pytest.skip("there is no named pipe that stands still where it must")
     made = build.release(tmp_path / "made", Recipe())
     # Whoever copies it waits here for ever: the first parts are copied by then.
     last = made / "wheels" / "risk_daemon-1.0.0-py3-none-any.whl"

@@ -11,10 +11,11 @@ from risk_daemon.operations import daemon
 from risk_daemon.operations.home import Home
 from risk_daemon.supervisor.children import Register, Running
 from risk_daemon.wire.client import JournalClient
-from risk_daemon.wire.control import Grant, LeasesGranted, Snapshot, SnapshotsKept
+from risk_daemon.wire.control import Snapshot, SnapshotsKept
 from tests.depot import build
 from tests.depot.build import Recipe
 from tests.depot.conftest import Releases, releases_at
+from tests.depot.leases import lease
 from tests.operations.conftest import process
 
 VERSIONS = ("v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0", "v1.4.0")
@@ -34,16 +35,6 @@ def five(releases: Releases, tmp_path: Path) -> Releases:
 
 def there(releases: Releases) -> list[str]:
     return sorted(path.name for path in (releases.depot / "releases").iterdir())
-
-
-def lease(home: Home, release: str, *accounts: int) -> None:
-    """Have a worker of a release hold accounts, in a state file that stays behind."""
-
-    async def act(journal: JournalClient) -> LeasesGranted:
-        return await journal.grant([Grant(one, 0, "worker-1", release) for one in accounts])
-
-    with process("journal", home, "journal.ready"):
-        assert daemon.with_journal(home, act).refused == ""
 
 
 def snapshot(home: Home, release: str) -> None:

@@ -17,8 +17,8 @@ from risk_daemon.depot.manifest import digest_of, misfits, ranges_of
 from risk_daemon.depot.staging import Staged
 from risk_daemon.depot.store import Depot, Release, accept
 from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
+from risk_daemon.operations import following, trusting
 from risk_daemon.operations import home as homes
-from risk_daemon.operations import trusting
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.needs import Needs, shapes_of
 from risk_daemon.operations.needs import of_home as needs_of
@@ -270,6 +270,8 @@ def stage(at: Home, depot: Depot, version: str, act: Act) -> Outcome:
         at.releases.mkdir(exist_ok=True, mode=0o700)
         about = staging.Circumstances(_configuration(at), act.at_ns, act.by)
         staged = staging.stage(depot, release, folder, about, act.say)
+        launcher = following.write_launcher(at)
+    act.say(f"{launcher} follows the release that holds the most accounts")
     return Outcome(
         (f"{version} is staged in {folder}", f"digest {staged.release}"),
         data={"version": version, "digest": staged.release, "folder": str(folder), "new": True},

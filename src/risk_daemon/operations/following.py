@@ -1,0 +1,98 @@
+"""Which release's command line a person gets: the one that holds the most accounts.
+
+`HOME/bin/risk-daemon-admin` is a few lines of shell that start any staged
+release's Python, which looks who holds what and becomes that one. It must never
+be the reason why an emergency can't be typed: whatever can't be known, some
+release's command line runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from risk_daemon.errors import OperatorError
+from risk_daemon.journal.shapes import shapes
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.state_file import FILE
+
+NAME: Final = "risk-daemon-admin"
+_MODULE: Final = "risk_daemon.programs.launcher"
+_NONE: Final = f"{NAME}: no release is staged in"
+_SHELL: Final = """\
+#!/bin/sh
+# Runs the command line of the release that holds the most accounts of this home.
+home={home}
+python=
+for marker in "$home"/releases/v*/staged.json; do
+    [ -x "${{marker%/staged.json}}/bin/python" ] && python="${{marker%/staged.json}}/bin/python"
+done
+if [ -z "$python" ]; then
+    echo "{none} $home: stage one with the command of a checkout" >&2
+    exit 5
+fi
+exec "$python" -m {module} "$home" "$@"
+"""
+_BATCH: Final = """\
+@echo off
+rem Runs the command line of the release that holds the most accounts of this home.
+set "RD_PYTHON="
+for /d %%r in ("{home}\\releases\\v*") do (
+    if exist "%%r\\staged.json" set "RD_PYTHON=%%r\\Scripts\\python.exe"
+)
+if not defined RD_PYTHON (
+    echo {none} {home}: stage one with the command of a checkout 1>&2
+    exit /b 5
+)
+"%RD_PYTHON%" -m {module} "{home}" %*
+exit /b %ERRORLEVEL%
+"""
+
+
+def pick(held: Mapping[str, Sequence[int]], staged: Sequence[str]) -> str:
+    """Take the staged release with the most accounts, of several the newest; empty for none.
+
+    `staged` is in the order of staging, the newest last.
+    """
+    ranked = [(len(held.get(one, ())), at, one) for at, one in enumerate(staged)]
+    return max(ranked)[2] if ranked else ""
+
+
+def followed(at: Home) -> str:
+    """The release to follow in a home; the newest staged where nobody can say who holds what."""
+    try:
+        held = shapes(at.state / FILE).held
+    except OperatorError:
+        held = {}
+    return pick(held, staged(at))
+
+
+def staged(at: Home) -> list[str]:
+    """The whole releases of a home, the newest last; nothing where they can't be listed."""
+    try:
+        whole = [
+            (folder.joinpath("staged.json").stat().st_mtime_ns, folder.name)
+            for folder in at.releases.iterdir()
+            if not folder.name.startswith(".") and folder.joinpath("staged.json").exists()
+        ]
+    except OSError:
+        return []
+    return [name for _, name in sorted(whole)]
+
+
+def write_launcher(at: Home) -> Path:
+    """Put the launcher into the home; a link to it may be on PATH."""
+    is_windows = sys.platform == "win32"
+    path = at.path / "bin" / (f"{NAME}.cmd" if is_windows else NAME)
+    home = str(at.path) if is_windows else shlex.quote(str(at.path))
+    text = (_BATCH if is_windows else _SHELL).format(home=home, none=_NONE, module=_MODULE)
+    path.parent.mkdir(exist_ok=True, mode=0o755)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.chmod(0o755)
+    fresh.replace(path)
+    return path
