@@ -9,11 +9,11 @@ import pytest
 
 from risk_daemon.operations.following import NAME, pick, write_launcher
 from risk_daemon.operations.home import Home
+from risk_daemon.stage.second_release import install
 from tests.depot.build import Recipe
 from tests.depot.conftest import Releases
 from tests.depot.leases import lease
 from tests.operations import build as homes
-from tests.supervisor.second_release import install
 
 SAYS = ("operations/releases.py", "return f\"v{installed_version('risk-daemon')}\"")
 
