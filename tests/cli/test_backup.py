@@ -83,7 +83,7 @@ def test_a_restore_brings_back_state_and_configuration_and_keeps_what_stood_ther
         True,
     ]
     assert lived.kept(home) == lived.standing(home)
-    assert lived.epochs(home) == {1: 1_000_002, 2: 1_000_001}
+    assert lived.epochs(home) == {1: 1_000_002, 2: 1_000_002}
     assert lived.incarnation(home) not in (incarnation, 0)
     aside = Path(data["set_aside"])
     assert (aside / "config" / "policy.yaml").read_text() == "rules: {}\n"

@@ -141,7 +141,7 @@ def test_damage_is_named_and_left_as_it_is(
     said = written.told(1, "verify-db")
 
     assert sentence in said.out
-    assert "keep a copy before anything" in said.err
+    assert "`restore --rebuild` keeps what can be read" in said.err
     assert "next: risk-daemon-admin doctor" in said.err
     assert kept(written) == before
 

@@ -176,7 +176,7 @@ def test_an_older_copy_is_noticed_by_a_lock_it_does_not_know(kept: Kept) -> None
     kept.store(placed("a"))
     put_back(kept, older)
 
-    refused(kept, "ends at record 0, but the lock file knows of record 2")
+    refused(kept, "ends at record 0 and epoch 0, but the lock file knows of record 2 and")
 
 
 def test_an_older_copy_that_grew_is_noticed_too(kept: Kept) -> None:

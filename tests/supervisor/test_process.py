@@ -1,5 +1,7 @@
 """One child's restarts: at once, after a second, then every five; and people are told."""
 
+import pytest
+
 from risk_daemon.supervisor.process import (
     SECOND,
     STAYED_UP,
@@ -15,6 +17,7 @@ from risk_daemon.supervisor.process import (
     Terminate,
     Unwant,
     Want,
+    is_failing,
     step,
 )
 
@@ -82,3 +85,20 @@ def test_a_stopped_child_may_be_wanted_again() -> None:
     child, _ = play(*RUNNING, (Unwant(), 1), (Ended(), 2))
 
     assert step(child, Want(), 3)[1] == (Spawn(),)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "up", "fails"),
+    [
+        (0, 0, False),
+        (1, STAYED_UP - 1, True),
+        (1, STAYED_UP, False),
+        (2, 0, True),
+    ],
+)
+def test_a_child_fails_that_was_restarted_and_did_not_stay_up(
+    restarts: int, up: int, *, fails: bool
+) -> None:
+    child = Child(name="journal", phase=Phase.RUNNING, since=7, restarts=restarts)
+
+    assert is_failing(child, 7 + up) is fails

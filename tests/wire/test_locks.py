@@ -56,6 +56,7 @@ slots = st.builds(
     incarnation=st.integers(0, 1 << 48),
     seq=st.integers(0, 1 << 60),
     crc=st.integers(0, (1 << 32) - 1),
+    epoch=st.integers(0, 1 << 60),
     rows=rows,
 )
 

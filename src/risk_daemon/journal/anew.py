@@ -51,11 +51,13 @@ _PUT_LEASE: Final = """
 class Known(msgspec.Struct, frozen=True):
     """What is known from outside of what stood: rows, and whether they are all there is.
 
-    `ends`: of each account when its next session begins, where that is known.
+    `epoch`: no account had a higher one. `ends`: when each account's next session
+    begins, where that is known.
     """
 
     rows: tuple[Row, ...]
     is_complete: bool
+    epoch: int
     ends: Mapping[int, int]
 
 
@@ -132,7 +134,7 @@ class Anew:
             for rule, figures in sorted(rules.items())
         ]
         accounts = {*self.policies, *(lock.account for lock in placed)}
-        facts += map(_granted, self._new_leases(accounts, incarnation))
+        facts += map(_granted, self._new_leases(accounts, known.epoch, incarnation))
         facts.append(
             AlarmRaised(account=0, level="page", what="state restored", text=why, source="restore")
         )
@@ -149,12 +151,16 @@ class Anew:
             for account in sorted(accounts)
         ]
 
-    def _new_leases(self, accounts: set[int], incarnation: int) -> list[Lease]:
-        never = [
-            Lease(account, "", "", 0, incarnation, 0) for account in accounts - self._leases.keys()
+    def _new_leases(self, accounts: set[int], epoch: int, incarnation: int) -> list[Lease]:
+        """One for each account: nobody's, and far above whatever epoch was ever held."""
+        never = Lease(0, "", "", 0, incarnation, 0)
+        replace = msgspec.structs.replace
+        held = [
+            replace(lease, account=account, epoch=max(lease.epoch, epoch))
+            for account in sorted(accounts | self._leases.keys())
+            for lease in [self._leases.get(account, never)]
         ]
-        found = after_restore((*self._leases.values(), *never), incarnation)
-        return sorted(found, key=lambda lease: lease.account)
+        return list(after_restore(held, incarnation))
 
     # --- the tables ---------------------------------------------------------------
 

@@ -29,7 +29,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Replace a file as a whole, and flush it: there is the old one or the new one, never a part."""
+    """Replace a file as a whole, and flush it: the old one or the new one is there."""
     fresh = path.with_name(f".{path.name}.new")
     write(fresh, content)
     move(fresh, path)

@@ -122,7 +122,7 @@ class JournalFile:
             self.head = self._read_head()
             self._verify(verified_at_start)
             with closing(Reader(self.path)) as reader:
-                self._locks.open(reader, self.head.incarnation, self.head.seq)
+                self._locks.open(reader, self.head)
         except BaseException:
             self._connection.close()
             raise
@@ -144,7 +144,7 @@ class JournalFile:
             # A log without room for the commit holds none; after an I/O error it may.
             raise WriteFailed(_why(error), error.sqlite_errorcode == _FULL) from error
         try:
-            self._locks.stored(batch.records, batch.snapshots)
+            self._locks.stored(batch)
         except OSError as error:
             raise WriteFailed(f"the lock file can't be written: {error}", certain=False) from error
 

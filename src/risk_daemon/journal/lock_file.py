@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from risk_daemon.errors import Malformed, OperatorError
 from risk_daemon.journal import durable
+from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.reader import Reader
-from risk_daemon.wire.control import Snapshot
+from risk_daemon.wire.control import Lease, Snapshot
 from risk_daemon.wire.locks import (
     Marks,
     Row,
@@ -27,7 +28,6 @@ from risk_daemon.wire.locks import (
     highest,
     together,
 )
-from risk_daemon.wire.record import Record
 
 SLOTS: Final = ("locks-0.txt", "locks-1.txt")
 #: The rule whose memory no reader of the broker could rebuild.
@@ -101,6 +101,25 @@ def keep_marks(folder: Path, marks: Mapping[int, Marks]) -> None:
     write_both(folder, msgspec.structs.replace(slot, rows=kept))
 
 
+class Head(Protocol):
+    """Where a state file ends (`journal.file.Head`)."""
+
+    @property
+    def seq(self) -> int:
+        """Its newest record."""
+        ...
+
+    @property
+    def incarnation(self) -> int:
+        """Which file it is."""
+        ...
+
+    @property
+    def leases(self) -> Mapping[int, Lease]:
+        """Who holds which account."""
+        ...
+
+
 class LockFile:
     """The lock file beside a state file that is open for writing."""
 
@@ -109,28 +128,34 @@ class LockFile:
         self._standing = Standing()
         self._marks: dict[int, Marks] = {}
         self._slot = Slot()
+        self._epoch = 0
 
-    def open(self, reader: Reader, incarnation: int, last_seq: int) -> None:
+    def open(self, reader: Reader, head: Head) -> None:
         """Take what stands from the state file, and make the lock file say the same.
 
         Raises OperatorError where the state file has lost something that the lock
         file knows; changes nothing then.
         """
         kept = read(self._folder)
-        self._standing = standing_of(reader, last_seq, kept)
+        self._standing = standing_of(reader, head.seq, kept)
+        self._epoch = max((lease.epoch for lease in head.leases.values()), default=0)
         if kept is not None:
-            _compare(kept, reader, incarnation, last_seq)
+            _compare(kept, reader, head, self._epoch)
             self._marks = {row.account: row.marks for row in kept.rows if row.marks}
         number = kept.number if kept is not None else 0
-        self._slot = self._made(number, incarnation)
+        self._slot = self._made(number, head.incarnation)
         if kept is None or not kept.is_whole or kept != self._slot:
             write_both(self._folder, self._slot)
             self._slot = msgspec.structs.replace(self._slot, number=number + 2)
 
-    def stored(self, records: Sequence[Record], snapshots: Sequence[Snapshot]) -> None:
-        """Keep what these say of locks and high-water marks. Raises OSError."""
-        about_locks = [record for record in records if self._standing.take(record)]
-        if self._take_marks(snapshots) or about_locks:
+    def stored(self, batch: Batch) -> None:
+        """Keep what a batch says of locks and high-water marks. Raises OSError.
+
+        Epochs are only noted on the way: a restore leaves far more room than they can use.
+        """
+        about_locks = [record for record in batch.records if self._standing.take(record)]
+        self._epoch = max([self._epoch, *(lease.epoch for lease in batch.leases)])
+        if self._take_marks(batch.snapshots) or about_locks:
             self._slot = self._made(self._slot.number + 1, self._slot.incarnation)
             write(self._folder, self._slot)
 
@@ -145,6 +170,7 @@ class LockFile:
             incarnation=incarnation,
             seq=standing.seq,
             crc=standing.crc,
+            epoch=self._epoch,
             rows=standing.rows(self._marks),
         )
 
@@ -167,19 +193,19 @@ def _marks_of(snapshot: Snapshot) -> Marks:
     return {HIGH_WATER: memory[HIGH_WATER]} if HIGH_WATER in memory else {}
 
 
-def _compare(kept: Slot, reader: Reader, incarnation: int, last_seq: int) -> None:
+def _compare(kept: Slot, reader: Reader, head: Head, epoch: int) -> None:
     """Refuse a state file that lacks what the lock file knows."""
     if not kept.incarnation:
         return  # its head is gone: it cannot be compared, and is written anew
-    if kept.incarnation != incarnation:
+    if kept.incarnation != head.incarnation:
         raise OperatorError(
             "the lock file belongs to another state file than this one (an old copy was put "
             f"here, or a new one was begun): {MEND}"
         )
-    if kept.seq > last_seq:
+    if kept.seq > head.seq or kept.epoch > epoch:
         raise OperatorError(
-            f"the state file ends at record {last_seq}, but the lock file knows of record "
-            f"{kept.seq}: its end was lost; {MEND}"
+            f"the state file ends at record {head.seq} and epoch {epoch}, but the lock file knows "
+            f"of record {kept.seq} and epoch {kept.epoch}: its end was lost; {MEND}"
         )
     if reader.crc_at(kept.seq) != kept.crc:
         raise OperatorError(

@@ -37,7 +37,9 @@ _RARE_KINDS: Final = f"""
     WITH RECURSIVE found (kind) AS (
         SELECT (SELECT min(kind) FROM record WHERE {IS_RARE})
         UNION ALL
-        SELECT (SELECT min(record.kind) FROM record WHERE record.kind > found.kind AND record.{IS_RARE})
+        SELECT (
+            SELECT min(record.kind) FROM record WHERE record.kind > found.kind AND record.{IS_RARE}
+        )
         FROM found WHERE found.kind IS NOT NULL
     )
     SELECT kind FROM found WHERE kind IS NOT NULL

@@ -72,15 +72,12 @@ class Salvage:
         return (last.seq if last else 0) == seq and reader.known_seq() <= seq
 
     def names(self, from_seq: int, upto: int) -> dict[str, int]:
-        """Return the names under which these records are stored once, as far as they can be read."""
-        found: dict[str, int] = {}
+        """Return the names under which these records are stored once, as far as can be read."""
         try:
             with closing(Reader(self._copy)) as reader:
-                for name, seq in reader.names(from_seq, upto):
-                    found[name] = seq
+                return dict(reader.names(from_seq, upto))
         except (*UNREADABLE, NotFound):
-            pass  # a name that is lost lets something be said twice, which its epoch refuses
-        return found
+            return {}  # what is then said twice, its epoch refuses
 
 
 def _is_readable(record: Record) -> bool:

@@ -1,4 +1,4 @@
-"""Putting a restored state in place of the old one: all of it or nothing, whenever it is interrupted.
+"""Putting a restored state in place of the old one: all of it or nothing, interrupted or not.
 
 Everything is made in `HOME/restoring/` first. A plan written there at last says which
 name moves where; from then on the moves are only ever finished, by whoever comes

@@ -78,7 +78,7 @@ def verify(at: Home, clock: Timekeeper) -> Outcome:
             FAILED,
             {"ok": False, **data},
             (
-                "the journal refuses a damaged file at its next start; keep a copy before anything: "
+                "the journal refuses a damaged file at its next start; keep a copy before all; "
                 "`restore --rebuild` keeps what can be read, and the damaged file",
             ),
             "risk-daemon-admin doctor",

@@ -70,7 +70,7 @@ def _found(at: Home, scratch: Path, standing: Standing) -> tuple[str, Path]:
     except unreadable as error:
         raise OperatorError(
             f"the history of {at.config} can't be read: {type(error).__name__} {error}. "
-            "Nothing was changed; a backup has the configuration too: `risk-daemon-admin backup list`."
+            "Nothing was changed; a backup has the configuration too: `backup list`."
         ) from None
     raise Refused(
         f"no commit of {at.config} says what was adopted last; nothing was changed. What is in "

@@ -21,6 +21,7 @@ from risk_daemon.journal import lock_file, swap
 from risk_daemon.journal.anew import Anew, Known, Made
 from risk_daemon.journal.exclusive import Hold
 from risk_daemon.journal.file import JournalFile
+from risk_daemon.journal.lease import RESTORE_GAP
 from risk_daemon.journal.salvage import Salvage
 from risk_daemon.journal.schema import SCHEMA
 from risk_daemon.operations import backup_file, backup_list, backups, database, home
@@ -42,11 +43,15 @@ START: Final = "risk-daemon-admin start"
 
 
 @contextmanager
-def stopped(at: Home) -> Iterator[None]:
-    """Nothing of the home runs, or starts, until the end of the block; an open swap is finished."""
+def stopped(at: Home, *, is_supervised: bool = False) -> Iterator[None]:
+    """Nothing of the home runs, or starts, until the end of the block; an open swap is finished.
+
+    `is_supervised`: the supervisor itself asks for it, and starts no journal meanwhile.
+    """
     with ExitStack() as held:
         try:
-            held.callback(home.lock(at).release)
+            if not is_supervised:
+                held.callback(home.lock(at).release)
             at.state.mkdir(mode=0o700, exist_ok=True)
             held.callback(Hold(at.state / "journal.lock").release)
         except Refused as refused:
@@ -152,7 +157,17 @@ def _made(at: Home, staging: Path, now: int, why: str) -> Made:
         )
     own = lock_file.read((staging / DATABASE).parent)
     rows = joined(rows, tuple(Row(account=row.account, marks=row.marks) for row in _rows(own)))
-    return anew.finish(Known(rows, is_complete, _ends(anew.policies.values(), now)), why)
+    ends = _ends(anew.policies.values(), now)
+    return anew.finish(Known(rows, is_complete, _epoch(at, slot), ends), why)
+
+
+def _epoch(at: Home, slot: Slot | None) -> int:
+    """The highest epoch that may have been held: by the lock file, and by the number of restores.
+
+    Two restores of one backup must not lead to the same epochs, whatever was lost between them.
+    """
+    restores = len(list(at.path.glob(f"{swap.ASIDE}/*/state")))
+    return max(slot.epoch if slot is not None else 0, restores * RESTORE_GAP)
 
 
 def _rows(slot: Slot | None) -> tuple[Row, ...]:
@@ -173,10 +188,12 @@ def _ends(policies: Iterable[PolicyAdopted], now: int) -> dict[int, int]:
 # --- from what is left -----------------------------------------------------------------
 
 
-def rebuild(at: Home, who: Who, clock: Timekeeper, *, dry_run: bool) -> Outcome:
+def rebuild(
+    at: Home, who: Who, clock: Timekeeper, *, dry_run: bool, is_supervised: bool = False
+) -> Outcome:
     """Make a sound state file of the newest verified backup and of what can still be read."""
     home.read(at)
-    with stopped(at), backups.alone(at):
+    with stopped(at, is_supervised=is_supervised), backups.alone(at):
         wrong = _damage(at, clock)
         if not wrong:
             return Outcome(("the state file is sound: nothing was rebuilt",), next_command=START)
@@ -241,7 +258,7 @@ def _salvaged(at: Home, staging: Path, now: int, why: str) -> Made:
         is_complete = is_complete or (salvage.is_complete and not knows_more)
     ends = _ends(_policies(at, anew), now)
     rows = joined(_rows(slot), tuple(Row(account=r.account, marks=r.marks) for r in _rows(kept)))
-    return anew.finish(Known(rows, is_complete, ends), why)
+    return anew.finish(Known(rows, is_complete, _epoch(at, slot), ends), why)
 
 
 def _policies(at: Home, anew: Anew) -> Iterable[PolicyAdopted]:

@@ -24,8 +24,9 @@ from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor.alarms import Alarms
-from risk_daemon.supervisor.children import Register, spawn
+from risk_daemon.supervisor.children import Register, Running, mended, spawn
 from risk_daemon.supervisor.loop import Supervisor, journal_words
+from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import NOW, Ask, Op, answer
 from risk_daemon.wire.heart import Heard, Heartbeat
 from risk_daemon.wire.record import Record, decode
@@ -60,12 +61,10 @@ async def _main(home: Home, version: str) -> int:
     process.stop_on_signal(stop)
     running = Register(home.run / "processes.json").found().get("journal")
     if running is None:
-        settings = msgspec.json.decode(_ask_adopt(home, "--show"), type=Settings)
-        words = journal_words(home.path, settings, version)
-        running = spawn("journal", words, home.logs, secrets=False)
+        running = _spawn_journal(home, version)
     hello = Hello(NAME, NAME, version, pid=os.getpid())
     try:
-        journal = await service.journal_of(home.path, hello, lost)
+        running, journal = await _journal(home, version, running, hello, lost)
         settings = await asyncio.to_thread(_adopt, home)
     except OperatorError:
         running.terminate()  # nothing stays half-started
@@ -99,6 +98,34 @@ async def _main(home: Home, version: str) -> int:
         await server.close()
         journal.close()
     return 0
+
+
+def _spawn_journal(home: Home, version: str) -> Running:
+    settings = msgspec.json.decode(_ask_adopt(home, "--show"), type=Settings)
+    words = journal_words(home.path, settings, version)
+    return spawn("journal", words, home.logs, secrets=False)
+
+
+async def _journal(
+    home: Home, version: str, running: Running, hello: Hello, lost: asyncio.Event
+) -> tuple[Running, JournalClient]:
+    """Wait for the journal; one that ends at once for its damaged file is rebuilt, and started."""
+    while True:
+        connecting = asyncio.create_task(service.journal_of(home.path, hello, lost))
+        ending = asyncio.create_task(running.wait())
+        done, _ = await asyncio.wait({connecting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if connecting in done:
+            ending.cancel()
+            return running, connecting.result()
+        connecting.cancel()
+        if not await asyncio.to_thread(mended, home.path):
+            raise OperatorError(f"the journal does not stay up: {_last_words(home)}")
+        running = _spawn_journal(home, version)
+
+
+def _last_words(home: Home) -> str:
+    said = (home.logs / "journal.out").read_text(errors="replace").strip().splitlines()
+    return said[-1].removeprefix("journal: ") if said else "it says nothing"
 
 
 def _adopt(home: Home) -> Settings:

@@ -126,6 +126,13 @@ def spawn(
     return running
 
 
+def mended(home: Path) -> bool:
+    """Have a damaged state file rebuilt, in a process of its own; tells whether one was."""
+    words = [sys.executable, "-m", "risk_daemon.programs.mend", "--home", str(home)]
+    with (home / "logs" / "mend.out").open("ab") as out:
+        return subprocess.run(words, stdout=out, stderr=out, check=False).returncode == 0
+
+
 class Register:
     """The file by which a new supervisor finds the processes of the one before it."""
 

@@ -19,7 +19,7 @@ from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import process, promotion
 from risk_daemon.supervisor.alarms import Alarms
-from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, spawn
+from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, mended, spawn
 from risk_daemon.supervisor.moving import Mover
 from risk_daemon.supervisor.probing import Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
@@ -35,6 +35,8 @@ STOP_WITHIN_S: Final = 4.0
 RECONNECT_WITHIN_S: Final = 2.0
 READY_WITHIN_S: Final = 20.0
 SECOND: Final = 1_000_000_000
+#: The journal's exit code when it will not go on with its file; a kill has another.
+GAVE_UP: Final = 1
 
 _log = logging.getLogger("supervisor")
 
@@ -178,7 +180,15 @@ class Supervisor:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
         if is_worker(name):
             self._promote(promotion.WorkerGone(name))
+        if self._fails_by_itself(running):
+            await asyncio.to_thread(mended, self.home)
         self._feed_child(name, process.Ended())
+
+    def _fails_by_itself(self, running: Running) -> bool:
+        """Whether the journal gave up twice without staying up: its file may be damaged."""
+        if running.name != "journal" or running.exit != GAVE_UP or self.stopping.is_set():
+            return False
+        return process.is_failing(self.children[running.name], self.clock.steady_ns())
 
     def _say_blind(self, name: str) -> None:
         """Say for a link that is not there that its login is blind, until it says otherwise."""

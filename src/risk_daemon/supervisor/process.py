@@ -108,6 +108,11 @@ def step(child: Child, given: Input, now: int) -> tuple[Child, tuple[Output, ...
             assert_never(never)
 
 
+def is_failing(child: Child, now: int) -> bool:
+    """Tell whether a child that ends now has been restarted before, and has not stayed up since."""
+    return child.restarts > 0 and now - child.since < STAYED_UP
+
+
 def _ended(child: Child, now: int) -> tuple[Child, tuple[Output, ...]]:
     replace = msgspec.structs.replace
     if not child.wanted:

@@ -45,6 +45,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """One writing of the file. `seq` and `crc` are those of the newest record about a lock.
 
+    `epoch`: the highest of any account at that time.
     `is_whole`: every line that was written is here.
     """
 
@@ -52,6 +53,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int = 0
     seq: int = 0
     crc: int = 0
+    epoch: int = 0
     rows: tuple[Row, ...] = ()
     is_whole: bool = True
 
@@ -62,6 +64,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: int
     seq: int
     crc: int
+    epoch: int
     lines: int
 
 
@@ -76,6 +79,7 @@ def encode_slot(slot: Slot) -> bytes:
         incarnation=slot.incarnation,
         seq=slot.seq,
         crc=slot.crc,
+        epoch=slot.epoch,
         lines=len(slot.rows),
     )
     return b"".join(map(_line, (head, *slot.rows)))
@@ -104,6 +108,7 @@ def decode_slot(raw: bytes) -> Slot | None:
         incarnation=head.incarnation,
         seq=head.seq,
         crc=head.crc,
+        epoch=head.epoch,
         rows=rows,
         is_whole=len(rows) == head.lines == len(lines) - 1,
     )
