@@ -35,6 +35,8 @@ from risk_daemon.wire.transport import Channel, Hello, serve, tasks
 NAME: Final = "supervisor"
 #: How often it looks whether a change of policy is due.
 DUE_EVERY_S: Final = 1.0
+#: A file that is damaged again right after it was made is no case for making another one.
+REBUILDS_MAX: Final = 2
 
 _log = logging.getLogger(NAME)
 
@@ -109,8 +111,8 @@ def _spawn_journal(home: Home, version: str) -> Running:
 async def _journal(
     home: Home, version: str, running: Running, hello: Hello, lost: asyncio.Event
 ) -> tuple[Running, JournalClient]:
-    """Wait for the journal; one that ends at once for its damaged file is rebuilt, and started."""
-    while True:
+    """Wait for the journal; where its file is damaged that is rebuilt, and it is started again."""
+    for _ in range(REBUILDS_MAX):
         connecting = asyncio.create_task(service.journal_of(home.path, hello, lost))
         ending = asyncio.create_task(running.wait())
         done, _ = await asyncio.wait({connecting, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -119,8 +121,9 @@ async def _journal(
             return running, connecting.result()
         connecting.cancel()
         if not await asyncio.to_thread(mended, home.path):
-            raise OperatorError(f"the journal does not stay up: {_last_words(home)}")
+            break
         running = _spawn_journal(home, version)
+    raise OperatorError(f"the journal does not stay up: {_last_words(home)}")
 
 
 def _last_words(home: Home) -> str:
