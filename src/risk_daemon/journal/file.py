@@ -21,7 +21,7 @@ from risk_daemon.journal import durable, lock_file, snapshot
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.lock_file import LockFile
 from risk_daemon.journal.reader import Reader
-from risk_daemon.journal.schema import migrate
+from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, migrate
 from risk_daemon.journal.sqlite import UNREADABLE, require, sqlite3
 from risk_daemon.wire.control import Lease
 from risk_daemon.wire.record import Record
@@ -99,11 +99,13 @@ class JournalFile:
         self.path = path
         self._is_full = True
         self._locks = LockFile(path.parent)
-        _assert_not_lost(path)
+        if not path.exists() or not path.stat().st_size:
+            _assert_not_lost(path)
         create_private(path)
         try:
+            is_judged = self._judge(verified_at_start)
             self._connection = open_writing(path)
-            self._take(created_at, verified_at_start)
+            self._take(created_at, 0 if is_judged else verified_at_start)
         except UNREADABLE as error:
             raise OperatorError(
                 f"the state file {path} can't be read: {error}; {lock_file.MEND}"
@@ -111,17 +113,36 @@ class JournalFile:
         except OSError as error:
             raise OperatorError(f"the lock file can't be written: {error}") from error
 
-    def _take(self, created_at: int, verified_at_start: int) -> None:
-        """Bring the file to this release's schema and judge it; a refused one is let go."""
+    def _judge(self, count: int) -> bool:
+        """Judge a file of this schema before it is opened for writing; False for any other.
+
+        Whoever closes the last writing connection folds the log into the file, sound or not.
+        """
+        uri = f"{self.path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (number,) = connection.execute("PRAGMA user_version").fetchone()
+            if not number:
+                _assert_not_lost(self.path)
+            if (application, number) != (APPLICATION_ID, SCHEMA):
+                return False
+            head = _read_head(connection)
+        with closing(Reader(self.path)) as reader:
+            _verify(self.path, reader, head, count)
+            self._locks.check(reader, head)
+        return True
+
+    def _take(self, created_at: int, count: int) -> None:
+        """Bring the file to this release's schema, and the lock file to the file."""
         try:
             migrate(self._connection)
             self._connection.execute(
                 "INSERT OR IGNORE INTO meta (one, incarnation, created) VALUES (1, ?, ?)",
                 (int.from_bytes(os.urandom(6)), created_at),
             )
-            self.head = self._read_head()
-            self._verify(verified_at_start)
+            self.head = _read_head(self._connection)
             with closing(Reader(self.path)) as reader:
+                _verify(self.path, reader, self.head, count)
                 self._locks.open(reader, self.head)
         except BaseException:
             self._connection.close()
@@ -162,7 +183,7 @@ class JournalFile:
             self._locks.copy(folder)
         except (sqlite3.Error, OSError) as error:
             raise OperatorError(f"the state file can't be copied to {folder}: {error}") from error
-        head = self._read_head()
+        head = _read_head(self._connection)
         size = target.stat().st_size
         return Copied(head.seq, head.at, head.crc, head.incarnation, size)
 
@@ -205,41 +226,43 @@ class JournalFile:
             ).fetchone()
             assert row == (epoch,), f"intent of epoch {epoch}, the file has {row}"
 
-    def _read_head(self) -> Head:
-        run = self._connection.execute
-        last = run("SELECT seq, at, crc FROM record ORDER BY seq DESC LIMIT 1").fetchone()
-        leases = (
-            Lease(*row)
-            for row in run(
-                "SELECT account, holder, release, epoch, incarnation, granted_seq FROM lease"
-            )
-        )
-        seq, at, crc = last or (0, 0, 0)
-        return Head(
-            seq=seq,
-            at=at,
-            crc=crc,
-            incarnation=run("SELECT incarnation FROM meta").fetchone()[0],
-            leases={lease.account: lease for lease in leases},
-            policies={row[0] for row in run("SELECT account FROM policy")},
-        )
 
-    def _verify(self, count: int) -> None:
-        """Check the end of the chain, and that nothing is cut off behind it."""
-        with closing(Reader(self.path)) as reader:
-            first = reader.beginning(self.head.seq - count + 1)
-            broken = reader.check(first.seq + 1, count, first.crc).broken_at
-            known = reader.known_seq()
-        if broken:
-            raise OperatorError(
-                f"record {broken} of {self.path} does not follow the one before it: "
-                f"the file was damaged or altered; {lock_file.MEND}"
-            )
-        if known > self.head.seq:
-            raise OperatorError(
-                f"{self.path} ends at record {self.head.seq}, but knows of record {known}: "
-                f"its end was cut off; {lock_file.MEND}"
-            )
+def _read_head(connection: sqlite3.Connection) -> Head:
+    run = connection.execute
+    last = run("SELECT seq, at, crc FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+    leases = (
+        Lease(*row)
+        for row in run(
+            "SELECT account, holder, release, epoch, incarnation, granted_seq FROM lease"
+        )
+    )
+    seq, at, crc = last or (0, 0, 0)
+    (incarnation,) = run("SELECT incarnation FROM meta").fetchone() or (0,)
+    return Head(
+        seq=seq,
+        at=at,
+        crc=crc,
+        incarnation=incarnation,
+        leases={lease.account: lease for lease in leases},
+        policies={row[0] for row in run("SELECT account FROM policy")},
+    )
+
+
+def _verify(path: Path, reader: Reader, head: Head, count: int) -> None:
+    """Check the end of the chain, and that nothing is cut off behind it."""
+    first = reader.beginning(head.seq - count + 1)
+    broken = reader.check(first.seq + 1, count, first.crc).broken_at
+    known = reader.known_seq()
+    if broken:
+        raise OperatorError(
+            f"record {broken} of {path} does not follow the one before it: "
+            f"the file was damaged or altered; {lock_file.MEND}"
+        )
+    if known > head.seq:
+        raise OperatorError(
+            f"{path} ends at record {head.seq}, but knows of record {known}: "
+            f"its end was cut off; {lock_file.MEND}"
+        )
 
 
 class Folder:
@@ -269,8 +292,6 @@ def _fold(connection: sqlite3.Connection) -> None:
 
 def _assert_not_lost(path: Path) -> None:
     """A file that was there is not begun anew: its locks would be forgotten."""
-    if path.exists() and path.stat().st_size:
-        return
     kept = lock_file.read(path.parent)
     if kept is not None:
         raise OperatorError(

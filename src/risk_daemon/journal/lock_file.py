@@ -130,6 +130,12 @@ class LockFile:
         self._slot = Slot()
         self._epoch = 0
 
+    def check(self, reader: Reader, head: Head) -> None:
+        """Raises OperatorError where the state file has lost something that the lock file knows."""
+        kept = read(self._folder)
+        if kept is not None:
+            _compare(kept, reader, head)
+
     def open(self, reader: Reader, head: Head) -> None:
         """Take what stands from the state file, and make the lock file say the same.
 
@@ -138,9 +144,9 @@ class LockFile:
         """
         kept = read(self._folder)
         self._standing = standing_of(reader, head.seq, kept)
-        self._epoch = max((lease.epoch for lease in head.leases.values()), default=0)
+        self._epoch = _highest(head)
         if kept is not None:
-            _compare(kept, reader, head, self._epoch)
+            _compare(kept, reader, head)
             self._marks = {row.account: row.marks for row in kept.rows if row.marks}
         number = kept.number if kept is not None else 0
         self._slot = self._made(number, head.incarnation)
@@ -193,7 +199,12 @@ def _marks_of(snapshot: Snapshot) -> Marks:
     return {HIGH_WATER: memory[HIGH_WATER]} if HIGH_WATER in memory else {}
 
 
-def _compare(kept: Slot, reader: Reader, head: Head, epoch: int) -> None:
+def _highest(head: Head) -> int:
+    """The highest epoch of any account."""
+    return max((lease.epoch for lease in head.leases.values()), default=0)
+
+
+def _compare(kept: Slot, reader: Reader, head: Head) -> None:
     """Refuse a state file that lacks what the lock file knows."""
     if not kept.incarnation:
         return  # its head is gone: it cannot be compared, and is written anew
@@ -202,6 +213,7 @@ def _compare(kept: Slot, reader: Reader, head: Head, epoch: int) -> None:
             "the lock file belongs to another state file than this one (an old copy was put "
             f"here, or a new one was begun): {MEND}"
         )
+    epoch = _highest(head)
     if kept.seq > head.seq or kept.epoch > epoch:
         raise OperatorError(
             f"the state file ends at record {head.seq} and epoch {epoch}, but the lock file knows "
