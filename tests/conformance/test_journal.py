@@ -566,7 +566,7 @@ async def test_anyone_may_ask_how_it_is(home: Home) -> None:
 async def test_a_wrong_question_is_answered_with_what_is_wrong(home: Home) -> None:
     await home.client()
     for op, args, why in (
-        ("dance", {}, "unknown operation 'dance': confirm-time, status, tail, tasks, verify"),
+        ("dance", {}, "unknown operation 'dance': confirm-time, copy, status, tail, tasks, verify"),
         ("tail", {"limit": 0}, "limit must be 1 to 1000, was 0"),
         ("tail", {"limit": "all"}, "limit must be a whole number below 2**62, was 'all'"),
         ("tail", {"from_seq": 1 << 63}, "from_seq must be a whole number"),
