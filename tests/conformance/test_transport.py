@@ -408,6 +408,9 @@ async def test_whoever_listens_too_late_is_told_of_the_loss(tmp_path: Path, pref
 async def test_a_handler_may_be_a_coroutine_and_its_end_closes_the_channel(
     tmp_path: Path, prefer: str
 ) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
     async def echo_once(channel: Channel) -> None:
         channel.send(await channel.receive())
 
@@ -418,6 +421,7 @@ async def test_a_handler_may_be_a_coroutine_and_its_end_closes_the_channel(
     assert await channel.receive() == control.WakeAt(9)
     assert await channel.receive() is None
     await server.close()
+    assert told == [], "an end is no death"
 
 
 @on_loop

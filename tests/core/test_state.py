@@ -252,6 +252,15 @@ def test_a_round_trip_counts_an_epoch_and_keeps_when_it_was_opened() -> None:
     assert found.cost == found.entry == 3 * 21_000 * UNIT
 
 
+def test_what_is_left_of_a_position_keeps_its_share_of_cost_and_of_entry() -> None:
+    stream = Stream().open()
+    stream.feed(trade(1, 1, 3, "21000"), trade(2, -1, 2, "21050"))
+
+    found = stream.account.holding(MNQ)
+
+    assert found.cost == found.entry == 21_000 * UNIT
+
+
 def test_a_read_that_shows_another_quantity_of_the_same_side_begins_no_epoch() -> None:
     stream = Stream().open()
     stream.fill(1, 1, 2)

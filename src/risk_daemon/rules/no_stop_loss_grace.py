@@ -183,7 +183,7 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
             )
         known = sum(count for _, count in lots)
         if uncovered > known:
-            removed = bool(lots or before.get(f"{name} covered", 0)) and size <= before.get(
+            removed = bool(lots or before.get(f"{name} covered")) and size <= before.get(
                 f"{name} size", 0
             )
             grace = self.replace_grace if removed else self.grace
