@@ -58,6 +58,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rules/*.py": ("tests/rules", "tests/core", "tests/worker/test_rehearsal.py"),
     "wire/*.py": ("tests/wire", "tests/conformance/test_transport.py"),
     "broker/fence.py": ("tests/broker",),
+    "depot/manifest.py": ("tests/depot/test_manifest.py",),
     "broker/gate.py": ("tests/broker",),
     "broker/sight.py": ("tests/broker",),
     "broker/settlement.py": ("tests/broker",),

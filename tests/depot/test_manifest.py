@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_daemon.depot.manifest import (
+    MANIFEST_MAX,
     Manifest,
     Part,
     Schemas,
@@ -59,6 +60,53 @@ def test_the_text_is_canonical_and_any_other_of_the_same_meaning_is_refused() ->
         with pytest.raises(Malformed, match="canonical"):
             decode(other)
     assert digest_of(text) != digest_of(text + b"\n")
+
+
+TEXT = b"""{
+  "code": "0000000000000000000000000000000000000000000000000000000000000000",
+  "commit": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+  "format": 1,
+  "made_at": 1,
+  "parts": [
+    {
+      "path": "requirements.lock",
+      "sha256": "0000000000000000000000000000000000000000000000000000000000000000",
+      "size": 10
+    },
+    {
+      "path": "wheels/risk_daemon-1.0.0-py3-none-any.whl",
+      "sha256": "0000000000000000000000000000000000000000000000000000000000000000",
+      "size": 20
+    }
+  ],
+  "platform": "a \\u00f6 platform",
+  "python": "cp312",
+  "schemas": {
+    "records": [
+      1,
+      2
+    ],
+    "snapshots": [
+      3,
+      3
+    ],
+    "state_file": [
+      1,
+      1
+    ]
+  },
+  "version": "v1.0.0",
+  "wheel": "wheels/risk_daemon-1.0.0-py3-none-any.whl"
+}
+"""
+
+
+def test_the_canonical_text_is_this_one_for_ever() -> None:
+    manifest = msgspec.structs.replace(GOOD, platform="a ö platform")
+
+    assert encode(manifest) == TEXT
+    assert decode(TEXT) == manifest
+    assert MANIFEST_MAX == 1_048_576
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from risk_daemon.depot.manifest import MANIFEST_MAX
 from tests.depot import build
 from tests.depot.build import Recipe
 from tests.depot.conftest import Releases
@@ -228,3 +229,10 @@ def test_a_dry_run_verifies_everything_and_changes_nothing(
     assert "requirements.lock is not what" in refused.err
     assert releases.contents() == before
     assert not releases.depot.exists()
+
+
+def test_a_manifest_without_end_is_not_read(releases: Releases, tmp_path: Path) -> None:
+    made = build.release(tmp_path / "made", Recipe())
+    (made / "manifest.json").write_bytes(b" " * (MANIFEST_MAX + 1))
+
+    assert f"has more than {MANIFEST_MAX} bytes" in releases.refused(3, "add", str(made))

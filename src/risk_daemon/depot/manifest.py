@@ -20,7 +20,6 @@ import msgspec
 
 from risk_daemon.errors import Malformed
 
-FORMAT: Final = 1
 #: File names of a release, beside its parts.
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.json.minisig"
@@ -165,9 +164,12 @@ def misfits(schemas: Schemas, found: dict[str, int]) -> list[str]:
     ranges = ranges_of(schemas)
     said = []
     for name, number in sorted(found.items()):
-        oldest, newest = ranges.get(name, (0, -1))
+        if name not in ranges:
+            said.append(f"the home has {name} {number}, the release can live with none")
+            continue
+        oldest, newest = ranges[name]
         if not oldest <= number <= newest:
-            known = f"{oldest} to {newest}" if oldest <= newest else "none"
+            known = f"{oldest} to {newest}"
             said.append(f"the home has {name} {number}, the release can live with {known}")
     return said
 
