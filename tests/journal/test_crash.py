@@ -287,3 +287,20 @@ async def test_a_mistake_of_ours_ends_the_journal_at_once(home: Home) -> None:
 
     assert await asyncio.to_thread(process.wait, 30) == 1
     assert "epoch 2 does not follow the file's" in _lines(home.path / "logs" / "journal.log")[1]
+
+
+@on_loop
+async def test_a_page_that_can_not_be_read_ends_the_journal_at_once(home: Home) -> None:
+    home.start()
+    await (await home.client()).append([mark(number) for number in range(5_000)])
+    assert await asyncio.to_thread(home.stop) == 0
+    with home.file.open("r+b") as file:
+        file.seek(20 * 4_096)
+        file.write(b"\xff" * 4_096)
+    process = home.start("--verify-last", "10")
+    client = await home.client()
+
+    with pytest.raises(JournalAway):
+        await client.tail(1, limit=5_000)
+
+    assert await asyncio.to_thread(process.wait, 30) == 1
