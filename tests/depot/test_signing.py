@@ -1,4 +1,4 @@
-"""Signatures: whose they are, and that the minisign tool agrees where there is one."""
+"""Signatures: whose they are, in the format that the minisign tool writes and reads."""
 
 import pytest
 from minisign import SecretKey
@@ -8,6 +8,15 @@ from risk_daemon.errors import Refused, UsageError
 from tests.depot.build import KEY, STRANGER
 
 TEXT = b"a manifest\n"
+#: Made once by the minisign tool (0.11, `-G -W`, `-S -H`): a public key, and its signature of TEXT.
+TOOLS_KEY = "RWT9KJYQ5AUlD6QzmF5JrLioy+T1m9pKVLO/I7YT87IteYxkwwwEGnVT"
+TOOLS_NAME = "F2505E4109628FD"
+TOOLS_SIGNATURE = b"""\
+untrusted comment: signature from minisign secret key
+RUT9KJYQ5AUlDwMFYvUuKhfSe21/76yPsdq/up/f0mRg/4PeGMkNAOusRzdhzfugAfpkENO/K+XMjJEtqkgyun+tlGya0dEfPwQ=
+trusted comment: made by the tool
+8fSBDnKdcirXzywhmVX1n4B18diA795RQoHmSOT5lXPJkWpcSq5aSNQHM5gHlBfqZejFGXe/JtaaxD4q1t91AQ==
+"""
 
 
 def test_a_signature_says_whose_it_is_and_is_the_same_every_time() -> None:
@@ -69,3 +78,12 @@ def test_what_is_no_key_is_named(text: str) -> None:
         signing.read_public(text)
     with pytest.raises(UsageError, match="is not a secret key"):
         signing.sign(TEXT, text.encode(), "words")
+
+
+def test_a_signature_made_by_the_minisign_tool_is_verified_and_its_key_named_alike() -> None:
+    key = signing.read_public(TOOLS_KEY)
+
+    assert key.name == TOOLS_NAME
+    assert signing.verify(TEXT, TOOLS_SIGNATURE, [key]) == key
+    with pytest.raises(Refused, match="is not what key"):
+        signing.verify(TEXT + b"x", TOOLS_SIGNATURE, [key])

@@ -101,5 +101,5 @@ def read_publics(text: str) -> tuple[Trusted, ...]:
 
 
 def _name(key_id: bytes) -> str:
-    """A key's id as the minisign tool prints it: eight bytes, the last one first."""
-    return key_id[::-1].hex().upper()
+    """A key's id as the minisign tool prints it: a number, the last byte first, unpadded."""
+    return f"{int.from_bytes(key_id, 'little'):X}"
