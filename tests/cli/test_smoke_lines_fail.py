@@ -48,13 +48,15 @@ class Scene:
         self.gateway.stop()
 
     @contextmanager
-    def frozen(self, name: str) -> Iterator[None]:
-        process = self.daemon.processes()[name]
-        process.suspend()
+    def frozen(self, *names: str) -> Iterator[None]:
+        running = self.daemon.processes()
+        for name in names:
+            running[name].suspend()
         try:
             yield
         finally:
-            process.resume()
+            for name in reversed(names):
+                running[name].resume()
             self.daemon.wait_healthy()
 
     def curl_health(self) -> int:
@@ -97,14 +99,15 @@ def test_connection_says_no_while_the_hubs_refuse(scene: Scene) -> None:
 def test_status_says_no_when_the_stream_does_not_advance(scene: Scene) -> None:
     assert scene.daemon.run("status", "--show-events").code == 0
 
-    with scene.frozen("journal"):
+    # The supervisor would kill a journal that stands still and start another one.
+    with scene.frozen("supervisor", "journal"):
         assert scene.daemon.run("status", "--show-events").code != 0
 
 
 def test_persistence_says_no_when_the_journal_does_not_write(scene: Scene) -> None:
     assert scene.daemon.run("test-persistence").code == 0
 
-    with scene.frozen("journal"):
+    with scene.frozen("supervisor", "journal"):
         said = scene.daemon.run("test-persistence")
 
     assert said.code != 0

@@ -62,6 +62,8 @@ def test_the_sdk_logs_in_hears_a_fill_and_sees_the_position(gateway: Gateway) ->
             (instrument, *_) = await client.search_instruments("MNQ")
             assert instrument.tickSize == 0.25
             await hubs.disconnect()
+            # The SDK goes on closing its sockets in tasks of its own.
+            await until(lambda: len(asyncio.all_tasks()) == 1)
 
     asyncio.run(scene())
 

@@ -7,7 +7,7 @@ import pytest
 from risk_daemon.stage.long_day import LIMIT, SMALL, Growth, Sample, growths, in_words, judge, plan
 
 HOUR = 3_600.0
-FLAT = {"memory_mb": 50.0, "descriptors": 20.0, "tasks": 9.0}
+FLAT = {"own_mb": 50.0, "descriptors": 20.0, "tasks": 9.0}
 
 
 def day(figure: str, at: dict[float, float], hours: float = 2.0) -> list[Sample]:
@@ -32,14 +32,14 @@ def leaks(samples: list[Sample]) -> list[Growth]:
     return [one for one in growths(samples) if one.is_leak]
 
 
-@pytest.mark.parametrize("figure", ["memory_mb", "descriptors", "tasks"])
+@pytest.mark.parametrize("figure", ["own_mb", "descriptors", "tasks"])
 def test_what_was_filled_in_the_first_quarter_is_no_leak(figure: str) -> None:
     assert leaks(day(figure, {0.0: 1.0, 0.24: 50.0})) == []
 
 
 @pytest.mark.parametrize(
     ("figure", "most", "too_much"),
-    [("memory_mb", 52.5, 52.6), ("descriptors", 23.0, 24.0), ("tasks", 12.0, 13.0)],
+    [("own_mb", 52.5, 52.6), ("descriptors", 23.0, 24.0), ("tasks", 12.0, 13.0)],
 )
 def test_what_grows_after_it_is_a_leak(figure: str, most: float, too_much: float) -> None:
     before = FLAT[figure]

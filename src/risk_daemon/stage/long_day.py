@@ -2,7 +2,7 @@
 
 Each account breaks its limit once every ten minutes, one after the other, while
 quotes and orders go on. Each minute every process of the daemon is measured:
-proportional memory, open descriptors, tasks of its loop. What is measured in
+memory of its own, open descriptors, tasks of its loop. What is measured in
 the last tenth of the run is compared with the first tenth after a quarter of
 it, when what is filled once has been filled.
 """
@@ -62,7 +62,11 @@ class Order(msgspec.Struct, frozen=True, order=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One look at every process: `memory_mb`, `descriptors` and `tasks` by name."""
+    """One look at every process: `own_mb`, `memory_mb`, `descriptors` and `tasks` by name.
+
+    `own_mb` is what nobody else has, and is what may not grow: a share of what several have
+    (`memory_mb`) grows when another program of the machine ends.
+    """
 
     at_s: float
     processes: Mapping[str, Measure]
@@ -79,7 +83,7 @@ class Growth(msgspec.Struct, frozen=True):
     @property
     def is_leak(self) -> bool:
         """Memory may grow by a share, handles by a few."""
-        if self.figure == "memory_mb":
+        if self.figure == "own_mb":
             return self.late > self.early * (1 + GROWTH_MAX)
         return self.late > self.early + HANDLES_MORE_MAX
 
@@ -162,6 +166,7 @@ def measure(daemon: Daemon, at_s: float) -> Sample:
     for name, process in daemon.processes().items():
         row: Measure = {"memory_mb": memory.get(name, 0.0)}
         try:
+            row["own_mb"] = round(process.memory_full_info().uss / 1e6, 2)
             row["descriptors"] = _handles(process)
             told = asked.ask(Home(daemon.home), name, "tasks", within_s=ASK_WITHIN_S)
             row["tasks"] = float(told["tasks"])
@@ -186,7 +191,7 @@ def growths(samples: Sequence[Sample]) -> list[Growth]:
     late = [one for one in samples if one.at_s >= seconds * (1 - COMPARED)]
     found = []
     for process in sorted({name for one in late for name in one.processes}):
-        for figure in ("memory_mb", "descriptors", "tasks"):
+        for figure in ("own_mb", "descriptors", "tasks"):
             before, after = _of(early, process, figure), _of(late, process, figure)
             if before and after:
                 medians = statistics.median(before), statistics.median(after)
