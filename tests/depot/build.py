@@ -141,13 +141,13 @@ def checkout(folder: Path, version: str = "1.0.0", says: str = "") -> Path:
     )
     (folder / "README.md").write_text("A small one.\n")
     (folder / LOCK).write_text(lock_of("tzdata"))
-    # What was fetched once is not fetched again: the lock's digest names it.
+    # What was fetched once is not fetched again: the lock's digest names it. The folder as a
+    # whole is the link, for an environment is not made where a link is.
     kept = ROOT / ".dev" / "releases"
-    (folder / ".dev" / "releases").mkdir(parents=True)
-    for name in ("wheels", "tools"):
-        (kept / name).mkdir(parents=True, exist_ok=True)
-        if sys.platform != "win32":
-            (folder / ".dev" / "releases" / name).symlink_to(kept / name)
+    kept.mkdir(parents=True, exist_ok=True)
+    (folder / ".dev").mkdir()
+    if sys.platform != "win32":
+        (folder / ".dev" / "releases").symlink_to(kept)
     porcelain.init(str(folder)).close()
     commit(folder, "src/risk_daemon/__init__.py", "src/risk_daemon/schemas.py")
     return folder
