@@ -150,7 +150,7 @@ def test_of_another_journal_every_alarm_is_told(home: Home) -> None:
             raise_alarm(home, number)
         with console(home):
             eventually(lambda: logged(home) == numbers(3), "those of the first")
-    for path in home.state.glob("journal.db*"):
+    for path in home.state.iterdir():
         path.unlink()
 
     with process("journal", home, "journal.ready"):
