@@ -17,7 +17,7 @@ import pytest
 from risk_daemon.errors import Denied, Malformed, NotReachable
 from risk_daemon.wire import control
 from risk_daemon.wire.address import unix_socket
-from risk_daemon.wire.channel import FRAME_MAX, WAITING_MAX
+from risk_daemon.wire.channel import FRAME_MAX, WAITING_MAX, decoder_of
 from risk_daemon.wire.transport import (
     Channel,
     Goodbye,
@@ -181,6 +181,16 @@ async def test_an_urgent_frame_takes_the_patient_ones_before_it_along(
         await side.until_frames(4)
 
         assert [frame.at for frame in side.frames] == [1, 2, 3, 4]
+
+
+@on_loop
+async def test_a_channel_that_never_came_to_be_can_be_dropped(tmp_path: Path, prefer: str) -> None:
+    del tmp_path, prefer
+    unmade = Channel(OURS, decoder_of(control.WakeAt), "", print, print, speaks_first=True)
+
+    unmade.abort("nobody is there")
+
+    assert not unmade.is_open
 
 
 @on_loop
