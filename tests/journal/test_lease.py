@@ -3,7 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.journal.lease import RESTORE_GAP, after_restore, epoch_of, grant, may_intend
+from risk_daemon.journal.lease import (
+    GRANTS_MAX,
+    RESTORE_GAP,
+    after_restore,
+    epoch_of,
+    grant,
+    may_intend,
+)
 from risk_daemon.wire.control import Grant, Lease
 
 grants = st.builds(
@@ -88,3 +95,20 @@ def test_a_restored_lease_is_held_by_nobody_and_far_ahead() -> None:
     (restored,) = after_restore(history.held.values(), 78)
 
     assert (restored.holder, restored.epoch, restored.incarnation) == ("", 1 + RESTORE_GAP, 78)
+
+
+def test_more_accounts_than_fit_into_an_answer_are_refused_together() -> None:
+    asked = [Grant(number, 0, "worker-a", "v1") for number in range(1, GRANTS_MAX + 2)]
+
+    assert grant({}, asked, 77, 1) == f"{GRANTS_MAX + 1} accounts at once, at most {GRANTS_MAX}"
+    assert len(grant({}, asked[:-1], 77, 1)) == GRANTS_MAX
+
+
+def test_nobody_may_intend_under_an_epoch_that_nobody_holds() -> None:
+    (lease,) = after_restore([Lease(1, "worker-a", "v1", 3, 77, 9)], 78)
+
+    why = may_intend({1: lease}, 1, lease.epoch)
+
+    assert why == f"account 1: nobody holds epoch {lease.epoch}"
+    assert may_intend({}, 1, 1) == "account 1 has no lease"
+    assert may_intend({1: lease}, 1, 3) == f"account 1: its epoch is {lease.epoch}, not 3"

@@ -306,6 +306,15 @@ def test_a_price_nobody_believes_is_one_when_a_trade_printed_there() -> None:
     assert bench.verdict.by_rule[COMBINED] == {"breaches": 1, "answered": 1}
 
 
+def test_a_trade_on_the_near_side_proves_no_doubted_price() -> None:
+    bench = combined()
+    alone = doubted(bench)
+
+    bench.referee.printed("north", MNQ, Quote(alone.bid, alone.ask, Decimal("20000.00")), bench.now)
+
+    assert bench.verdict.breaches == 0
+
+
 def test_a_quote_nobody_of_the_login_follows_any_more_values_nothing() -> None:
     bench = combined()
     assert bench.referee.board.believed("north", MNQ) is not None
