@@ -28,6 +28,7 @@ from risk_daemon.wire.transport import (
     pack,
     read_address,
     serve,
+    tasks,
 )
 from tests.journal.homes import on_loop
 
@@ -181,6 +182,17 @@ async def test_an_urgent_frame_takes_the_patient_ones_before_it_along(
         await side.until_frames(4)
 
         assert [frame.at for frame in side.frames] == [1, 2, 3, 4]
+
+
+@on_loop
+async def test_a_process_tells_how_many_tasks_it_has(tmp_path: Path, prefer: str) -> None:
+    del tmp_path, prefer
+    before = (await tasks({}))["tasks"]
+    more = asyncio.create_task(asyncio.Event().wait())
+
+    assert await tasks({}) == {"tasks": before + 1}
+
+    more.cancel()
 
 
 @on_loop
