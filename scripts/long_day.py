@@ -1,11 +1,10 @@
 """`./dev soak`: arguments and words; what is done stands in `risk_daemon.stage.long_day`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from risk_daemon.errors import OperatorError
+from risk_daemon.programs.report import report
 from risk_daemon.stage.long_day import LongDay, in_words
 
 
@@ -17,21 +16,12 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args()
-    out = sys.stderr if args.json else sys.stdout
-
-    def say(kind: str, text: str) -> None:
-        print(f"{kind:>8}  {text}", file=out, flush=True)
-
-    try:
-        verdict = LongDay(args.minutes * 60, args.seed, say, args.keep).run()
-    except OperatorError as error:
-        print(f"soak: {error.sentence}", file=sys.stderr)
-        return error.exit_code
-    for line in in_words(verdict):
-        say("stage", line)
-    if args.json:
-        print(json.dumps({key: value for key, value in verdict.items() if key != "samples"}))
-    return 0 if verdict["ok"] else 1
+    return report(
+        "soak",
+        lambda say: LongDay(args.minutes * 60, args.seed, say, args.keep).run(),
+        in_words,
+        as_json=args.json,
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """`./dev bench handover`: the arguments, and the words; `risk_daemon.stage.handover` does it."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from risk_daemon.errors import OperatorError
+from risk_daemon.programs.report import report
 from risk_daemon.stage.handover import KINDS, Handovers, in_words
 
 
@@ -18,22 +17,14 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args()
-    out = sys.stderr if args.json else sys.stdout
-
-    def say(kind: str, text: str) -> None:
-        print(f"{kind:>16}  {text}", file=out, flush=True)
-
-    try:
-        run = Handovers(args.breaches, args.seed, say, tuple(args.kinds.split(",")))
-        verdict = run.run(args.keep)
-    except OperatorError as error:
-        print(f"bench handover: {error.sentence}", file=sys.stderr)
-        return error.exit_code
-    for line in in_words(verdict):
-        say("stage", line)
-    if args.json:
-        print(json.dumps(verdict))
-    return 0 if verdict["ok"] else 1
+    return report(
+        "bench handover",
+        lambda say: Handovers(args.breaches, args.seed, say, tuple(args.kinds.split(","))).run(
+            args.keep
+        ),
+        in_words,
+        as_json=args.json,
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """`./dev crash`: the arguments, and the words; what is done stands in `risk_daemon.stage.crash`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from risk_daemon.errors import OperatorError
+from risk_daemon.programs.report import report
 from risk_daemon.stage.crash import KINDS, Crashes, in_words
 
 
@@ -18,22 +17,14 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args()
-    out = sys.stderr if args.json else sys.stdout
-
-    def say(kind: str, text: str) -> None:
-        print(f"{kind:>8}  {text}", file=out, flush=True)
-
-    try:
-        crashes = Crashes(args.per_kind, args.seed, say, tuple(args.kinds.split(",")))
-        verdict = crashes.run(args.keep)
-    except OperatorError as error:
-        print(f"crash: {error.sentence}", file=sys.stderr)
-        return error.exit_code
-    for line in in_words(verdict):
-        say("stage", line)
-    if args.json:
-        print(json.dumps(verdict))
-    return 0 if verdict["ok"] else 1
+    return report(
+        "crash",
+        lambda say: Crashes(args.per_kind, args.seed, say, tuple(args.kinds.split(","))).run(
+            args.keep
+        ),
+        in_words,
+        as_json=args.json,
+    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 
 from risk_daemon.depot.manifest import tree_digest
 from risk_daemon.errors import OperatorError
+from risk_daemon.journal import durable
 
 _BLOCK: Final = 1 << 20
 #: Written by Python beside the source whenever it pleases.
@@ -76,37 +77,22 @@ def write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def flush_folder(path: Path) -> None:
-    """Make names in a folder survive a power cut; Windows does so by itself."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def flush_all(folder: Path) -> None:
     """Flush every file and folder below one, so that a name given to it later is true."""
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
             continue
         if path.is_dir():
-            flush_folder(path)
-            continue
-        handle = os.open(path, os.O_RDONLY if sys.platform != "win32" else os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    flush_folder(folder)
+            durable.flush_folder(path)
+        else:
+            durable.flush(path)
+    durable.flush_folder(folder)
 
 
 def rename(source: Path, target: Path) -> None:
     """Give something its final name, durably."""
     source.rename(target)
-    flush_folder(target.parent)
+    durable.flush_folder(target.parent)
 
 
 def remove(path: Path) -> None:

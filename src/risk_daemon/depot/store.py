@@ -37,6 +37,7 @@ from risk_daemon.depot.manifest import (
 )
 from risk_daemon.depot.signing import Trusted
 from risk_daemon.errors import Malformed, NotFound, OperatorError, Refused, UsageError
+from risk_daemon.journal import durable
 from risk_daemon.journal.exclusive import Hold
 
 _ADDED: Final = "added.json"
@@ -188,7 +189,7 @@ class Depot:
             _refuse_other(one, found)
         for one in missing:
             (incoming / one.sha256).replace(self.part(one))
-        files.flush_folder(self.path / "parts")
+        durable.flush_folder(self.path / "parts")
 
     def _has(self, part: Part) -> bool:
         path = self.part(part)
@@ -211,7 +212,7 @@ class Depot:
         files.write(partial / SIGNATURE, release.signature)
         added = {"at": release.added_at, "by": release.added_by}
         files.write(partial / _ADDED, (json.dumps(added, sort_keys=True) + "\n").encode())
-        files.flush_folder(partial)
+        durable.flush_folder(partial)
         target = self.path / "releases" / release.version
         files.remove(target)  # a damaged one of the same digest
         files.rename(partial, target)

@@ -43,8 +43,8 @@ def move(path: Path, target: Path) -> None:
 
 def flush(path: Path) -> None:
     """Flush a file that somebody else has written."""
-    # Windows flushes only what was opened for writing.
-    handle = os.open(path, os.O_RDWR)
+    # Windows flushes only what was opened for writing; elsewhere it may be read-only.
+    handle = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

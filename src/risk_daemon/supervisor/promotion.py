@@ -283,7 +283,8 @@ def step(state: State, given: Input) -> tuple[State, Outputs]:
 
 
 def _killed(state: State, name: str) -> State:
-    return _replace(_reaped(state, name), dying=(*_reaped(state, name).dying, (name, 0)))
+    state = _reaped(state, name)
+    return _replace(state, dying=(*state.dying, (name, 0)))
 
 
 def _reaped(state: State, name: str) -> State:
