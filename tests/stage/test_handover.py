@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
+from risk_daemon.core.events import Fact, GoalRefused, LeaseGranted, RequestSent
+from risk_daemon.journal.batch import Batch
+from risk_daemon.journal.file import JournalFile
+from risk_daemon.journal.sequencer import Sequencer
 from risk_daemon.stage.handover import (
     EACH,
     LOGINS,
@@ -12,8 +17,10 @@ from risk_daemon.stage.handover import (
     closes,
     first_shown,
     in_words,
+    stale_requests,
     told_kind,
 )
+from risk_daemon.wire.record import new_record
 from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
@@ -51,6 +58,27 @@ def test_only_closing_requests_are_closes() -> None:
     ]
 
     assert closes(rows) == {1: [2.0, 3.0]}
+
+
+def test_every_request_of_a_long_journal_is_looked_at(tmp_path: Path) -> None:
+    lease = LeaseGranted(account=1, holder="w", release="v", epoch=2, incarnation=1)
+    filler = GoalRefused(account=1, key="k" * 2_000, contract="MNQ", order=0, why="flat")
+    facts: list[Fact] = [lease, *[filler] * 1_200, sent(epoch=2), sent(epoch=1)]
+    sequencer = Sequencer()
+    batch = Batch(1)
+    batch.records = [sequencer.admit(new_record(fact), 1) for fact in facts]
+    with closing(JournalFile(tmp_path / "journal.db", 5)) as file:
+        file.store(batch)
+
+    counts = stale_requests(tmp_path / "journal.db")
+
+    assert counts == {"stale_accepted": 1, "stale_refused": 0}
+
+
+def sent(epoch: int) -> RequestSent:
+    return RequestSent(
+        account=1, key="k", request="r", act="close", contract="MNQ", order=0, size=0, epoch=epoch
+    )
 
 
 def test_a_short_run_answers_every_breach_and_lets_nothing_stale_out(tmp_path: Path) -> None:

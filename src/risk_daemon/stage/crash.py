@@ -20,7 +20,6 @@ import msgspec
 from risk_daemon.clock import Clock
 from risk_daemon.core.events import Entry, LockEnded, LockPlaced
 from risk_daemon.errors import OperatorError, TimedOut
-from risk_daemon.journal.reader import Reader
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations import looking
 from risk_daemon.operations.home import Home
@@ -29,9 +28,9 @@ from risk_daemon.stage import figures
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import SCENARIOS, Gateway, wednesday_offset_s
 from risk_daemon.stage.play import Say
+from risk_daemon.stage.stored import entries
 from risk_daemon.stage.waiting import until
 from risk_daemon.stage.witness import Witness
-from risk_daemon.wire.record import decode
 
 KINDS: Final = ("journal", "link", "worker", "supervisor", "console")
 #: The accounts whose limits are broken on purpose, by login.
@@ -298,7 +297,7 @@ class Crashes:
             self._problems.append(f"replay: {replayed.out}{replayed.err}")
         file = self._home.path / "state" / "journal.db"
         self._problems += witness.contradictions(file)
-        self._problems += shortened_locks(_entries(file), standing)
+        self._problems += shortened_locks(entries(file, ("lock-placed", "lock-ended")), standing)
 
     def _told(self, verdict: dict[str, Any], witness: Witness) -> dict[str, Any]:
         kinds = {kind: self._kind(kind) for kind in self._kinds}
@@ -359,15 +358,6 @@ def _may_end(placed: LockPlaced, ended: LockEnded, at: int) -> bool:
     if ended.why.startswith(_RIGHTFUL_ENDS):
         return True
     return ended.why == _ON_TIME and placed.until is not None and at >= placed.until
-
-
-def _entries(file: Path) -> list[Entry]:
-    reader = Reader(file)
-    try:
-        found = reader.records(1, 1 << 62, ("lock-placed", "lock-ended"), 1 << 30).records
-    finally:
-        reader.close()
-    return [decode(record) for record in found]
 
 
 def _in_words(kill: Kill) -> str:

@@ -18,7 +18,6 @@ from typing import Any, Final
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import GoalRefused, LeaseGranted, RequestSent
 from risk_daemon.errors import OperatorError
-from risk_daemon.journal.reader import Reader
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
@@ -27,8 +26,8 @@ from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
+from risk_daemon.stage.stored import entries
 from risk_daemon.stage.waiting import pause, until
-from risk_daemon.wire.record import decode
 
 OTHER: Final = "v9.0.0"
 LOGINS, EACH = 4, 5
@@ -296,16 +295,10 @@ def closes(rows: Iterable[dict[str, Any]]) -> dict[int, list[float]]:
 
 def stale_requests(file: Path) -> dict[str, int]:
     """Count what left under an epoch that was over by the journal's order, and what was refused."""
-    reader = Reader(file)
-    try:
-        kinds = ("lease-granted", "request-sent", "goal-refused")
-        records = reader.records(1, 1 << 62, kinds, 1 << 30).records
-    finally:
-        reader.close()
     epochs: dict[int, int] = {}
     accepted = refused = 0
-    for record in records:
-        match decode(record).fact:
+    for entry in entries(file, ("lease-granted", "request-sent", "goal-refused")):
+        match entry.fact:
             case LeaseGranted(account=account, epoch=epoch):
                 epochs[account] = epoch
             case RequestSent(account=account, epoch=epoch):
