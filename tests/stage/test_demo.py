@@ -76,11 +76,10 @@ def a_verdict(**changed: Any) -> dict[str, Any]:
         ({"by_rule": {"kill-switch": {"breaches": 2}}}, "no-stop-loss-grace was not judged"),
         ({"by_account": {"7": {"breaches": 0}}}, "account 7 had no breach"),
         ({"memory_mb": {"total": 400.0}}, "memory is 400.0 MB"),
-        ({"latency_ms": {"p50": 9.0, "p95": 20.0, "max": 21.0, "n": 30}}, "p95 20.0 ms"),
     ],
 )
 def test_a_promise_the_demo_breaks_is_a_problem(changed: dict[str, Any], problem: str) -> None:
-    verdict = play.judge(a_verdict(**changed), play.WHOLE_S)
+    verdict = play.judge_timing(play.judge(a_verdict(**changed), play.WHOLE_S))
 
     assert not verdict["ok"]
     assert any(problem in text for text in verdict["problems"]), verdict["problems"]
@@ -88,7 +87,7 @@ def test_a_promise_the_demo_breaks_is_a_problem(changed: dict[str, Any], problem
 
 
 def test_a_minute_without_a_problem_is_ok() -> None:
-    verdict = play.judge(a_verdict(), play.WHOLE_S)
+    verdict = play.judge_timing(play.judge(a_verdict(), play.WHOLE_S))
 
     assert verdict["ok"]
     assert play.in_words(verdict)[-1] == "verdict: every breach was answered"
@@ -98,9 +97,46 @@ def test_the_counts_of_a_minute_are_not_asked_of_less() -> None:
     assert play.judge(a_verdict(breaches=3, breaches_in_faults=3), 18)["ok"]
 
 
-def test_on_a_noisy_host_the_timing_is_not_judged() -> None:
-    slow = {"p50": 50.0, "p95": 90.0, "max": 99.0, "n": 30}
-    verdict = play.judge(a_verdict(latency_ms=slow, host={"fsync_p95_ms": 9.0}), play.WHOLE_S)
+def latency(p95: float, p99: float) -> dict[str, Any]:
+    return {"n": 30, "p50": 5.0, "p95": p95, "p99": p99, "max": p99}
 
-    assert verdict["ok"]
-    assert verdict["timing"] == "not judged: host noisy"
+
+@pytest.mark.parametrize(
+    ("measured", "problem"),
+    [
+        (latency(20.0, 21.0), "p95 20.0 ms, the limit is 20 ms"),
+        (latency(12.0, 60.0), "p99 60.0 ms, the limit is 60 ms"),
+    ],
+)
+def test_a_latency_over_its_limit_is_a_problem(measured: dict[str, Any], problem: str) -> None:
+    verdict = play.judge_timing(a_verdict(latency_ms=measured))
+
+    assert (verdict["ok"], verdict["problems"], verdict["timing"]) == (False, [problem], problem)
+    assert play.in_words(verdict)[-1] == "verdict: NOT ok"
+
+
+def test_a_latency_just_within_its_limits_is_ok() -> None:
+    verdict = play.judge_timing(a_verdict(latency_ms=latency(19.9, 59.9)))
+
+    assert (verdict["ok"], verdict["timing"]) == (True, "within its limits")
+
+
+def test_on_a_noisy_host_the_timing_is_not_judged() -> None:
+    slow = a_verdict(latency_ms=latency(90.0, 99.0), host={"fsync_p95_ms": 9.0})
+    verdict = play.judge_timing(slow)
+
+    assert (verdict["ok"], verdict["timing"]) == (True, "not judged: host noisy")
+
+
+def test_several_runs_are_judged_by_all_their_latencies_together() -> None:
+    def run(seed: int, *latencies: float, **changed: Any) -> dict[str, Any]:
+        samples = {"latency_ms": list(latencies), "after_cancel_ms": [], "timer_ms": []}
+        return a_verdict(seed=seed, samples=samples, **changed)
+
+    both = play.judge_timing(play.pooled([run(7, *[5.0] * 20), run(8, *[5.0] * 19, 59.0)]))
+    one_bad = play.pooled([run(7, 5.0), run(8, 5.0, ok=False, problems=["late"])])
+
+    assert (both["ok"], both["seed"], both["breaches"]) == (True, [7, 8], 90)
+    assert both["latency_ms"]["p95"] == 5.0
+    assert both["latency_ms"]["max"] == 59.0
+    assert (one_bad["ok"], one_bad["problems"]) == (False, ["late"])

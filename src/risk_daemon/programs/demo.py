@@ -13,8 +13,16 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.errors import OperatorError
-from risk_daemon.stage import defects, figures
-from risk_daemon.stage.play import Play, Say, in_words, refuse_short
+from risk_daemon.stage import defects
+from risk_daemon.stage.play import (
+    Play,
+    Say,
+    in_words,
+    is_noisy,
+    judge_timing,
+    pooled,
+    refuse_short,
+)
 from risk_daemon.stage.screen import Screen
 
 REPEATS_ON_NOISE: Final = 3
@@ -87,7 +95,7 @@ def _play(args: argparse.Namespace) -> int:
         verdicts.append(_once(args.seconds, first + run, say, keep, screen))
         if args.runs > 1:
             say("stage", f"seed {first + run}: {'ok' if verdicts[-1]['ok'] else 'NOT ok'}")
-    verdict = verdicts[0] if args.runs == 1 else pooled(verdicts)
+    verdict = judge_timing(verdicts[0] if args.runs == 1 else pooled(verdicts))
     for line in in_words(verdict):
         say("problem" if line.startswith("problem") else "stage", line)
     if args.json:
@@ -101,7 +109,7 @@ def _once(
     """Play a seed; on a noisy host again, for its timing cannot be judged."""
     verdict = _watched(seconds, seed, say, keep, screen)
     for _ in range(REPEATS_ON_NOISE - 1):
-        if not verdict["timing"].startswith("not judged"):
+        if not is_noisy(verdict):
             break
         say("stage", "the host is noisy: its flushes are slow; timing is not judged, again")
         verdict = _watched(seconds, seed, say, None, screen)
@@ -116,20 +124,6 @@ def _watched(
         return Play(seconds, seed, say, keep=keep).run()
     with screen.shown():
         return Play(seconds, seed, screen.say, keep=keep, look=screen.look).run()
-
-
-def pooled(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Join runs: counts added, latencies pooled, ok only if each was."""
-    joined = dict(verdicts[-1])
-    joined["seed"] = [verdict["seed"] for verdict in verdicts]
-    joined["ok"] = all(verdict["ok"] for verdict in verdicts)
-    joined["problems"] = [text for verdict in verdicts for text in verdict["problems"]]
-    for key, value in verdicts[0].items():
-        if isinstance(value, int) and not isinstance(value, bool) and key != "seed":
-            joined[key] = sum(verdict[key] for verdict in verdicts)
-    for key in ("latency_ms", "after_cancel_ms", "timer_ms"):
-        joined[key] = figures.summary([x for v in verdicts for x in v["samples"][key]])
-    return joined
 
 
 def commit_seed() -> int:
