@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from risk_daemon.programs.report import report
+from risk_daemon.stage import scale
+from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.handover import KINDS, Handovers, in_words
 
 
@@ -13,10 +15,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev bench handover")
     parser.add_argument("--breaches", type=int, default=100, help="breaches of each kind")
     parser.add_argument("--kinds", default=",".join(KINDS), help="of these kinds only")
+    parser.add_argument(
+        "--scale", action="store_true", help="instead: 1,000 accounts of 20 logins, there and back"
+    )
+    parser.add_argument("--logins", type=int, default=scale.LOGINS, help="with --scale")
+    parser.add_argument("--each", type=int, default=scale.EACH, help="accounts of each login")
     parser.add_argument("--seed", type=int, default=5, help="of the market")
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args()
+    if args.scale:
+        return report(
+            "bench handover --scale",
+            lambda say: scale.Scale(Crowd(args.logins, args.each), args.seed, say).run(args.keep),
+            scale.in_words,
+            as_json=args.json,
+        )
     return report(
         "bench handover",
         lambda say: Handovers(args.breaches, args.seed, say, tuple(args.kinds.split(","))).run(

