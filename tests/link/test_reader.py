@@ -217,3 +217,36 @@ def test_rounds_cost_no_more_than_the_budget_leaves_for_them(accounts: int) -> N
     assert a_round * 60 / period <= REGULAR_PER_MINUTE
     assert period >= 10.0
     assert period == 10.0 or a_round * 60 / (period - 0.1) > REGULAR_PER_MINUTE, "no slower"
+
+
+def test_reads_that_come_one_after_the_other_are_waited_for_as_long_as_they_take() -> None:
+    one = AtWork(Budget(), standing=(500, True))
+    accounts, within_s = (1, 2, 3), 1.0
+
+    async def next_one_when_the_last_is_read() -> None:
+        for number in accounts:
+            one.reader.want(number, why="a test")
+            await one.reader.read_since((number,), 1)
+            await asyncio.sleep(within_s * 0.5)
+
+    async def all_are_read() -> None:
+        wanted = asyncio.create_task(next_one_when_the_last_is_read())
+        await one.reader.read_since(accounts, 1, within_s)
+        await wanted
+
+    one.run(all_are_read)
+
+    assert one.desk.reads == len(accounts)
+
+
+def test_where_no_further_one_comes_the_wait_is_over() -> None:
+    one = AtWork(Budget(), standing=(500, True))
+
+    async def half_of_them() -> None:
+        one.reader.want(1, why="a test")
+        with pytest.raises(TimeoutError):
+            await one.reader.read_since((1, 2), 1, 0.05)
+
+    one.run(half_of_them)
+
+    assert one.desk.reads == 1

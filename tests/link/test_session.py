@@ -62,6 +62,26 @@ def test_a_frozen_hub_thrown_away_leaves_no_socket_behind(play: Play) -> None:
     play(story)
 
 
+def test_a_hub_that_closes_while_the_accounts_are_read_is_noticed_before_they_are(
+    play: Play,
+) -> None:
+    async def story(work: AtWork) -> None:
+        before = work.stream.last_seq
+        await work.fault("slow_answers", seconds=60.0, ms=1_000)
+        await work.fault("hub_reset")
+
+        def told() -> list[str]:
+            return [one.why for one in work.stream.of(FeedChanged, before)]
+
+        await work.until(lambda: "reading the accounts" in told(), "the hubs to be open again")
+        await work.fault("hub_reset")
+        await work.until(
+            lambda: "a hub closed while the accounts were read" in told(), "a word of the loss", 5.0
+        )
+
+    play(story)
+
+
 @pytest.mark.parametrize(("kind", "more"), LOST)
 def test_a_lost_hub_is_told_and_trusted_only_when_all_is_read_again(
     play: Play, kind: str, more: dict[str, Any]

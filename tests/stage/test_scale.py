@@ -22,10 +22,14 @@ SECOND = 1_000_000_000
 
 
 def test_a_few_accounts_go_there_and_back_and_are_guarded_by_the_old_release() -> None:
-    verdict = Scale(Crowd(logins=2, each=2), seed=7, say=lambda kind, text: None).run()
+    said: list[tuple[str, str]] = []
+    run = Scale(Crowd(logins=2, each=2), seed=7, say=lambda kind, text: said.append((kind, text)))
+
+    verdict = run.run()
 
     assert verdict["ok"], verdict["problems"]
     assert (verdict["moved_back"], verdict["answered_by_the_old"]) == (4, 4)
+    assert ("stage", "4 of 4 breaches answered") in said
 
 
 def told(**changed: Any) -> dict[str, Any]:

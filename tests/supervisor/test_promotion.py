@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from risk_daemon.supervisor.promotion import (
+    PATIENCE_NS,
     AskLeases,
     BeatMissed,
     Grant,
@@ -81,6 +82,45 @@ def test_a_silent_holder_is_killed_before_anybody_is_promoted() -> None:
     del outputs
 
 
+def test_a_silent_holder_that_nobody_could_replace_is_waited_for() -> None:
+    state, _ = play(WorkerReady("worker-1"), held("worker-1"))
+    state, missed = step(state, BeatMissed("worker-1", PATIENCE_NS - 1))
+    state, back = step(state, WorkerReady("worker-1"))
+
+    assert (missed, back) == ((), ())
+    assert state.ready == ("worker-1",)
+
+
+def test_and_is_killed_as_soon_as_another_is_warm() -> None:
+    state, _ = play(WorkerReady("worker-1"), held("worker-1"), BeatMissed("worker-1"))
+    state, warm = step(state, WorkerReady("worker-2"))
+    _, missed = step(state, BeatMissed("worker-1", 1))
+
+    assert (warm, missed) == ((), (Kill("worker-1"),))
+
+
+def test_patience_with_who_has_no_heir_ends() -> None:
+    state, _ = play(WorkerReady("worker-1"), held("worker-1"))
+
+    assert step(state, BeatMissed("worker-1", PATIENCE_NS))[1] == (Kill("worker-1"),)
+
+
+def test_a_silent_standby_is_no_heir_and_not_killed_at_once() -> None:
+    state, _ = play(WorkerReady("worker-1"), held("worker-1"), WorkerReady("worker-2"))
+    state, missed = step(state, BeatMissed("worker-2"))
+    _, gone = step(state, WorkerGone("worker-1"))
+
+    assert (missed, gone) == ((), ())
+
+
+def test_when_all_are_silent_nobody_is_killed() -> None:
+    state, _ = play(WorkerReady("worker-1"), held("worker-1"), WorkerReady("worker-2"))
+    state, one = step(state, BeatMissed("worker-2"))
+    _, other = step(state, BeatMissed("worker-1"))
+
+    assert (one, other) == ((), ())
+
+
 def test_with_nobody_ready_nobody_is_promoted() -> None:
     _, outputs = play(WorkerReady("worker-1"), held("worker-1"), WorkerGone("worker-1"))
 
@@ -140,12 +180,14 @@ class Failover(RuleBasedStateMachine):
         self.leases: dict[int, Lease] = {}
         self.asked: list[Output] = []
         self.alive: set[str] = set()
+        self.silent: set[str] = set()
 
     def feed(self, given: object) -> None:
         self.state, outputs = step(self.state, given)  # type: ignore[arg-type]
         for output in outputs:
             if isinstance(output, Kill):
                 self.alive.discard(output.name)
+                self.silent.discard(output.name)
                 self.feed(WorkerGone(output.name))
             else:
                 self.check(output)
@@ -156,18 +198,30 @@ class Failover(RuleBasedStateMachine):
         if isinstance(output, Grant):
             for account, _ in output.accounts:
                 lease = self.leases.get(account)
-                assert lease is None or lease.holder not in self.alive - {output.holder}
+                others = (self.alive | self.silent) - {output.holder}
+                assert lease is None or lease.holder not in others
 
     @rule(name=st.sampled_from(["worker-1", "worker-2"]))
     def a_worker_becomes_ready(self, name: str) -> None:
         self.alive.add(name)
+        self.silent.discard(name)
         self.feed(WorkerReady(name))
 
     @rule(name=st.sampled_from(["worker-1", "worker-2"]), silent=st.booleans())
     def a_worker_ends(self, name: str, silent: bool) -> None:
-        if name in self.alive:
-            self.alive.discard(name)
-            self.feed(BeatMissed(name) if silent else WorkerGone(name))
+        if name not in self.alive:
+            return
+        self.alive.discard(name)
+        if silent:
+            self.silent.add(name)
+            self.feed(BeatMissed(name))
+        else:
+            self.feed(WorkerGone(name))
+
+    @rule(beyond_ns=st.sampled_from([1, PATIENCE_NS]))
+    def a_silence_goes_on(self, beyond_ns: int) -> None:
+        for name in sorted(self.silent):
+            self.feed(BeatMissed(name, beyond_ns))
 
     @precondition(lambda self: self.asked)
     @rule(answers=st.booleans())
@@ -193,6 +247,7 @@ class Failover(RuleBasedStateMachine):
         if not self.alive:
             return
         for _ in range(20):
+            self.a_silence_goes_on(1)
             while self.asked:
                 self.the_journal_answers(answers=True)
         assert {lease.holder for lease in self.leases.values()} <= self.alive

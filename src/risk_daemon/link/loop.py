@@ -18,7 +18,7 @@ import msgspec
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
-from risk_daemon.broker.port import RECENT, Broker, IntakeMaker, Reading
+from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
@@ -61,7 +61,7 @@ TICK_S_MAX: Final = 0.25
 WARM_EVERY_S: Final = 25.0
 PRICES_EVERY_S: Final = 1.0
 TOKEN_LOOK_S: Final = 0.25
-FIRST_READ_WITHIN_S: Final = 20.0
+NEXT_READ_WITHIN_S: Final = 20.0
 SET_ASIDE: Final = "a message was set aside"
 #: Longer than the journal takes to answer that it refuses what was read for a gap.
 GAP_SETTLES_S: Final = 0.5
@@ -373,10 +373,12 @@ class Link:
         began = self.clock.now_ns()
         shown = [account for account in self.accounts if account in self.intake.standing]
         for account in shown:
-            self.reader.want(account, RECENT, why="after subscribing")
+            # Nothing of a view that was never there can have ended unseen, and a login of many
+            # accounts has a minute's requests for their first reads only.
+            depth = RECENT if account in self.reader.last_read_at else FULL
+            self.reader.want(account, depth, why="after subscribing")
         try:
-            async with asyncio.timeout(FIRST_READ_WITHIN_S):
-                await self.reader.read_since(shown, began)
+            await self.reader.read_since(shown, began, NEXT_READ_WITHIN_S)
         except TimeoutError:
             raise BrokerUnavailable("the accounts could not be read after subscribing") from None
 

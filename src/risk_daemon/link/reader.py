@@ -80,12 +80,21 @@ class Reader:
         """What was read did not reach everybody: the next read begins where the first one did."""
         self.last_read_at.clear()
 
-    async def read_since(self, accounts: Sequence[int], at: int) -> None:
-        """Return when every one of these accounts has a stable read that began after `at`."""
+    async def read_since(
+        self, accounts: Sequence[int], at: int, each_within_s: float | None = None
+    ) -> None:
+        """Return when every one of these accounts has a stable read that began after `at`.
+
+        TimeoutError if no further one comes within `each_within_s`: of fifty accounts the last
+        wait for the broker's budget, and to begin again with the first would never end.
+        """
         async with self._news:
-            await self._news.wait_for(
-                lambda: all(self.last_read_at.get(number, 0) >= at for number in accounts)
-            )
+            while left := self._unread(accounts, at):
+                async with asyncio.timeout(each_within_s):
+                    await self._news.wait_for(lambda: self._unread(accounts, at) < left)
+
+    def _unread(self, accounts: Sequence[int], at: int) -> int:
+        return sum(self.last_read_at.get(number, 0) < at for number in accounts)
 
     async def run(self) -> None:
         """Serve wishes for ever."""

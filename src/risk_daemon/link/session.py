@@ -138,13 +138,27 @@ class Session:
             await self._open()
             if self.state != POLLING:  # until every account is read, polling is the better word
                 self._set("suspect", "reading the accounts")
-            await self._on_open()
+            await self._unless_lost(self._on_open())
             self._trust()
             return await self._watch()
         except (BrokerUnavailable, BrokerRefused) as error:
             if type(error).__name__ == "Unauthorized":
                 self._needs_login = True
             return str(error)
+
+    async def _unless_lost(self, opened: Awaitable[None]) -> None:
+        """Wait for the first reads; a hub that closes meanwhile ends them."""
+        hubs = [hub for hub in (self._user, self._market) if hub is not None]
+        reads = asyncio.ensure_future(opened)
+        deaths = [asyncio.ensure_future(hub.wait_dead()) for hub in hubs]
+        try:
+            await asyncio.wait([reads, *deaths], return_when=asyncio.FIRST_COMPLETED)
+            if not reads.done():
+                raise BrokerUnavailable("a hub closed while the accounts were read")
+            await reads
+        finally:
+            for one in (reads, *deaths):
+                one.cancel()
 
     async def _open(self) -> None:
         if self._needs_login:

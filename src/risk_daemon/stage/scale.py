@@ -67,8 +67,11 @@ class Scale:
 
     def _played(self) -> dict[str, Any]:
         mine = self._crowd.accounts()
-        self._daemon.run("start").ok()
-        took_s = self._daemon.wait_healthy(READY_WITHIN_S)
+        began = self._clock.steady_ns()
+        within = f"{READY_WITHIN_S:g}"
+        self._daemon.run("start", "--timeout", within, within_s=READY_WITHIN_S + 60).ok()
+        self._daemon.wait_healthy(READY_WITHIN_S)
+        took_s = (self._clock.steady_ns() - began) / SECOND_NS
         self._say("stage", f"{len(mine)} accounts of {self._crowd.logins} logins in {took_s:.0f} s")
         hold(self._gateway, mine[::2], LIMIT)
         there_s = self._moved(OTHER)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,9 @@ STOP_WITHIN_S: Final = 4.0
 RECONNECT_WITHIN_S: Final = 2.0
 READY_WITHIN_S: Final = 20.0
 SECOND: Final = 1_000_000_000
+LINKS_AT_ONCE: Final = max(2, os.cpu_count() or 1)
+#: A link that has not answered by then does not hold up the others any longer.
+LINK_STARTS_WITHIN: Final = 5 * SECOND
 #: The journal's exit code when it will not go on with its file; a kill has another.
 GAVE_UP: Final = 1
 
@@ -67,6 +71,7 @@ class Supervisor:
         self._register = Register(home / "run" / "processes.json")
         self._group: asyncio.TaskGroup | None = None
         self._usage = Usage()
+        self._probers: dict[str, Prober] = {}
         self._complained: dict[tuple[int, str], int] = {}
         #: The releases whose workers are kept warm; our own is always one of them.
         self.releases = [release]
@@ -97,19 +102,46 @@ class Supervisor:
         found = self._register.found() | {"journal": journal}
         mine = {release_of(name) for name in found} - {"", self.release}
         self.releases += sorted(mine)
+        self._probers = {name: self._prober(name) for name in self._probed()}
         async with asyncio.TaskGroup() as group:
             self._group = group
             for name in self.names():
-                self._keep(name, found.get(name))
+                if name.startswith("link-") and name not in found:
+                    self.children[name] = process.Child(name=name)
+                else:
+                    self._keep(name, found.get(name))
+            links = group.create_task(self._start_links())
             keepers = [
                 group.create_task(self._watch()),
                 group.create_task(self._keep_journal()),
-                *(group.create_task(self._prober(name).run()) for name in self._probed()),
+                *(group.create_task(one.run()) for one in self._probers.values()),
             ]
             await self.stopping.wait()
+            links.cancel()
             await self._stop_all()
             for keeper in keepers:
                 keeper.cancel()
+
+    async def _start_links(self) -> None:
+        """Start the links that are not there, as many at once as there are cores.
+
+        All together would keep each other, and the workers, from the first account for as long as
+        the last one takes.
+        """
+        waiting = [name for name in self.names() if name.startswith("link-")]
+        waiting = [name for name in waiting if name not in self.running]
+        starting: dict[str, int] = {}
+        for name in waiting:
+            while len(starting) >= LINKS_AT_ONCE:
+                await asyncio.sleep(WATCH_EVERY_S)
+                over = self.clock.steady_ns() - LINK_STARTS_WITHIN
+                starting = {
+                    one: since
+                    for one, since in starting.items()
+                    if since > over and not self._probers[one].has_answered
+                }
+            starting[name] = self.clock.steady_ns()
+            self._keep(name)
 
     def _keep(self, name: str, found: Running | None = None) -> None:
         """Have a process run from now on: this one, or a new one."""
@@ -306,16 +338,20 @@ class Supervisor:
             now = self.clock.steady_ns()
             for name, due in list(self._beat_due.items()):
                 if now > due and name in self.running:
-                    del self._beat_due[name]
-                    self.beats.pop(name, None)
-                    self.alarms.say(
-                        "urgent", "worker silent", f"{name} missed its heartbeats; killed"
-                    )
-                    self._promote(promotion.BeatMissed(name))
+                    self._missed(name, now - due)
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
+
+    def _missed(self, name: str, beyond_ns: int) -> None:
+        """Tell of a silence once, and have it judged again and again while it lasts."""
+        if self.beats.pop(name, None) is not None:
+            self.alarms.say("urgent", "worker silent", f"{name} missed its heartbeats")
+        self._promote(promotion.BeatMissed(name, beyond_ns))
+        if name in dict(self.promotion.dying):
+            del self._beat_due[name]
+            _log.warning("killed", extra={"child": name, "silent_ms": beyond_ns // 1_000_000})
 
     def _probed(self) -> list[str]:
         """Return who holds up all others when it freezes, and tells nothing of itself."""

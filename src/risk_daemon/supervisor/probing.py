@@ -38,6 +38,11 @@ class Silence:
         """It is not there, or new: it owes nothing until its first answer."""
         self._answered = None
 
+    @property
+    def has_answered(self) -> bool:
+        """The present one has answered, and counts from then on."""
+        return self._answered is not None
+
     def is_over(self, now: int) -> bool:
         """Look at the clock; tell whether it has been silent for too long."""
         late, self._looked = now - self._looked > LATE_NS, now
@@ -63,6 +68,11 @@ class Prober:
         self._on_silence = on_silence
         self._clock = clock
         self._silence = Silence()
+
+    @property
+    def has_answered(self) -> bool:
+        """The process that is there has given a sign of life."""
+        return self._silence.has_answered
 
     async def run(self) -> None:
         """Ask until cancelled."""

@@ -30,6 +30,8 @@ STORE_NS: Final = 250_000_000
 #: A killed worker that is not reaped by then (stuck in the system's hands) is waited for no longer:
 #: the epoch makes it harmless, an account without a holder is not.
 REAP_NS: Final = 1_000_000_000
+#: A silent worker whom nobody could replace, or who holds nothing, is killed after so much more.
+PATIENCE_NS: Final = 5_000_000_000
 #: Accounts that are moved together: none waits long for the others.
 TOGETHER: Final = 25
 
@@ -70,7 +72,8 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What the supervisor knows of workers and leases.
 
-    `awaited` are workers found alive that have not been heard yet: what they hold is theirs.
+    `awaited` are workers found alive that have not been heard yet, or that fell silent and have no
+    heir: what they hold is theirs.
     `releases` are the releases of the workers that are ready. `dying` are those that were killed
     and are not reaped yet, with the steady time in ns until which they are waited for (0: from the
     next look at the clock).
@@ -110,9 +113,13 @@ class WorkerGone(msgspec.Struct, frozen=True, gc=False):
 
 
 class BeatMissed(msgspec.Struct, frozen=True, gc=False):
-    """A worker has been silent for too many heartbeats; it may still be alive."""
+    """A worker has been silent for too many heartbeats; it may still be alive.
+
+    `beyond_ns` is for how much longer than those.
+    """
 
     name: str
+    beyond_ns: int = 0
 
 
 class LeasesSeen(msgspec.Struct, frozen=True, gc=False):
@@ -265,10 +272,8 @@ def step(state: State, given: Input) -> tuple[State, Outputs]:
             state, ended = _forget(_reaped(state, name), name)
             state, outputs = _next(state)
             return state, (*ended, *outputs)
-        case BeatMissed(name=name):
-            # Only its death makes the accounts free: kill first, then raise the epoch.
-            state, ended = _forget(state, name)
-            return _killed(state, name), (*ended, Kill(name))
+        case BeatMissed():
+            return _missed(state, given)
         case LeasesSeen(leases=leases):
             state = _replace(state, leases=leases, is_granting=False, leases_known=True)
             state, told = _settle(state)
@@ -280,6 +285,20 @@ def step(state: State, given: Input) -> tuple[State, Outputs]:
             return _bury(state, given, now)
         case _:
             return _move(state, given)
+
+
+def _missed(state: State, missed: BeatMissed) -> tuple[State, Outputs]:
+    """Kill who is silent and has an heir; who has none is waited for, and never an heir itself.
+
+    A machine that is short of CPU makes everybody silent: to kill the last one helps nobody.
+    """
+    name = missed.name
+    state, ended = _forget(state, name)
+    holds = any(lease.holder == name for lease in state.leases)
+    if missed.beyond_ns < PATIENCE_NS and not (holds and state.ready):
+        return _replace(state, awaited=tuple(sorted({*state.awaited, name}))), ended
+    # Only its death makes the accounts free: kill first, then raise the epoch.
+    return _killed(state, name), (*ended, Kill(name))
 
 
 def _killed(state: State, name: str) -> State:

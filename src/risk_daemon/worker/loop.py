@@ -42,11 +42,14 @@ from risk_daemon.wire.record import Record, decode, encode, new_record
 from risk_daemon.wire.view import encode_view
 from risk_daemon.worker import recovery
 from risk_daemon.worker.drain import Drains, Shown
+from risk_daemon.worker.pieces import Pieces
 from risk_daemon.worker.rehearsal import rehearse
+from risk_daemon.worker.showing import Showing
 from risk_daemon.worker.view import view_of
 
 JOURNAL_PATIENCE_S: Final = 0.25
 VIEW_EVERY_S: Final = 0.25
+VIEWS_AT_ONCE: Final = 10
 RECONNECT_WITHIN_S: Final = 5.0
 SNAPSHOT_EVERY_S: Final = 60.0
 SNAPSHOT_LEAST: Final = 500
@@ -86,7 +89,8 @@ class Worker:
         self._hashed_at: dict[int, int] = {}
         self._drains = Drains(name)
         self._folded = asyncio.Event()
-        self._dirty: set[int] = set()
+        self._showing = Showing()
+        self._pieces = Pieces(clock.steady_ns, self._fold, self._folded_some, self._fail)
         self._since_snapshot = 0
         self._asked_wake = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,17 +108,16 @@ class Worker:
                 self._hashed_at[number] = account.records
         self.journal.subscribe(
             self.engine.world.seq + 1,
-            on_records=self._records,
+            on_records=self._pieces.take,
             on_truncated=self._truncated,
-            on_caught_up=self._caught_up,
+            on_caught_up=lambda _: self._pieces.afterwards(self._caught_up),
             crc=crc,
         )
 
-    def _caught_up(self, last_seq: int) -> None:
-        del last_seq
+    def _caught_up(self) -> None:
         self.is_ready = True
         self.caught_up.set()
-        self._dirty.update(self.engine.world.accounts)
+        self._showing.happened(self.engine.world.accounts)
         self._ask_wake()
 
     def _truncated(self, last_seq: int) -> None:
@@ -126,35 +129,37 @@ class Worker:
 
     # --- the stream --------------------------------------------------------------
 
-    def _records(self, records: list[Record]) -> None:
-        for record in records:
-            entry = decode(record)
-            self._compare(entry.fact)
-            outputs = self.engine.step(entry)
-            if outputs:
-                self._act(outputs)
-            self._note_changed(entry, outputs)
-            if entry.account:
-                self._hash_if_due(entry.account)
-            if isinstance(entry.fact, LeaseGranted):
-                self._drains.leased(entry.account)
-                self._take_hash(self.engine.world.accounts[entry.account])
-            elif isinstance(entry.fact, DrainAsked):
-                self._drain(entry.fact, entry)
+    def _fold(self, record: Record) -> None:
+        entry = decode(record)
+        self._compare(entry.fact)
+        outputs = self.engine.step(entry)
+        if outputs:
+            self._act(outputs)
+        self._note_changed(entry, outputs)
+        if entry.account:
+            self._hash_if_due(entry.account)
+        if isinstance(entry.fact, LeaseGranted):
+            self._drains.leased(entry.account)
+            self._take_hash(self.engine.world.accounts[entry.account])
+        elif isinstance(entry.fact, DrainAsked):
+            self._drain(entry.fact, entry)
+
+    def _folded_some(self, count: int) -> None:
         self._end_drains()
         self._folded.set()
-        self._since_snapshot += len(records)
+        self._since_snapshot += count
         self._ask_wake()
 
     def _note_changed(self, entry: Entry, outputs: list[Fact]) -> None:
         """Remember whose view is to be published anew: a feed, a pulse, a quote name no account."""
-        self._dirty.update(number for o in outputs if (number := getattr(o, "account", 0)))
+        show = self._showing
+        show.happened(number for o in outputs if (number := getattr(o, "account", 0)))
         if entry.account:
-            self._dirty.add(entry.account)
+            show.happened((entry.account,))
         elif isinstance(entry.fact, FeedChanged | OperatorActed):
-            self._dirty.update(self.engine.world.accounts)
+            show.happened(self.engine.world.accounts)
         elif isinstance(entry.fact, MarkChanged):
-            self._dirty.update(self.engine.holders(entry.fact.contract))
+            show.moved(self.engine.holders(entry.fact.contract))
 
     def _ask_wake(self) -> None:
         times = (self.engine.wake_at(), self._drains.wake_at())
@@ -305,18 +310,16 @@ class Worker:
     # --- keeping -------------------------------------------------------------------------
 
     async def keep_views(self) -> None:
-        """Publish the views of accounts that changed, at most four times a second."""
-        turn = 0
+        """Publish the views of accounts that changed, at most four times a second each."""
         while True:
             await asyncio.sleep(VIEW_EVERY_S)
-            turn += 1
-            for number in sorted(self.engine.world.accounts):
-                account = self.engine.world.accounts[number]
-                moving = account.has_exposure and turn % 4 == 0
-                if self.holds(account) and (number in self._dirty or moving or turn % 20 == 0):
-                    view = view_of(self.engine, account, self.name)
-                    self.journal.publish_view("view", number, encode_view(view))
-            self._dirty.clear()
+            accounts = self.engine.world.accounts
+            mine = [(n, one.has_exposure) for n, one in accounts.items() if self.holds(one)]
+            for count, number in enumerate(self._showing.turn(mine), 1):
+                view = view_of(self.engine, accounts[number], self.name)
+                self.journal.publish_view("view", number, encode_view(view))
+                if count % VIEWS_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # to show is never more urgent than to decide
 
     async def keep_snapshots(self) -> None:
         """Store snapshots every minute, or every so many records, while there is news."""
@@ -347,7 +350,7 @@ class Worker:
                     await asyncio.sleep(0.05)
             self._asked_wake = 0
             self._ask_wake()
-            self._dirty.update(self.engine.world.accounts)  # a new journal has no views
+            self._showing.happened(self.engine.world.accounts)  # a new journal has no views
             self.say_again()
 
     # --- people -----------------------------------------------------------------------------
