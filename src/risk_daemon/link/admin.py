@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.broker import fence
-from risk_daemon.core.events import Intended, OperatorActed
+from risk_daemon.core.events import Intended, LeaseGranted, LockPlaced, OperatorActed
 from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed, Refused, UsageError
 from risk_daemon.link import polling
 from risk_daemon.link.loop import Link
@@ -41,7 +41,13 @@ def ops(link: Link) -> dict[str, Op]:
             intended = msgspec.msgpack.decode(args["intended"], type=Intended)
         except (KeyError, msgspec.DecodeError) as error:
             raise UsageError(f"no goal can be read: {error}") from None
-        why = link.hands.take_directly(intended)
+        why = link.hands.take_directly(intended, [_lock(raw) for raw in args.get("locks") or ()])
+        if why:
+            raise Refused(why)
+        return {}
+
+    async def keep(args: dict[str, Any]) -> dict[str, Any]:
+        why = link.hands.keep(_kept(args))
         if why:
             raise Refused(why)
         return {}
@@ -56,6 +62,7 @@ def ops(link: Link) -> dict[str, Op]:
         "flatten": flatten,
         "act": act,
         "goal": goal,
+        "keep": keep,
         "status": status,
     }
 
@@ -169,6 +176,23 @@ def status_of(link: Link) -> dict[str, Any]:
         "reconcile_every_s": link.reconcile_every_s,
         "polling": polling.worst_ages_s(len(link.accounts)) if link.session.is_taken else None,
     }
+
+
+_KEPT: Final[dict[str, type[LockPlaced] | type[LeaseGranted]]] = {
+    "lock-placed": LockPlaced,
+    "lease-granted": LeaseGranted,
+}
+
+
+def _lock(raw: bytes) -> LockPlaced:
+    return msgspec.msgpack.decode(raw, type=LockPlaced)
+
+
+def _kept(args: dict[str, Any]) -> LockPlaced | LeaseGranted:
+    try:
+        return msgspec.msgpack.decode(args["fact"], type=_KEPT[str(args["kind"])])
+    except (KeyError, TypeError, msgspec.DecodeError) as error:
+        raise UsageError(f"nothing to be kept can be read: {error}") from None
 
 
 def _acted(args: dict[str, Any]) -> OperatorActed:

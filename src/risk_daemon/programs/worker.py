@@ -66,6 +66,7 @@ async def _main(home: Path, name: str, release: str) -> int:
         "hash": worker.op_hash,
         "shown": worker.op_shown,
         "enforcing": worker.op_enforcing,
+        "lease": worker.op_lease,
     }
     server = await serve(home / "run", name, service.attend(operations), hello=hello)
     await worker.begin()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -26,6 +27,8 @@ START_TIME_DIFFERS_S: Final = 0.05
 #: A shorter time says nothing: the system counts CPU in hundredths of a second.
 USAGE_OVER_NS: Final = SECOND_NS
 SECRETS: Final = ("PROJECT_X_API_KEY", "PROJECT_X_USERNAME")
+
+_log = logging.getLogger("supervisor")
 
 if sys.platform == "win32":
     _ALONE: Final = subprocess.CREATE_NEW_PROCESS_GROUP
@@ -140,12 +143,15 @@ class Register:
         self._path = path
 
     def write(self, children: dict[str, Running]) -> None:
-        """Write who runs."""
+        """Write who runs; what has no room is told in the log, and stops nobody."""
         rows = {
             name: {"pid": child.pid, "started": child.started}
             for name, child in sorted(children.items())
         }
-        write_private(self._path, json.dumps(rows).encode())
+        try:
+            write_private(self._path, json.dumps(rows).encode())
+        except OSError as error:
+            _log.warning("register not written", extra={"why": str(error)})
 
     def found(self) -> dict[str, Running]:
         """Return those of the last supervisor that still live."""

@@ -17,7 +17,7 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import process, promotion
+from risk_daemon.supervisor import aside, process, promotion
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, mended, spawn
 from risk_daemon.supervisor.moving import Mover
@@ -66,6 +66,8 @@ class Supervisor:
         self.stopping = asyncio.Event()
         self._register = Register(home / "run" / "processes.json")
         self._group: asyncio.TaskGroup | None = None
+        #: By account: the epoch of a lease that its link keeps, until the journal has it.
+        self._kept: dict[int, int] = {}
         self._usage = Usage()
         self._complained: dict[tuple[int, str], int] = {}
         #: The releases whose workers are kept warm; our own is always one of them.
@@ -235,7 +237,13 @@ class Supervisor:
         try:
             answer = await self.journal.grant(grants)
         except JournalAway:
-            self._promote(promotion.GrantFailed())
+            # Two things may come first, of two rooms: a connection, or a process's end.
+            while not self.journal.is_open and "journal" in self.running:  # noqa: ASYNC110
+                await asyncio.sleep(WATCH_EVERY_S)
+            if self.journal.is_open:
+                self._promote(promotion.GrantFailed())
+            else:
+                await self._grant_aside(wanted)
             return
         if answer.refused:
             _log.warning("grant refused", extra={"why": answer.refused})
@@ -245,11 +253,33 @@ class Supervisor:
         mine |= {lease.account: _lease(lease) for lease in answer.leases}
         self._promote(promotion.LeasesSeen(tuple(mine[n] for n in sorted(mine))))
 
+    async def _grant_aside(self, wanted: promotion.Grant) -> None:
+        """Have the links keep a lease while there is no journal: a fail-over waits for no disk.
+
+        Nobody else grants meanwhile: the journal is dead and reaped, and is started from here only.
+        """
+        try:
+            mine = await aside.grant(self.home / "run", self.settings, wanted)
+        except OperatorError as error:
+            self.alarms.say("page", "no fail-over", f"without a journal: {error.sentence}")
+            self._promote(promotion.GrantFailed())
+            return
+        self.alarms.say("urgent", "fail-over", f"{wanted.holder} holds a lease that links keep")
+        self._kept |= {lease.account: lease.epoch for lease in mine}
+        held = {lease.account: lease for lease in (*self.promotion.leases, *mine)}
+        self._promote(promotion.LeasesSeen(tuple(held[n] for n in sorted(held))))
+
     async def _ask_leases(self) -> None:
         try:
             held = await self.journal.leases()
         except JournalAway:
             return  # `_keep_journal` asks again when the journal is back
+        epochs = {lease.account: lease.epoch for lease in held.leases}
+        if any(epochs.get(account, 0) < epoch for account, epoch in self._kept.items()):
+            await asyncio.sleep(WATCH_EVERY_S)  # its link still has to bring it
+            self._start(self._ask_leases())
+            return
+        self._kept.clear()
         self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in held.leases)))
 
     async def _keep_journal(self) -> None:
