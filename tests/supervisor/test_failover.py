@@ -158,7 +158,7 @@ def no_journal(scene: Scene) -> Iterator[None]:
     """Kill the journal and let no other one begin: its lock is taken before the next one looks."""
     if sys.platform == "win32":
         raise NotImplementedError
-    else:  # noqa: RET506 - what is POSIX only is checked as such
+    else:
         import fcntl
 
         with (scene.daemon.home / "state" / "journal.lock").open("rb+") as lock:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ from risk_daemon.journal.figures import Figures
 from risk_daemon.journal.file import Copied, JournalFile, WriteFailed
 from risk_daemon.journal.intake import NO_ROOM, Intake
 from risk_daemon.journal.looker import Looker, breathe
+from risk_daemon.journal.plans import TOPIC as PLAN
+from risk_daemon.journal.plans import Plans
 from risk_daemon.journal.pulses import Pulses
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.subscriber import Packer, Recent, Subscription
@@ -85,6 +88,7 @@ class JournalServer:
         self._admin = Admin(self)
         self._pulses = Pulses(clock, self._pulse, self.emit)
         self._doors = self._open_doors()
+        self._plans, self._plans_thread = Plans(file.path.parent), ThreadPoolExecutor(1)
         self._failure: WriteFailed | None = None
         self._looks: set[asyncio.Task[None]] = set()
         self._crashed = False
@@ -117,6 +121,7 @@ class JournalServer:
                 await self._finish(server)
         finally:
             self._writer.stop()
+            self._plans_thread.shutdown()
             self.looker.close()
             self._once.close()
         if self._failure is not None or self._crashed:
@@ -377,6 +382,9 @@ class JournalServer:
         return who.role == "console" or (who.role == "worker" and who.name not in self._holders)
 
     def _pass_on(self, published: control.Publish) -> None:
+        if published.topic == PLAN:
+            self._plans_thread.submit(self._plans.keep, published.account, published.payload)
+            return
         key = published.topic, published.account
         frame = pack(control.View(published.topic, published.account, published.payload))
         self._views[key] = frame

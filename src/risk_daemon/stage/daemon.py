@@ -18,6 +18,7 @@ from risk_daemon.stage.waiting import until
 
 COMMAND_WITHIN_S: Final = 60.0
 FAST_ENOUGH_HASHES: Final = 100
+KINDS: Final = ("supervisor", "journal", "link", "worker", "console", "protector")
 
 
 class Done:
@@ -163,7 +164,10 @@ def _name(words: list[str]) -> str:
     """Return what a process of the daemon is called in this home."""
     module = next((w for w in words if w.startswith("risk_daemon.programs.")), "")
     kind = module.rpartition(".")[2]
-    if kind not in ("supervisor", "journal", "link", "worker", "console") or "--verify" in words:
+    if (
+        kind not in ("supervisor", "journal", "link", "worker", "console", "protector")
+        or "--verify" in words
+    ):
         return ""
     if kind == "link":
         return f"link-{words[words.index('--login') + 1]}"

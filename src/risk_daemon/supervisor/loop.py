@@ -17,9 +17,10 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import aside, process, promotion
+from risk_daemon.supervisor import aside, process, promotion, resort
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, mended, spawn
+from risk_daemon.supervisor.lasting import Resorts
 from risk_daemon.supervisor.moving import Mover
 from risk_daemon.supervisor.probing import Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
@@ -73,6 +74,7 @@ class Supervisor:
         #: The releases whose workers are kept warm; our own is always one of them.
         self.releases = [release]
         self.mover = Mover(home / "run", journal, clock, self._promote)
+        self._resorts = Resorts(self)
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
@@ -82,8 +84,8 @@ class Supervisor:
             return ["risk_daemon.programs.link", *common, "--login", login]
         if is_worker(name):
             return ["risk_daemon.programs.worker", *common, "--name", name]
-        if name == "console":
-            return ["risk_daemon.programs.console", "--home", str(self.home)]
+        if name in ("console", resort.PROTECTOR):
+            return [f"risk_daemon.programs.{name}", "--home", str(self.home)]
         return journal_words(self.home, self.settings, self.release)
 
     def names(self) -> list[str]:
@@ -99,10 +101,13 @@ class Supervisor:
         found = self._register.found() | {"journal": journal}
         mine = {release_of(name) for name in found} - {"", self.release}
         self.releases += sorted(mine)
+        self._resorts.begin(is_protecting=resort.PROTECTOR in found)
         async with asyncio.TaskGroup() as group:
             self._group = group
             for name in self.names():
                 self._keep(name, found.get(name))
+            if resort.PROTECTOR in found:
+                self._keep(resort.PROTECTOR, found[resort.PROTECTOR])
             keepers = [
                 group.create_task(self._watch()),
                 group.create_task(self._keep_journal()),
@@ -149,14 +154,20 @@ class Supervisor:
 
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
-        python = interpreter(self.home, release_of(name) or self.release, self.release)
-        running = spawn(
-            name,
-            self.words(name),
-            self.home / "logs",
-            secrets=name.startswith("link-"),
-            python=python,
-        )
+        try:
+            python = interpreter(self.home, release_of(name) or self.release, self.release)
+            running = spawn(
+                name,
+                self.words(name),
+                self.home / "logs",
+                secrets=name.startswith("link-") or name == resort.PROTECTOR,
+                python=python,
+            )
+        except (OSError, NotFound) as error:
+            # A failed start like any other: what cannot be started must not end its starter.
+            _log.warning("not started", extra={"child": name, "why": str(error)})
+            self._start(self._not_started(name))
+            return
         self.running[name] = running
         self._register.write(self.running)
         _log.info("started", extra={"child": name, "pid": running.pid})
@@ -182,8 +193,14 @@ class Supervisor:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
         if is_worker(name):
             self._promote(promotion.WorkerGone(name))
+        if not self.stopping.is_set() and self.children[name].wanted:
+            self._resorts.ended(name)
         if self._fails_by_itself(running):
             await asyncio.to_thread(mended, self.home)
+        self._feed_child(name, process.Ended())
+
+    async def _not_started(self, name: str) -> None:
+        self._resorts.ended(name)
         self._feed_child(name, process.Ended())
 
     def _fails_by_itself(self, running: Running) -> bool:
@@ -344,6 +361,7 @@ class Supervisor:
                     self._promote(promotion.BeatMissed(name))
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
+            self._resorts.look(now)
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
 
@@ -368,9 +386,10 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         """Stop in reverse order, the journal last: everybody's last words are kept."""
-        for name in reversed(self.names()):
-            self._feed_child(name, process.Unwant())
-            await self._gone(name)
+        for name in (resort.PROTECTOR, *reversed(self.names())):
+            if name in self.children:
+                self._feed_child(name, process.Unwant())
+                await self._gone(name)
         self._register.write(self.running)
 
     async def _gone(self, name: str) -> None:
@@ -450,12 +469,24 @@ class Supervisor:
     async def warm(self, release: str) -> None:
         """Have a release's workers ready to take accounts over; they stay so until retired."""
         interpreter(self.home, release, self.release)
+        self.keep_warm(release)
+        began = self.clock.steady_ns()
+        await self._until(lambda: set(workers_of(release)) <= set(self.promotion.ready), began)
+
+    def keep_warm(self, release: str) -> None:
+        """Start a release's workers, if they are not there, and wait for nothing."""
         if release not in self.releases:
             self.releases.append(release)
             for name in workers_of(release):
                 self._keep(name)
-        began = self.clock.steady_ns()
-        await self._until(lambda: set(workers_of(release)) <= set(self.promotion.ready), began)
+
+    def protect(self) -> None:
+        """Start the minimal protector."""
+        self._keep(resort.PROTECTOR)
+
+    def relieve(self) -> None:
+        """Stop the minimal protector."""
+        self._feed_child(resort.PROTECTOR, process.Unwant())
 
     async def retire(self, release: str) -> None:
         """Stop a release's workers; refused while they hold an account, or are our own."""

@@ -42,6 +42,7 @@ from risk_daemon.wire.record import Record, decode, encode, new_record
 from risk_daemon.wire.view import encode_view
 from risk_daemon.worker import recovery
 from risk_daemon.worker.drain import Drains, Shown
+from risk_daemon.worker.plan import plan_of
 from risk_daemon.worker.rehearsal import rehearse
 from risk_daemon.worker.view import view_of
 
@@ -92,6 +93,8 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         #: By account: the epoch of a lease that is kept by its link, and not in the stream yet.
         self._aside: dict[int, int] = {}
+        #: By account: the plan that was written down last.
+        self._plans: dict[int, bytes] = {}
 
     # --- beginning -------------------------------------------------------------
 
@@ -360,7 +363,15 @@ class Worker:
                 if self.holds(account) and (number in self._dirty or moving or turn % 20 == 0):
                     view = view_of(self.engine, account, self.name)
                     self.journal.publish_view("view", number, encode_view(view))
+                    self._keep_plan(account)
             self._dirty.clear()
+
+    def _keep_plan(self, account: Account) -> None:
+        """Have it on the disk, for the time without any worker; once as long as it is the same."""
+        plan = plan_of(self.engine, account)
+        if plan != self._plans.get(account.account):
+            self._plans[account.account] = plan
+            self.journal.publish_view("plan", account.account, plan)
 
     async def keep_snapshots(self) -> None:
         """Store snapshots every minute, or every so many records, while there is news."""
@@ -392,6 +403,7 @@ class Worker:
             self._asked_wake = 0
             self._ask_wake()
             self._dirty.update(self.engine.world.accounts)  # a new journal has no views
+            self._plans.clear()
             self.say_again()
 
     # --- people -----------------------------------------------------------------------------
