@@ -21,7 +21,7 @@ from risk_daemon.journal import durable, lock_file, snapshot
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.lock_file import LockFile
 from risk_daemon.journal.reader import Reader
-from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, migrate
+from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, is_newer, migrate
 from risk_daemon.journal.sqlite import UNREADABLE, require, sqlite3
 from risk_daemon.wire.control import Lease
 from risk_daemon.wire.record import Record
@@ -45,8 +45,10 @@ _ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
 # One statement for many rows: each step gives up the interpreter's lock, and
 # a busy loop thread is in no hurry to give it back.
 _CHUNKS: Final = (128, 32, 8, 1)
+# Columns are named: a newer release may have added one of its own.
+_COLUMNS: Final = "seq, at, version, kind, account, payload, crc"
 _INSERTS: Final = {
-    size: f"INSERT INTO record VALUES {', '.join([_ROW] * size)}"  # noqa: S608  marks only
+    size: f"INSERT INTO record ({_COLUMNS}) VALUES {', '.join([_ROW] * size)}"  # noqa: S608
     for size in _CHUNKS
 }
 _SET_LEASE: Final = """
@@ -116,6 +118,8 @@ class JournalFile:
     def _judge(self, count: int) -> bool:
         """Judge a file of this schema before it is opened for writing; False for any other.
 
+        One that a newer release has only expanded is of this schema too.
+
         Whoever closes the last writing connection folds the log into the file, sound or not.
         """
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
@@ -124,7 +128,7 @@ class JournalFile:
             (number,) = connection.execute("PRAGMA user_version").fetchone()
             if not number:
                 _assert_not_lost(self.path)
-            if (application, number) != (APPLICATION_ID, SCHEMA):
+            if application != APPLICATION_ID or number < SCHEMA or is_newer(connection):
                 return False
             head = _read_head(connection)
         with closing(Reader(self.path)) as reader:

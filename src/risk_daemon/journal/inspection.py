@@ -12,7 +12,7 @@ from typing import Final
 
 from risk_daemon.core.events import LeaseGranted, PolicyAdopted
 from risk_daemon.errors import Malformed, NotFound, OperatorError
-from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA
+from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, is_newer
 from risk_daemon.journal.sqlite import UNREADABLE, sqlite3
 from risk_daemon.wire.record import FORMAT_VERSION, Record, decode
 
@@ -48,7 +48,7 @@ class Inspection:
         (number,) = self._ask("PRAGMA user_version")[0]
         if application != APPLICATION_ID:
             raise OperatorError(f"{self._path} is not a journal: its header names another program.")
-        if number > SCHEMA:
+        if is_newer(self._connection):
             raise OperatorError(
                 f"{self._path} has schema {number}, this release knows {SCHEMA}: "
                 "use the command of the release that wrote it."

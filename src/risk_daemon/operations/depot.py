@@ -299,8 +299,10 @@ def _refuse_misfit(at: Home, release: Release) -> None:
     found = shapes_of(at)
     if found is None:
         return
-    numbers = {"state file": found.schema} | ({"records": found.format} if found.format else {})
-    if said := misfits(release.manifest.schemas, numbers):
+    ranges = {"state file": (found.oldest, found.schema)}
+    if found.format:
+        ranges["records"] = (found.format, found.format)
+    if said := misfits(release.manifest.schemas, ranges):
         raise Refused(
             f"{release.version} does not fit the home {at.path}: {'; '.join(said)}; nothing was "
             "changed. Stage a release that can live with it."
