@@ -22,7 +22,7 @@ from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.lock_file import LockFile
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, is_newer, migrate
-from risk_daemon.journal.sqlite import UNREADABLE, require, sqlite3
+from risk_daemon.journal.sqlite import UNREADABLE, connect, require, sqlite3
 from risk_daemon.wire.control import Lease
 from risk_daemon.wire.record import Record
 
@@ -123,7 +123,7 @@ class JournalFile:
         Whoever closes the last writing connection folds the log into the file, sound or not.
         """
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        with closing(connect(uri, uri=True)) as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (number,) = connection.execute("PRAGMA user_version").fetchone()
             if not number:
@@ -181,7 +181,7 @@ class JournalFile:
         target = folder / self.path.name
         try:
             create_private(target)
-            with closing(sqlite3.connect(str(target), isolation_level=None)) as copy:
+            with closing(connect(str(target))) as copy:
                 self._connection.backup(copy)
             durable.flush(target)
             self._locks.copy(folder)
@@ -310,9 +310,7 @@ def create_private(path: Path) -> None:
 
 
 def open_writing(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        str(path), isolation_level=None, timeout=1.0, check_same_thread=False
-    )
+    connection = connect(str(path), timeout=1.0, check_same_thread=False)
     try:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").fetchall()

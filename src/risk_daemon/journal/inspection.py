@@ -13,7 +13,7 @@ from typing import Final
 from risk_daemon.core.events import LeaseGranted, PolicyAdopted
 from risk_daemon.errors import Malformed, NotFound, OperatorError
 from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, is_newer
-from risk_daemon.journal.sqlite import UNREADABLE, sqlite3
+from risk_daemon.journal.sqlite import UNREADABLE, connect
 from risk_daemon.wire.record import FORMAT_VERSION, Record, decode
 
 #: Lines of damage that are told of one file.
@@ -36,7 +36,7 @@ class Inspection:
             raise NotFound(f"there is no state file {path}")
         self._path = path
         uri = f"{path.absolute().as_uri()}?mode=ro"
-        self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=1.0)
+        self._connection = connect(uri, uri=True, timeout=1.0)
 
     def close(self) -> None:
         """Close the connection."""

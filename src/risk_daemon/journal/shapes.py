@@ -13,7 +13,7 @@ from typing import Final
 
 from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.journal.schema import APPLICATION_ID, oldest
-from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.journal.sqlite import connect, sqlite3
 
 _HOLD: Final = "SELECT release, account FROM lease WHERE holder <> '' ORDER BY release, account"
 #: Whoever folded an account last wrote its newest snapshot.
@@ -46,7 +46,7 @@ def shapes(path: Path) -> Shapes:
         raise NotFound(f"there is no state file {path}")
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=1.0)) as file:
+        with closing(connect(uri, uri=True, timeout=1.0)) as file:
             (application,) = file.execute("PRAGMA application_id").fetchone()
             (schema,) = file.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:

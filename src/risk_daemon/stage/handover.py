@@ -21,12 +21,12 @@ from risk_daemon.errors import OperatorError
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
+from risk_daemon.operations.stored import entries
 from risk_daemon.stage import figures
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
-from risk_daemon.stage.stored import entries
 from risk_daemon.stage.waiting import pause, until
 
 OTHER: Final = "v9.0.0"

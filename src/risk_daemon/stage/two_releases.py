@@ -124,6 +124,11 @@ COLUMN: Final = (
         "seq, digest, body, size)\n    VALUES (?, ?, ?, ?, ?, ?, ?)",
     ),
     Change("journal/snapshot.py", "one.digest, one.body)", "one.digest, one.body, len(one.body))"),
+    Change(
+        "journal/footprint.txt",
+        "insert snapshot seq\n",
+        "insert snapshot seq\ninsert snapshot size\n",
+    ),
 )
 CHANGES: Final = (*RULE, *KINDS, *SNAPSHOT, *COLUMN)
 
