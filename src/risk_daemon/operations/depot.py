@@ -21,8 +21,9 @@ from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
 from risk_daemon.operations import following, trusting
 from risk_daemon.operations import gaps as gap_of
 from risk_daemon.operations import home as homes
+from risk_daemon.operations.fitting import home_ranges
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.needs import Needs, shapes_of
+from risk_daemon.operations.needs import Needs
 from risk_daemon.operations.needs import of_home as needs_of
 from risk_daemon.operations.outcome import FAILED, Outcome
 from risk_daemon.operations.private import open_to_others
@@ -310,13 +311,7 @@ def _staged_before(folder: Path, release: Release) -> Outcome:
 
 def _refuse_misfit(at: Home, release: Release) -> None:
     """A release must be able to live with the home's state file as it is."""
-    found = shapes_of(at)
-    if found is None:
-        return
-    ranges = {"state file": (found.oldest, found.schema)}
-    if found.format:
-        ranges["records"] = (found.format, found.format)
-    if said := misfits(release.manifest.schemas, ranges):
+    if said := misfits(release.manifest.schemas, home_ranges(at)):
         raise Refused(
             f"{release.version} does not fit the home {at.path}: {'; '.join(said)}; nothing was "
             "changed. Stage a release that can live with it."

@@ -24,6 +24,8 @@ LOOK_EVERY_S: Final = 0.05
 #: Start times are read with the resolution of the system's clock ticks.
 START_TIME_DIFFERS_S: Final = 0.05
 #: A shorter time says nothing: the system counts CPU in hundredths of a second.
+WORDS_BYTES: Final = 4_096
+WORDS_SHOWN: Final = 200
 USAGE_OVER_NS: Final = SECOND_NS
 SECRETS: Final = ("PROJECT_X_API_KEY", "PROJECT_X_USERNAME")
 
@@ -124,6 +126,16 @@ def spawn(
     running = Running(name, popen.pid, psutil.Process(popen.pid).create_time())
     running._popen = popen  # noqa: SLF001
     return running
+
+
+def last_words(home: Path, name: str) -> str:
+    """Return the last line that a process wrote outside of its log, shortened."""
+    try:
+        text = (home / "logs" / f"{name}.out").read_bytes()[-WORDS_BYTES:]
+    except OSError:
+        text = b""
+    lines = text.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+    return lines[-1][:WORDS_SHOWN]
 
 
 def mended(home: Path) -> bool:

@@ -8,6 +8,7 @@ any moment; the others go on without it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,15 @@ from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import process, promotion
 from risk_daemon.supervisor.alarms import Alarms
-from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, mended, spawn
+from risk_daemon.supervisor.children import (
+    Register,
+    Running,
+    Usage,
+    last_words,
+    memory_mb,
+    mended,
+    spawn,
+)
 from risk_daemon.supervisor.moving import Mover
 from risk_daemon.supervisor.probing import Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
@@ -35,6 +44,8 @@ STOP_WITHIN_S: Final = 4.0
 RECONNECT_WITHIN_S: Final = 2.0
 READY_WITHIN_S: Final = 20.0
 SECOND: Final = 1_000_000_000
+#: A worker of a new release that ended so often without staying up is not waited for.
+GIVEN_UP_AFTER: Final = 2
 #: The journal's exit code when it will not go on with its file; a kill has another.
 GAVE_UP: Final = 1
 
@@ -175,6 +186,8 @@ class Supervisor:
         self._beat_due.pop(name, None)
         self._register.write(self.running)
         _log.warning("ended", extra={"child": name, "exit": running.exit})
+        if name not in self.children:
+            return  # its release was let go meanwhile
         self._say_blind(name)
         if not self.stopping.is_set() and self.children[name].wanted:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
@@ -418,14 +431,42 @@ class Supervisor:
         return await self.mover.move(accounts, release)
 
     async def warm(self, release: str) -> None:
-        """Have a release's workers ready to take accounts over; they stay so until retired."""
+        """Have a release's workers ready to take accounts over; they stay so until retired.
+
+        One that is ready suffices if the other does not become so. Raises OperatorError where none
+        does; a release that was not warm before then runs nothing any more.
+        """
         interpreter(self.home, release, self.release)
-        if release not in self.releases:
+        is_new = release not in self.releases
+        if is_new:
             self.releases.append(release)
             for name in workers_of(release):
                 self._keep(name)
-        began = self.clock.steady_ns()
-        await self._until(lambda: set(workers_of(release)) <= set(self.promotion.ready), began)
+        pair, began = set(workers_of(release)), self.clock.steady_ns()
+        with contextlib.suppress(TimedOut):
+            await self._until(
+                lambda: pair <= set(self.promotion.ready) or bool(self._failing(release)), began
+            )
+        if pair & set(self.promotion.ready):
+            return
+        why = self._failing(release) or f"none was ready within {READY_WITHIN_S:g} s"
+        if is_new:
+            await self._dismiss(release)
+        raise OperatorError(
+            f"the workers of {release} do not stay up ({why}); nothing was moved, every account is "
+            f"enforced by whom it was. `risk-daemon-admin release verify {release}` says whether "
+            "it is as it was signed"
+        )
+
+    def _failing(self, release: str) -> str:
+        """Say which worker of a release ended again and again, and its last words; "" if none."""
+        for name in workers_of(release):
+            child = self.children.get(name)
+            if child is None:
+                return f"{name} was stopped"
+            if child.restarts >= GIVEN_UP_AFTER:
+                return f"{name} ended {child.restarts} times: {last_words(self.home, name)}"
+        return ""
 
     async def retire(self, release: str) -> None:
         """Stop a release's workers; refused while they hold an account, or are our own."""
@@ -435,6 +476,9 @@ class Supervisor:
             raise OperatorError(f"{release} is not retired: {why}", 3)
         if release not in self.releases:
             raise NotFound(f"{release} has no workers here; running: {', '.join(self.releases)}")
+        await self._dismiss(release)
+
+    async def _dismiss(self, release: str) -> None:
         for name in workers_of(release):
             self._feed_child(name, process.Unwant())
             await self._gone(name)
