@@ -1,13 +1,17 @@
 """`./dev bench handover`: the arguments, and the words; `risk_daemon.stage.handover` does it."""
 
 import argparse
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 from risk_daemon.programs.report import report
-from risk_daemon.stage import scale
+from risk_daemon.stage import scale, small_disk
 from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.handover import KINDS, Handovers, in_words
+
+ALONE = "RISK_DAEMON_OWN_MOUNTS"
 
 
 def main() -> int:
@@ -31,11 +35,14 @@ def main() -> int:
             scale.in_words,
             as_json=args.json,
         )
+    kinds = tuple(args.kinds.split(","))
+    if "disk_full" in kinds and ALONE not in os.environ:
+        # A file system that can be filled must be mounted, in a namespace that ends with us.
+        words = small_disk.alone([sys.executable, *sys.argv])
+        return subprocess.run(words, env=os.environ | {ALONE: "1"}, check=False).returncode
     return report(
         "bench handover",
-        lambda say: Handovers(args.breaches, args.seed, say, tuple(args.kinds.split(","))).run(
-            args.keep
-        ),
+        lambda say: Handovers(args.breaches, args.seed, say, kinds).run(args.keep),
         in_words,
         as_json=args.json,
     )

@@ -176,16 +176,23 @@ def test_no_part_lies_outside_of_its_place(path: str) -> None:
 def test_a_home_fits_up_to_both_ends_of_a_range_and_not_beyond() -> None:
     schemas = Schemas((1, 2), (3, 3), (2, 4))
 
-    assert misfits(schemas, {"records": 1, "snapshots": 3, "state file": 4}) == []
-    assert misfits(schemas, {"records": 2, "state file": 2}) == []
-    assert misfits(schemas, {"state file": 5}) == [
+    assert misfits(schemas, {"records": (1, 1), "snapshots": (3, 3), "state file": (4, 4)}) == []
+    assert misfits(schemas, {"records": (2, 2), "state file": (2, 2)}) == []
+    assert misfits(schemas, {"state file": (5, 5)}) == [
         "the home has state file 5, the release can live with 2 to 4"
     ]
-    assert len(misfits(schemas, {"records": 3, "state file": 1})) == 2
+    assert len(misfits(schemas, {"records": (3, 3), "state file": (1, 1)})) == 2
+
+
+def test_a_newer_home_that_was_only_expanded_fits_an_older_release() -> None:
+    schemas = Schemas((1, 1), (3, 3), (2, 4))
+
+    assert misfits(schemas, {"state file": (4, 6)}) == []
+    assert len(misfits(schemas, {"state file": (5, 6)})) == 1
 
 
 def test_a_shape_nobody_has_heard_of_does_not_fit() -> None:
-    said = misfits(GOOD.schemas, {"dreams": 1})
+    said = misfits(GOOD.schemas, {"dreams": (1, 1)})
 
     assert said == ["the home has dreams 1, the release can live with none"]
 

@@ -355,6 +355,55 @@ def test_the_file_of_a_newer_release_is_refused(path: Path) -> None:
         JournalFile(path, 5)
 
 
+EXPANDED = (
+    "ALTER TABLE record ADD COLUMN origin TEXT NOT NULL DEFAULT 'before'",
+    "ALTER TABLE lease ADD COLUMN why TEXT NOT NULL DEFAULT ''",
+    "CREATE TABLE shape (one INTEGER PRIMARY KEY CHECK (one = 1), oldest INTEGER NOT NULL) STRICT",
+    f"PRAGMA user_version = {SCHEMA + 1}",
+)
+
+
+def test_a_file_that_a_newer_release_only_expanded_is_read_and_written_on(path: Path) -> None:
+    before = filled(path, 3)
+    edit(path, *EXPANDED, f"INSERT INTO shape VALUES (1, {SCHEMA})")
+    after = records(4, before[-1])
+    written = batch(after)
+    written.leases = [Lease(7, "worker-1", "v1", 1, 1, 5)]
+
+    with opened(path) as file:
+        file.store(written)
+
+    with closing(Reader(path)) as reader:
+        assert reader.records(1, 100, (), 100).records == before + after
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA + 1,)
+        assert connection.execute("SELECT DISTINCT origin FROM record").fetchall() == [("before",)]
+
+
+def test_a_file_that_a_newer_release_changed_beyond_that_is_refused(path: Path) -> None:
+    filled(path, 3)
+    edit(path, *EXPANDED, f"INSERT INTO shape VALUES (1, {SCHEMA + 1})")
+
+    with pytest.raises(OperatorError, match=f"has schema {SCHEMA + 1}, this release knows"):
+        JournalFile(path, 5)
+
+
+def test_an_expanded_file_that_is_damaged_is_judged_before_it_is_opened(path: Path) -> None:
+    filled(path, 3)
+    edit(
+        path,
+        *EXPANDED,
+        f"INSERT INTO shape VALUES (1, {SCHEMA})",
+        "UPDATE record SET at = 1 WHERE seq = 2",
+    )
+    before = path.read_bytes()
+
+    with pytest.raises(OperatorError, match=r"record 2 of .* does not follow"):
+        JournalFile(path, 5)
+
+    assert path.read_bytes() == before
+
+
 def test_another_programs_database_is_refused(path: Path) -> None:
     path.parent.mkdir()
     edit(path, "CREATE TABLE theirs (x)")

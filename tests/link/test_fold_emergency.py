@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.core.events import Fact, Goal, Intended, OperatorActed
+from risk_daemon.core.events import (
+    Fact,
+    Goal,
+    Intended,
+    LeaseGranted,
+    LockPlaced,
+    OperatorActed,
+)
 from risk_daemon.errors import JournalAway
-from risk_daemon.link.emergency import EmergencyFile, fold
+from risk_daemon.journal.segment import Segment
+from risk_daemon.link.emergency import fold
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Grant
 from risk_daemon.wire.record import decode
@@ -43,8 +51,8 @@ async def stored(journal: JournalClient) -> list[Fact]:
     return [decode(record).fact for record in await journal.tail(1, kinds=KINDS, limit=100)]
 
 
-def written(home: Home, *facts: Fact) -> EmergencyFile:
-    file = EmergencyFile(home.path / "emergency.jsonl")
+def written(home: Home, *facts: Fact) -> Segment:
+    file = Segment(home.path / "emergency.jsonl")
     for fact in facts:
         file.write(fact)
     return file
@@ -55,7 +63,7 @@ async def test_goals_and_acts_come_in_and_the_file_goes(home: Home) -> None:
     journal = await leased(home)
     file = written(home, intended(1), ACT)
 
-    refused = await fold(file, journal)
+    refused = await fold(file, journal, home.path / "aside")
 
     assert refused == []
     assert await stored(journal) == [intended(1), ACT]
@@ -65,9 +73,9 @@ async def test_goals_and_acts_come_in_and_the_file_goes(home: Home) -> None:
 @on_loop
 async def test_folded_in_twice_they_are_stored_once(home: Home) -> None:
     journal = await leased(home)
-    await fold(written(home, intended(1), ACT), journal)
+    await fold(written(home, intended(1), ACT), journal, home.path / "aside")
 
-    await fold(written(home, intended(1), ACT), journal)
+    await fold(written(home, intended(1), ACT), journal, home.path / "aside")
 
     assert await stored(journal) == [intended(1), ACT]
 
@@ -76,7 +84,7 @@ async def test_folded_in_twice_they_are_stored_once(home: Home) -> None:
 async def test_a_goal_the_journal_refuses_keeps_nothing_else_out_and_is_told(home: Home) -> None:
     journal = await leased(home)
 
-    refused = await fold(written(home, intended(9), ACT), journal)
+    refused = await fold(written(home, intended(9), ACT), journal, home.path / "aside")
 
     assert await stored(journal) == [ACT]
     assert refused == ["close-9: account 7: its epoch is 1, not 9"]
@@ -89,6 +97,64 @@ async def test_while_the_journal_is_away_the_file_stays(home: Home) -> None:
     journal.close()
 
     with pytest.raises(JournalAway):
-        await fold(file, journal)
+        await fold(file, journal, home.path / "aside")
 
     assert file.read() == [ACT]
+
+
+@on_loop
+async def test_a_lease_that_was_kept_is_granted_and_a_lock_is_placed(home: Home) -> None:
+    journal = await leased(home)
+    lease = LeaseGranted(account=ACCOUNT, holder="worker-2", release="v1", epoch=2, incarnation=0)
+    lock = LockPlaced(
+        account=ACCOUNT, lock="l", rule="r", mode="full", began_at=5, until=None, reason="because"
+    )
+
+    for _ in range(2):
+        assert await fold(written(home, lease, lock), journal, home.path / "aside") == []
+
+    (held,) = (await journal.leases()).leases
+    assert (held.holder, held.epoch) == ("worker-2", 2)
+    placed = await journal.tail(1, kinds=("lock-placed",), limit=9)
+    assert [decode(one).fact for one in placed] == [lock]
+
+
+@on_loop
+async def test_a_lease_that_does_not_follow_is_told(home: Home) -> None:
+    journal = await leased(home)
+    lease = LeaseGranted(account=ACCOUNT, holder="worker-2", release="v1", epoch=5, incarnation=0)
+
+    refused = await fold(written(home, lease), journal, home.path / "aside")
+
+    assert refused == ["LeaseGranted: account 7: its epoch is 1, expected 4"]
+
+
+@on_loop
+async def test_a_damaged_segment_is_kept_aside_and_its_rest_comes_in(home: Home) -> None:
+    journal = await leased(home)
+    segment = written(home, intended(1), ACT)
+    raw = bytearray(segment.path.read_bytes())
+    raw[70] ^= 1
+    segment.path.write_bytes(raw)
+
+    refused = await fold(Segment(segment.path), journal, home.path / "set-aside" / "it")
+
+    assert await stored(journal) == [ACT]
+    assert refused == [
+        f"1 damaged lines of {segment.path}, kept as {home.path / 'set-aside' / 'it'}"
+    ]
+    assert (home.path / "set-aside" / "it").read_bytes() == bytes(raw)
+    assert Segment(segment.path).read() == []
+
+
+@on_loop
+async def test_where_no_copy_can_be_kept_the_rest_comes_in_all_the_same(home: Home) -> None:
+    journal = await leased(home)
+    segment = written(home, ACT)
+    with segment.path.open("ab") as file:
+        file.write(b"garbage\n")
+
+    (refused,) = await fold(Segment(segment.path), journal, segment.path / "no folder")
+
+    assert "and no copy could be kept" in refused
+    assert await stored(journal) == [ACT]

@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 import psutil
 
-from risk_daemon.core.events import FeedChanged, Intended, OperatorActed, RequestSettled
+from risk_daemon.core.events import (
+    FeedChanged,
+    Intended,
+    LeaseGranted,
+    LockPlaced,
+    OperatorActed,
+    RequestSettled,
+)
 from risk_daemon.link.admin import ops
 from risk_daemon.link.outlet import WAITING_MAX
 from risk_daemon.programs import service
@@ -77,6 +84,88 @@ def test_without_the_journal_nothing_leaves_that_is_not_safe_at_any_age(play: Pl
         assert await work.requests(*CHANGING) == []
 
     play(story)
+
+
+def test_the_locks_behind_a_goal_are_kept_before_it_leaves_and_come_in_once(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await listen(work)
+        await work.trade(2)
+        await work.holds(2)
+        goal, lock = work.goal(), lock_of(work)
+        work.home.kill()
+        await work.until(lambda: not work.link.journal.is_open, "the loss of the journal")
+        name = f"link-{work.login}"
+        args = {"intended": msgspec.msgpack.encode(goal), "locks": [msgspec.msgpack.encode(lock)]}
+
+        assert (await ask(work.home.run_dir, name, "goal", args)).ok
+        for _ in range(2):
+            kept = {"kind": "lock-placed", "fact": msgspec.msgpack.encode(lock)}
+            assert (await ask(work.home.run_dir, name, "keep", kept)).ok
+
+        assert work.link.emergency.read() == [lock, goal]
+        await work.holds(0)
+        await work.journal_is_back()
+        await work.until(lambda: not work.link.emergency.read(), "the segment to be folded in")
+        assert work.stream.of(LockPlaced) == [lock]
+
+    play(story)
+
+
+def test_a_lease_is_kept_without_the_journal_only_and_fences_the_one_before(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await listen(work)
+        await work.trade(2)
+        await work.holds(2)
+        old = work.goal()
+        name, lease = f"link-{work.login}", lease_of(work, 2)
+
+        assert "the journal is there" in (await keep(work, lease)).error
+        work.home.kill()
+        await work.until(lambda: not work.link.journal.is_open, "the loss of the journal")
+        assert "its epoch is 1, not 2" in (await keep(work, lease_of(work, 3))).error
+        assert "is not of login" in (await keep(work, lease_of(work, 2, account=1))).error
+        nothing = await ask(work.home.run_dir, name, "keep", {"kind": "pulse", "fact": b"x"})
+        assert "nothing to be kept can be read" in nothing.error
+        assert work.link.emergency.read() == []
+
+        assert (await keep(work, lease)).ok
+        assert (await hand_over(work, old)).ok  # taken, and refused by the fence
+        assert await work.requests(*CLOSING) == []
+
+        await work.journal_is_back()
+        await work.until(lambda: not work.link.emergency.read(), "the segment to be folded in")
+        await work.until(
+            lambda: any(one.epoch == 2 for one in work.stream.of(LeaseGranted)), "the lease"
+        )
+
+    play(story)
+
+
+def lock_of(work: AtWork) -> LockPlaced:
+    return LockPlaced(
+        account=work.account,
+        lock="l",
+        rule="kill-switch",
+        mode="full",
+        began_at=5,
+        until=None,
+        reason="because",
+    )
+
+
+def lease_of(work: AtWork, epoch: int, account: int = 0) -> LeaseGranted:
+    return LeaseGranted(
+        account=account or work.account,
+        holder="worker-2",
+        release="v1",
+        epoch=epoch,
+        incarnation=0,
+    )
+
+
+async def keep(work: AtWork, lease: LeaseGranted) -> Answer:
+    args = {"kind": "lease-granted", "fact": msgspec.msgpack.encode(lease)}
+    return await ask(work.home.run_dir, f"link-{work.login}", "keep", args)
 
 
 def test_a_goal_of_an_older_lease_is_closed_and_leaves_the_file(play: Play) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from risk_daemon.core.events import LeaseGranted
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import Gateway
 from risk_daemon.stage.waiting import until
+from risk_daemon.wire.record import decode
 
 REFEREE = """\
 seed: 11
@@ -123,6 +127,54 @@ def test_a_frozen_journal_or_link_is_killed_and_another_takes_its_place(
     scene.breach_is_answered()
     alarms = asked.tail(Home(scene.daemon.home), 20, ("alarm-raised",))
     assert any(f"{name} does not answer any more".encode() in one.payload for one in alarms)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a lock that is waited for is POSIX")
+def test_without_a_journal_an_account_fails_over_and_the_journal_takes_the_lease_in(
+    scene: Scene,
+) -> None:
+    until(lambda: len(scene.pids()) == 6, 10, "the standby to be back")
+    holder, epoch = scene.lease()
+    with no_journal(scene):
+        scene.daemon.kill(holder)
+        until(lambda: scene.lease()[1] > epoch, 10, "the epoch to be raised")
+        heir, raised = scene.lease()
+        assert (heir != holder, raised) == (True, epoch + 1)
+        until(lambda: enforces(scene), 5, "the heir to enforce")
+
+    scene.daemon.wait_healthy()
+    assert scene.lease() == (heir, raised)
+    scene.breach_is_answered()
+    grants = [
+        decode(one).fact for one in asked.tail(Home(scene.daemon.home), 1, ("lease-granted",))
+    ]
+    assert [(one.holder, one.epoch) for one in grants if isinstance(one, LeaseGranted)] == [
+        (heir, raised)
+    ]
+
+
+@contextmanager
+def no_journal(scene: Scene) -> Iterator[None]:
+    """Kill the journal and let no other one begin: its lock is taken before the next one looks."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    else:
+        import fcntl
+
+        with (scene.daemon.home / "state" / "journal.lock").open("rb+") as lock:
+            waiting = threading.Thread(target=fcntl.flock, args=(lock, fcntl.LOCK_EX))
+            waiting.start()
+            scene.daemon.kill("journal")
+            waiting.join(10)
+            try:
+                yield
+            finally:
+                fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def enforces(scene: Scene) -> bool:
+    (row,) = asked.status(Home(scene.daemon.home))["accounts"]
+    return bool(row["enforcing"])
 
 
 def test_a_second_supervisor_is_refused_and_nothing_changes(scene: Scene) -> None:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from risk_daemon.core.events import Entry, Fact, HashTaken, Intended, LockPlaced, Pulse, TradeSeen
+from risk_daemon.core.events import (
+    BreachFound,
+    Entry,
+    Fact,
+    HashTaken,
+    Intended,
+    LeaseGranted,
+    LockPlaced,
+    Pulse,
+    TradeSeen,
+)
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.world import state_hash
 from risk_daemon.rules import CATALOG
@@ -16,7 +26,7 @@ from tests.build import ACCOUNT, Stream, rule
 SECOND = 10**9
 
 
-def recorded() -> list[Record]:
+def recorded(release: str = "v1") -> list[Record]:
     """A stream as the journal would hold it: facts, what was decided, a hash at the end."""
     stream = Stream().open(
         rule("kill-switch"),
@@ -38,13 +48,15 @@ def recorded() -> list[Record]:
     stream.fill(2, -1, 1, pnl=-500 * UNIT, traded_at=stream.at)
     facts = [(entry.fact, entry.at) for entry in stream.entries]
     for fact, at in facts:
-        for output in put(fact, at):
+        is_lease = isinstance(fact, LeaseGranted)
+        given = msgspec.structs.replace(fact, release=release) if is_lease else fact
+        for output in put(given, at):
             put(output, at)
     account = again.account
     put(
         HashTaken(
             account=ACCOUNT,
-            release="v1",
+            release=release,
             holder="worker-1",
             seq=seq,
             count=account.records,
@@ -94,6 +106,49 @@ def test_a_pulse_between_a_hash_and_its_place_in_the_stream_is_no_difference() -
 
     assert found.differences == []
     assert found.hashes == 1
+
+
+def held_by(release: str) -> list[Record]:
+    """The same stream, its account held by a release when all of it was decided."""
+    found = recorded(release)
+    assert sum(record.kind == "breach-found" for record in found) > 1
+    return found
+
+
+def with_a_breach_of_its_own(records: list[Record]) -> list[Record]:
+    """The stream of a release that found a breach where this code finds none."""
+    found = [(decode(record).fact, record.at) for record in records]
+    odd = BreachFound(
+        account=ACCOUNT,
+        rule="odd-rule",
+        mode="alert",
+        incident="odd",
+        observed="1",
+        limit="1",
+        text="one is too many",
+    )
+    return chained([*found, (odd, found[-1][1])])
+
+
+def test_what_another_release_decided_is_told_apart_and_is_no_fault() -> None:
+    found = replay(with_a_breach_of_its_own(held_by("v2")), CATALOG, "v1")
+
+    assert found.differences == []
+    (only,) = found.elsewhere
+    assert "BreachFound" in only
+    assert f"account {ACCOUNT}, decided by v2 and not by v1: odd-rule, one is too many" in only
+
+
+def test_what_the_same_release_decided_and_does_not_decide_now_is_a_fault() -> None:
+    for release in ("v2", ""):
+        found = replay(with_a_breach_of_its_own(held_by("v2")), CATALOG, release)
+
+        assert (len(found.differences), found.elsewhere) == (1, []), release
+
+
+def test_hashes_of_another_release_are_not_compared() -> None:
+    assert replay(held_by("v2"), CATALOG, "v1").hashes == 0
+    assert replay(held_by("v2"), CATALOG, "v2").hashes == 1
 
 
 def altered(records: list[Record], number: int, fact: Fact) -> list[Record]:

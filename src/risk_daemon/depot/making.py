@@ -86,6 +86,17 @@ def platform_tag() -> str:
 
 def read_commit(checkout: Path) -> Commit:
     """Read what is committed. Raises Refused where the folder differs from it."""
+    commit = _read(checkout, is_parent=False)
+    _refuse_edits(checkout, commit)
+    return commit
+
+
+def read_parent(checkout: Path) -> Commit:
+    """Read the commit before the newest one. Raises NotFound where there is none."""
+    return _read(checkout, is_parent=True)
+
+
+def _read(checkout: Path, *, is_parent: bool) -> Commit:
     # Imported here: dulwich is slow to load.
     from dulwich.errors import NotGitRepository
     from dulwich.objects import Commit as Head
@@ -103,6 +114,14 @@ def read_commit(checkout: Path) -> Commit:
         except KeyError:
             raise Refused(f"{checkout} has no commit yet: commit first.") from None
         assert isinstance(head, Head)
+        if is_parent:
+            if not head.parents or head.parents[0] not in repo.object_store:
+                raise NotFound(
+                    f"{checkout} has no commit before {head.id.decode()[:12]}: a clone without "
+                    "its history has none; fetch it with `git fetch --unshallow`."
+                )
+            head = repo[head.parents[0]]
+            assert isinstance(head, Head)
         found = {
             entry.path.decode(): repo[entry.sha].as_raw_string()
             for entry in repo.object_store.iter_tree_contents(head.tree)
@@ -112,7 +131,6 @@ def read_commit(checkout: Path) -> Commit:
     for name in (*_ALSO, _SCHEMAS):
         if name not in found:
             raise NotFound(f"the commit {commit.name[:12]} of {checkout} has no {name}.")
-    _refuse_edits(checkout, commit)
     return commit
 
 
@@ -176,7 +194,7 @@ def make(checkout: Path, cache: Path, say: Say) -> Made:
     commit = read_commit(checkout)
     say(f"commit {commit.name[:12]}, {python_tag()} on {platform_tag()}")
     with files.told("making the release"):
-        own = _own_wheel(commit, cache / "own" / commit.name)
+        own = own_wheel(commit, cache / "own" / commit.name)
         others = _locked_wheels(commit.files[LOCK], cache, say)
         lock = cache / "own" / commit.name / LOCK
         lock.write_bytes(commit.files[LOCK])
@@ -215,7 +233,7 @@ def code_of(wheel: Path) -> dict[str, str]:
         }
 
 
-def _own_wheel(commit: Commit, target: Path) -> Path:
+def own_wheel(commit: Commit, target: Path) -> Path:
     """Make the program's wheel from the commit's files, in a place of their own."""
     if importlib.util.find_spec("hatchling") is None:
         raise UsageError(

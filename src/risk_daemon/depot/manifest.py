@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -156,19 +156,21 @@ def ranges_of(schemas: Schemas) -> dict[str, Range]:
     }
 
 
-def misfits(schemas: Schemas, found: dict[str, int]) -> list[str]:
+def misfits(schemas: Schemas, found: Mapping[str, Range]) -> list[str]:
     """Say which shapes found in a home a release can't live with; empty if it can with all.
 
-    A kind that nobody has heard of does not fit: unknown is not "passed".
+    Each is found as a range too: the oldest shape whose releases can still live with what is
+    there, and what it is. The two ranges must have a shape in common. A kind that nobody has heard
+    of does not fit: unknown is not "passed".
     """
     ranges = ranges_of(schemas)
     said = []
-    for name, number in sorted(found.items()):
+    for name, (least, number) in sorted(found.items()):
         if name not in ranges:
             said.append(f"the home has {name} {number}, the release can live with none")
             continue
         oldest, newest = ranges[name]
-        if not oldest <= number <= newest:
+        if newest < least or number < oldest:
             known = f"{oldest} to {newest}"
             said.append(f"the home has {name} {number}, the release can live with {known}")
     return said

@@ -35,6 +35,27 @@ def replace(path: Path, content: bytes) -> None:
     move(fresh, path)
 
 
+def allocate(path: Path, size: int) -> None:
+    """Take a file's room on the disk, without changing what is in it, and flush it.
+
+    Raises OSError where there is no room for it.
+    """
+    is_new = not path.exists()
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        if sys.platform == "win32":
+            missing = size - os.fstat(handle).st_size
+            os.lseek(handle, 0, os.SEEK_END)
+            os.write(handle, bytes(max(missing, 0)))
+        else:
+            os.posix_fallocate(handle, 0, size)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    if is_new:
+        flush_folder(path.parent)
+
+
 def move(path: Path, target: Path) -> None:
     """Rename a file or folder, durably; a file that has the name is replaced."""
     path.replace(target)

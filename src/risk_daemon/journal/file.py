@@ -8,6 +8,7 @@ before it.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -21,8 +22,9 @@ from risk_daemon.journal import durable, lock_file, snapshot
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.lock_file import LockFile
 from risk_daemon.journal.reader import Reader
-from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, migrate
-from risk_daemon.journal.sqlite import UNREADABLE, require, sqlite3
+from risk_daemon.journal.reserve import Reserve
+from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, is_newer, migrate
+from risk_daemon.journal.sqlite import UNREADABLE, connect, require, sqlite3
 from risk_daemon.wire.control import Lease
 from risk_daemon.wire.record import Record
 
@@ -45,8 +47,10 @@ _ROW: Final = "(?, ?, ?, ?, ?, ?, ?)"
 # One statement for many rows: each step gives up the interpreter's lock, and
 # a busy loop thread is in no hurry to give it back.
 _CHUNKS: Final = (128, 32, 8, 1)
+# Columns are named: a newer release may have added one of its own.
+_COLUMNS: Final = "seq, at, version, kind, account, payload, crc"
 _INSERTS: Final = {
-    size: f"INSERT INTO record VALUES {', '.join([_ROW] * size)}"  # noqa: S608  marks only
+    size: f"INSERT INTO record ({_COLUMNS}) VALUES {', '.join([_ROW] * size)}"  # noqa: S608
     for size in _CHUNKS
 }
 _SET_LEASE: Final = """
@@ -81,11 +85,15 @@ class Copied(msgspec.Struct, frozen=True):
 
 
 class WriteFailed(Exception):
-    """A batch could not be stored. `certain`: nothing of it is in the file."""
+    """A batch could not be stored. `certain`: nothing of it is in the file.
 
-    def __init__(self, why: str, certain: bool) -> None:
+    `is_full`: for want of room, and for no other reason.
+    """
+
+    def __init__(self, why: str, certain: bool, *, is_full: bool = False) -> None:
         super().__init__(why)
         self.certain = certain
+        self.is_full = is_full
 
 
 class JournalFile:
@@ -97,7 +105,8 @@ class JournalFile:
         """Open or create the file. Raises OperatorError if it can't be trusted."""
         require(sqlite3.sqlite_version_info)
         self.path = path
-        self._is_full = True
+        self._is_flushed = True
+        self.reserve = Reserve(path.parent)
         self._locks = LockFile(path.parent)
         if not path.exists() or not path.stat().st_size:
             _assert_not_lost(path)
@@ -116,15 +125,17 @@ class JournalFile:
     def _judge(self, count: int) -> bool:
         """Judge a file of this schema before it is opened for writing; False for any other.
 
+        One that a newer release has only expanded is of this schema too.
+
         Whoever closes the last writing connection folds the log into the file, sound or not.
         """
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        with closing(connect(uri, uri=True)) as connection:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (number,) = connection.execute("PRAGMA user_version").fetchone()
             if not number:
                 _assert_not_lost(self.path)
-            if (application, number) != (APPLICATION_ID, SCHEMA):
+            if application != APPLICATION_ID or number < SCHEMA or is_newer(connection):
                 return False
             head = _read_head(connection)
         with closing(Reader(self.path)) as reader:
@@ -148,26 +159,57 @@ class JournalFile:
             self._connection.close()
             raise
 
-    def store(self, batch: Batch) -> None:
-        """Store a batch as one transaction. Raises WriteFailed; never try again after it."""
+    def store(self, batch: Batch) -> bool:
+        """Store a batch as one transaction; tells whether the reserve had to be given up for it.
+
+        Raises WriteFailed; never try again after it. Only where there was no room, and nothing of
+        the batch is in the file, it is tried once more, with the reserve's room
+        (docs/adr/0027-a-full-disk-is-no-failed-one.md).
+        """
+        gave_up = False
+        try:
+            self._commit(batch)
+        except WriteFailed as failed:
+            gave_up = failed.is_full and self.reserve.give_up()
+            if not gave_up:
+                raise
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._commit(batch)
+        return self._keep_locks(batch) or gave_up
+
+    def _commit(self, batch: Batch) -> None:
         run = self._connection.execute
         try:
-            if batch.has_promise != self._is_full:
+            if batch.has_promise != self._is_flushed:
                 run(f"PRAGMA synchronous = {'FULL' if batch.has_promise else 'NORMAL'}")
-                self._is_full = batch.has_promise
+                self._is_flushed = batch.has_promise
             run("BEGIN IMMEDIATE")
             self._write(batch)
         except sqlite3.Error as error:
-            raise WriteFailed(_why(error), certain=True) from error
+            is_full = error.sqlite_errorcode == _FULL
+            raise WriteFailed(_why(error), certain=True, is_full=is_full) from error
         try:
             run("COMMIT")
         except sqlite3.Error as error:
             # A log without room for the commit holds none; after an I/O error it may.
-            raise WriteFailed(_why(error), error.sqlite_errorcode == _FULL) from error
+            is_full = error.sqlite_errorcode == _FULL
+            raise WriteFailed(_why(error), is_full, is_full=is_full) from error
+
+    def _keep_locks(self, batch: Batch) -> bool:
+        """Have the lock file say what the batch says; tells whether the reserve was needed."""
         try:
             self._locks.stored(batch)
         except OSError as error:
-            raise WriteFailed(f"the lock file can't be written: {error}", certain=False) from error
+            if error.errno != errno.ENOSPC or not self.reserve.give_up():
+                raise _locks_failed(error) from error
+        else:
+            return False
+        try:
+            self._locks.write_again()
+        except OSError as error:
+            raise _locks_failed(error) from error
+        return True
 
     def copy(self, folder: Path) -> Copied:
         """Copy the file as it is, in one step, and the lock file beside it. Raises OperatorError.
@@ -177,7 +219,7 @@ class JournalFile:
         target = folder / self.path.name
         try:
             create_private(target)
-            with closing(sqlite3.connect(str(target), isolation_level=None)) as copy:
+            with closing(connect(str(target))) as copy:
                 self._connection.backup(copy)
             durable.flush(target)
             self._locks.copy(folder)
@@ -197,11 +239,16 @@ class JournalFile:
         _fold(self._connection)
 
     def close(self) -> None:
-        """Drop what was not committed, fold the whole log into the file, and close it."""
+        """Drop what was not committed, fold the log into the file if it has room, and close it."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode != _FULL:
+                raise
+        finally:
+            self._connection.close()
 
     def _write(self, batch: Batch) -> None:
         run = self._connection
@@ -287,7 +334,13 @@ def _fold(connection: sqlite3.Connection) -> None:
     try:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     except sqlite3.Error as error:
+        if error.sqlite_errorcode == _FULL:
+            return  # everything is still in the log; the next record is refused if that has no room
         raise WriteFailed(_why(error), certain=False) from error
+
+
+def _locks_failed(error: OSError) -> WriteFailed:
+    return WriteFailed(f"the lock file can't be written: {error}", certain=False)
 
 
 def _assert_not_lost(path: Path) -> None:
@@ -306,9 +359,7 @@ def create_private(path: Path) -> None:
 
 
 def open_writing(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        str(path), isolation_level=None, timeout=1.0, check_same_thread=False
-    )
+    connection = connect(str(path), timeout=1.0, check_same_thread=False)
     try:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").fetchall()

@@ -12,8 +12,8 @@ from typing import Final
 
 from risk_daemon.core.events import LeaseGranted, PolicyAdopted
 from risk_daemon.errors import Malformed, NotFound, OperatorError
-from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA
-from risk_daemon.journal.sqlite import UNREADABLE, sqlite3
+from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, is_newer
+from risk_daemon.journal.sqlite import UNREADABLE, connect
 from risk_daemon.wire.record import FORMAT_VERSION, Record, decode
 
 #: Lines of damage that are told of one file.
@@ -36,7 +36,7 @@ class Inspection:
             raise NotFound(f"there is no state file {path}")
         self._path = path
         uri = f"{path.absolute().as_uri()}?mode=ro"
-        self._connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=1.0)
+        self._connection = connect(uri, uri=True, timeout=1.0)
 
     def close(self) -> None:
         """Close the connection."""
@@ -48,7 +48,7 @@ class Inspection:
         (number,) = self._ask("PRAGMA user_version")[0]
         if application != APPLICATION_ID:
             raise OperatorError(f"{self._path} is not a journal: its header names another program.")
-        if number > SCHEMA:
+        if is_newer(self._connection):
             raise OperatorError(
                 f"{self._path} has schema {number}, this release knows {SCHEMA}: "
                 "use the command of the release that wrote it."

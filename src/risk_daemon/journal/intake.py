@@ -41,6 +41,12 @@ OWN_DOOR: Final = {
     "pulse": "WakeAt",
     "probed": "Probe",
 }
+#: What can wait until somebody has made room: a full disk is no time for changes.
+WAITS_FOR_ROOM: Final = frozenset({"policy-adopted", "settings-adopted", "drain-asked"})
+NO_ROOM: Final = (
+    "the disk is full, and policies, settings and moves between releases wait; locks, leases and"
+    " intents go on; make room, and it is taken up within seconds"
+)
 _LARGEST: Final = (1 << 63) - 1
 _VERSION_MAX: Final = (1 << 16) - 1
 _NAME_MAX: Final = 200
@@ -59,6 +65,8 @@ class Intake:
         self.leases = dict(head.leases)
         self.incarnation = head.incarnation
         self.stored_batch = 0
+        #: The reserve was given up: only what protects is stored.
+        self.is_tight = False
         self._stored_seq = head.seq
         self._policies = set(head.policies)
         self._sequencer = Sequencer(head.seq, head.at, head.crc)
@@ -101,7 +109,7 @@ class Intake:
 
     def append(self, asked: control.Append) -> tuple[control.Appended, int]:
         """Take in records, all or none."""
-        refused = self._overload() or _refusal(asked.records)
+        refused = self._overload() or self._without_room(asked.records) or _refusal(asked.records)
         if refused:
             return control.Appended(asked.id, 0, refused), 0
         accounts = self._without_policy(asked.records)
@@ -164,6 +172,8 @@ class Intake:
 
     def keep(self, asked: control.PutSnapshots) -> tuple[control.SnapshotsKept, int]:
         """Take in snapshots of states that this stream has led to."""
+        if self.is_tight and asked.snapshots:
+            return control.SnapshotsKept(asked.id, NO_ROOM), 0
         for one in asked.snapshots:
             if not 0 <= one.seq <= self.last_seq:
                 refused = f"a snapshot at record {one.seq}, the last is {self.last_seq}"
@@ -210,6 +220,10 @@ class Intake:
     def _overload(self) -> str:
         behind = self.last_seq - self._stored_seq
         return f"the file is {behind} records behind" if behind > UNSTORED_MAX else ""
+
+    def _without_room(self, records: Iterable[NewRecord]) -> str:
+        waits = self.is_tight and any(new.kind in WAITS_FOR_ROOM for new in records)
+        return NO_ROOM if waits else ""
 
     def _without_policy(self, records: Iterable[NewRecord]) -> list[int]:
         adopted: set[int] = set()

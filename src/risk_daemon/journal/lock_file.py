@@ -165,6 +165,10 @@ class LockFile:
             self._slot = self._made(self._slot.number + 1, self._slot.incarnation)
             write(self._folder, self._slot)
 
+    def write_again(self) -> None:
+        """Write the present slot, whole, after there was no room for it. Raises OSError."""
+        write(self._folder, self._slot)
+
     def copy(self, folder: Path) -> None:
         """Write what stands into another folder. Raises OSError."""
         write_both(folder, msgspec.structs.replace(self._slot, number=0))

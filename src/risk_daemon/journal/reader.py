@@ -15,7 +15,7 @@ import msgspec
 from risk_daemon.errors import NotFound
 from risk_daemon.journal import snapshot
 from risk_daemon.journal.schema import FREQUENT, IS_RARE
-from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.journal.sqlite import connect
 from risk_daemon.wire.control import Snapshot
 from risk_daemon.wire.record import Record, holds
 
@@ -77,10 +77,9 @@ class Reader:
         """Open the file. Raises NotFound if there is none."""
         if not path.is_file():
             raise NotFound(f"there is no state file {path}")
-        self._connection = sqlite3.connect(
+        self._connection = connect(
             f"{path.absolute().as_uri()}?mode=ro",
             uri=True,
-            isolation_level=None,
             timeout=1.0,
             check_same_thread=False,
         )

@@ -13,32 +13,37 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from risk_daemon.clock import Timekeeper
-from risk_daemon.core.events import AlarmRaised, Fact, Pulse
+from risk_daemon.core.events import AlarmRaised, Fact, LeaseGranted, LockPlaced, Pulse
 from risk_daemon.errors import OperatorError
-from risk_daemon.journal import lease
+from risk_daemon.journal import lease, segment
 from risk_daemon.journal.admin import Admin
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.figures import Figures
 from risk_daemon.journal.file import Copied, JournalFile, WriteFailed
-from risk_daemon.journal.intake import Intake
+from risk_daemon.journal.intake import NO_ROOM, Intake
 from risk_daemon.journal.looker import Looker, breathe
+from risk_daemon.journal.plans import TOPIC as PLAN
+from risk_daemon.journal.plans import Plans
 from risk_daemon.journal.pulses import Pulses
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.subscriber import Packer, Recent, Subscription
 from risk_daemon.journal.writer import Writer
 from risk_daemon.wire import control
-from risk_daemon.wire.record import Record, encode
+from risk_daemon.wire.record import Record, encode, new_record
 from risk_daemon.wire.transport import Channel, Hello, Server, pack, serve
 
 NAME: Final = "journal"
 #: A subscriber that leaves this much unread is cut; it resumes from its seq.
 BUFFERED_MAX: Final = 8 << 20
+#: How often it is looked whether the reserve can be made again.
+RESERVE_EVERY_S: Final = 5.0
 
 _log = logging.getLogger("journal")
 
@@ -83,6 +88,7 @@ class JournalServer:
         self._admin = Admin(self)
         self._pulses = Pulses(clock, self._pulse, self.emit)
         self._doors = self._open_doors()
+        self._plans, self._plans_thread = Plans(file.path.parent), ThreadPoolExecutor(1)
         self._failure: WriteFailed | None = None
         self._looks: set[asyncio.Task[None]] = set()
         self._crashed = False
@@ -100,17 +106,22 @@ class JournalServer:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(self._crash)
         self._stop = stop
-        self._writer = Writer(self._file, self.clock, self._on_stored, self._on_failed)
+        self._writer = Writer(
+            self._file, self.clock, self._on_stored, self._on_failed, self._on_tight
+        )
         hello = Hello("journal", NAME, self._release)
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 server = await serve(run_dir, NAME, self._welcome, hello=hello, prefer=prefer)
+                self._take_kept()
                 self._spawn(self._pulses.run())
                 on_ready()
+                self._spawn(self._keep_reserve())
                 await stop.wait()
                 await self._finish(server)
         finally:
             self._writer.stop()
+            self._plans_thread.shutdown()
             self.looker.close()
             self._once.close()
         if self._failure is not None or self._crashed:
@@ -162,7 +173,7 @@ class JournalServer:
         channel.close(why)
         if why != self._objected:
             self._objected = why
-            self.emit(AlarmRaised(account=0, level="page", what="refused", text=why, source=NAME))
+            self._say("page", "refused", why)
 
     def _forget(self, peer: Peer) -> None:
         self.peers.discard(peer)
@@ -248,6 +259,50 @@ class JournalServer:
             for channel, answer in self._answers.pop(number):
                 channel.send(self._timed(answer))
 
+    def _on_tight(self) -> None:
+        self._loop.call_soon_threadsafe(self._tighten)
+
+    def _tighten(self) -> None:
+        """Store only what protects from now on, and tell people."""
+        if not self.intake.is_tight:
+            self.intake.is_tight = True
+            self._say("page", "disk full", f"{NO_ROOM} ({self.path.parent})")
+
+    def _say(self, level: str, what: str, text: str) -> None:
+        self.emit(AlarmRaised(account=0, level=level, what=what, text=text, source=NAME))
+
+    async def _keep_reserve(self) -> None:
+        """Have room kept back for a full disk, and take up what waits once there is room again."""
+        reserve = self._file.reserve
+        while True:
+            if not await self._loop.run_in_executor(None, reserve.keep):
+                self._tighten()
+            elif self.intake.is_tight:
+                self.intake.is_tight = False
+                self._say("info", "disk full", "there is room again")
+            await asyncio.sleep(RESERVE_EVERY_S)
+
+    def _take_kept(self) -> None:
+        """Take in, before anybody is answered, what links kept durable while no journal stored.
+
+        Intents and acts are brought by the links themselves: only they know what became of them.
+        """
+        for fact in segment.kept(self.path.parent):
+            if isinstance(fact, LockPlaced):
+                self.intake.append(control.Append(0, [new_record(fact, segment.once(fact))]))
+            else:
+                self._take_lease(fact)
+        self._hand_over()
+
+    def _take_lease(self, fact: LeaseGranted) -> None:
+        present = lease.epoch_of(self.intake.leases, fact.account)
+        if fact.epoch == present + 1:
+            grant = control.Grant(fact.account, present, fact.holder, fact.release)
+            self.intake.grant(control.GrantLeases(0, [grant]))
+        elif fact.epoch > present:
+            text = f"account {fact.account}: its link kept epoch {fact.epoch}, {present} is known"
+            self._say("page", "epochs are missing", text)
+
     def _timed(self, answer: msgspec.Struct) -> msgspec.Struct:
         if not isinstance(answer, control.Probed):
             return answer
@@ -327,6 +382,9 @@ class JournalServer:
         return who.role == "console" or (who.role == "worker" and who.name not in self._holders)
 
     def _pass_on(self, published: control.Publish) -> None:
+        if published.topic == PLAN:
+            self._plans_thread.submit(self._plans.keep, published.account, published.payload)
+            return
         key = published.topic, published.account
         frame = pack(control.View(published.topic, published.account, published.payload))
         self._views[key] = frame

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from risk_daemon.errors import NotFound, OperatorError
-from risk_daemon.journal.schema import APPLICATION_ID
-from risk_daemon.journal.sqlite import sqlite3
+from risk_daemon.journal.schema import APPLICATION_ID, oldest
+from risk_daemon.journal.sqlite import connect, sqlite3
 
 _HOLD: Final = "SELECT release, account FROM lease WHERE holder <> '' ORDER BY release, account"
 #: Whoever folded an account last wrote its newest snapshot.
@@ -26,9 +26,13 @@ _FORMAT: Final = "SELECT version FROM record ORDER BY seq DESC LIMIT 1"
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """What a state file is. `format` is of its newest record, 0 if it has none."""
+    """What a state file is. `format` is of its newest record, 0 if it has none.
+
+    `oldest` is the oldest schema whose releases may use the file as it is.
+    """
 
     schema: int
+    oldest: int
     format: int
     #: Accounts by the release whose worker holds them.
     held: dict[str, list[int]]
@@ -42,11 +46,12 @@ def shapes(path: Path) -> Shapes:
         raise NotFound(f"there is no state file {path}")
     uri = f"{path.absolute().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(uri, uri=True, isolation_level=None, timeout=1.0)) as file:
+        with closing(connect(uri, uri=True, timeout=1.0)) as file:
             (application,) = file.execute("PRAGMA application_id").fetchone()
             (schema,) = file.execute("PRAGMA user_version").fetchone()
             if application != APPLICATION_ID:
                 raise OperatorError(f"{path} is not a journal: its header names another program.")
+            least = oldest(file)
             newest = file.execute(_FORMAT).fetchone()
             held: dict[str, list[int]] = {}
             for release, account in file.execute(_HOLD):
@@ -57,4 +62,4 @@ def shapes(path: Path) -> Shapes:
             f"the state file {path} can't be read: {error}. "
             "`risk-daemon-admin verify-db` says more."
         ) from None
-    return Shapes(int(schema), int(newest[0]) if newest else 0, held, folded)
+    return Shapes(int(schema), least, int(newest[0]) if newest else 0, held, folded)

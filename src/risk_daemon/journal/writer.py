@@ -22,6 +22,8 @@ from risk_daemon.journal.file import Copied, JournalFile, WriteFailed
 #: Called in the writer's thread, with the batch and the nanoseconds its commit took.
 OnStored = Callable[[Batch, int], None]
 OnFailed = Callable[[WriteFailed], None]
+#: Called in the writer's thread when the disk was full and the reserve was given up.
+OnTight = Callable[[], None]
 #: Called in the writer's thread, with what the copy holds, or why there is none.
 OnCopied = Callable[[Copied | OperatorError], None]
 
@@ -38,12 +40,18 @@ class Writer:
     """Stores batches in the order in which they are put."""
 
     def __init__(
-        self, file: JournalFile, clock: Timekeeper, on_stored: OnStored, on_failed: OnFailed
+        self,
+        file: JournalFile,
+        clock: Timekeeper,
+        on_stored: OnStored,
+        on_failed: OnFailed,
+        on_tight: OnTight = lambda: None,
     ) -> None:
         self._file = file
         self._clock = clock
         self._on_stored = on_stored
         self._on_failed = on_failed
+        self._on_tight = on_tight
         self._checkpoints = Checkpoints(file, on_failed)
         self._queue: SimpleQueue[Batch | Copy | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal-writer")
@@ -91,7 +99,8 @@ class Writer:
                 break
             batch.absorb(then)
         began = self._clock.steady_ns()
-        self._file.store(batch)
+        if self._file.store(batch):
+            self._on_tight()
         self._on_stored(batch, self._clock.steady_ns() - began)
         self._checkpoints.look(is_idle=self._queue.empty())
         return then

@@ -8,14 +8,23 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.broker import fence
-from risk_daemon.core.events import Intended, OperatorActed
-from risk_daemon.errors import BrokerRefused, BrokerUnavailable, Malformed, Refused, UsageError
+from risk_daemon.core.events import Intended, LeaseGranted, LockPlaced, OperatorActed
+from risk_daemon.core.instrument import show
+from risk_daemon.errors import (
+    BrokerRefused,
+    BrokerUnavailable,
+    Malformed,
+    Refused,
+    TimedOut,
+    UsageError,
+)
 from risk_daemon.link import polling
 from risk_daemon.link.loop import Link
 from risk_daemon.wire.control import Op
 
 FLATTEN_WITHIN_S: Final = 9.0
 RECONCILE_WITHIN_S: Final = 20.0
+STANDING_WITHIN_S: Final = 5.0
 
 
 def ops(link: Link) -> dict[str, Op]:
@@ -41,10 +50,19 @@ def ops(link: Link) -> dict[str, Op]:
             intended = msgspec.msgpack.decode(args["intended"], type=Intended)
         except (KeyError, msgspec.DecodeError) as error:
             raise UsageError(f"no goal can be read: {error}") from None
-        why = link.hands.take_directly(intended)
+        why = link.hands.take_directly(intended, [_lock(raw) for raw in args.get("locks") or ()])
         if why:
             raise Refused(why)
         return {}
+
+    async def keep(args: dict[str, Any]) -> dict[str, Any]:
+        why = link.hands.keep(_kept(args))
+        if why:
+            raise Refused(why)
+        return {}
+
+    async def standing(args: dict[str, Any]) -> dict[str, Any]:
+        return await standing_of(link, int(args.get("account") or 0))
 
     async def status(args: dict[str, Any]) -> dict[str, Any]:
         del args
@@ -56,6 +74,8 @@ def ops(link: Link) -> dict[str, Op]:
         "flatten": flatten,
         "act": act,
         "goal": goal,
+        "keep": keep,
+        "standing": standing,
         "status": status,
     }
 
@@ -92,6 +112,26 @@ async def connection_of(link: Link) -> dict[str, Any]:
         "error": error,
         "ok": session.state == "trusted" and rest_ms is not None,
     }
+
+
+async def standing_of(link: Link, account: int) -> dict[str, Any]:
+    """Read an account now; return its balance, and each position with what it could be left at.
+
+    For the minimal protector. Figures are decimal text; a price is None where none is believable.
+    """
+    if account not in link.accounts:
+        raise UsageError(f"account {account} is not of login {link.login}")
+    reading = await link.hands.read_now(account, STANDING_WITHIN_S)
+    if reading is None:
+        raise TimedOut(f"account {account} could not be read")
+    row = link.intake.standing.get(account)
+    positions = []
+    for one in reading.rows.positions:
+        mark = link.intake.mark(one.contract)
+        price = None if mark is None else (mark.bid if one.quantity > 0 else mark.ask)
+        shown = None if price is None else show(price)
+        positions.append([one.contract, one.quantity, show(one.average), shown])
+    return {"balance": show(row.balance) if row else None, "positions": positions}
 
 
 async def reconcile_one(link: Link, account: int) -> dict[str, Any]:
@@ -169,6 +209,23 @@ def status_of(link: Link) -> dict[str, Any]:
         "reconcile_every_s": link.reconcile_every_s,
         "polling": polling.worst_ages_s(len(link.accounts)) if link.session.is_taken else None,
     }
+
+
+_KEPT: Final[dict[str, type[LockPlaced] | type[LeaseGranted]]] = {
+    "lock-placed": LockPlaced,
+    "lease-granted": LeaseGranted,
+}
+
+
+def _lock(raw: bytes) -> LockPlaced:
+    return msgspec.msgpack.decode(raw, type=LockPlaced)
+
+
+def _kept(args: dict[str, Any]) -> LockPlaced | LeaseGranted:
+    try:
+        return msgspec.msgpack.decode(args["fact"], type=_KEPT[str(args["kind"])])
+    except (KeyError, TypeError, msgspec.DecodeError) as error:
+        raise UsageError(f"nothing to be kept can be read: {error}") from None
 
 
 def _acted(args: dict[str, Any]) -> OperatorActed:

@@ -1,101 +1,61 @@
-"""The append-and-flush file for the time the journal is away.
-
-What must be durable before it is acted on (a goal that closes, a person's act)
-is written here line by line, flushed to the disk, and folded into the journal
-when that is back; only then is the file emptied. A torn last line is what a
-crash leaves: it was not acted on, for the flush had not returned.
-"""
+"""Brings what a login's emergency segment holds into the journal, and empties it then."""
 
 from __future__ import annotations
 
-import base64
-import json
-import os
 from pathlib import Path
-from typing import Final
 
-import msgspec
-
-from risk_daemon.core.events import Fact, Intended, OperatorActed
+from risk_daemon.core.events import Fact, Intended, LeaseGranted
+from risk_daemon.journal.segment import Segment, once
 from risk_daemon.wire.client import JournalClient
-from risk_daemon.wire.record import KINDS, NAMES, encode, new_record
-
-FORMAT: Final = 1
-
-
-class EmergencyFile:
-    """One login's file. Lines: {"format", "kind", "payload", "crc"}."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def write(self, fact: Fact) -> None:
-        """Make a fact durable; returns when it is on the disk. OSError when it is not."""
-        line = json.dumps(
-            {
-                "format": FORMAT,
-                "kind": NAMES[type(fact)],
-                "payload": base64.b64encode(encode(fact)).decode(),
-            }
-        )
-        with self._path.open("ab") as file:
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-    def read(self) -> list[Fact]:
-        """Return what was written; a torn last line is left out."""
-        try:
-            lines = self._path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return []
-        facts: list[Fact] = []
-        for line in lines:
-            if not line:
-                continue
-            try:
-                row = json.loads(line)
-                payload = base64.b64decode(row["payload"])
-                facts.append(msgspec.msgpack.decode(payload, type=KINDS[row["kind"]]))
-            except (ValueError, KeyError, msgspec.DecodeError):
-                if line is lines[-1]:
-                    break
-                raise
-        return facts
-
-    def clear(self) -> None:
-        """Empty the file: the journal has it all."""
-        self._path.unlink(missing_ok=True)
+from risk_daemon.wire.control import Grant
+from risk_daemon.wire.record import new_record
 
 
-async def fold(file: EmergencyFile, journal: JournalClient) -> list[str]:
-    """Bring a file into the journal and empty it; return what was refused, in words.
+async def fold(segment: Segment, journal: JournalClient, aside: Path) -> list[str]:
+    """Bring a segment into the journal and empty it; return what was not taken, in words.
 
-    Raises JournalAway with the file as it was: each fact is stored once by its name.
+    Raises JournalAway with the segment as it was: each fact is stored once by its name. One with
+    lines that cannot be read is copied to `aside` first.
     """
     refused: list[str] = []
     folded = 0
     # What is written meanwhile is folded in too: between the last look and the end nobody waits.
-    while len(facts := file.read()) > folded:
+    while len(facts := segment.read()) > folded:
         for fact in facts[folded:]:
             why = await _store(fact, journal)
-            refused += [f"{once(fact)}: {why}"] if why else []
+            refused += [f"{once(fact) or type(fact).__name__}: {why}"] if why else []
         folded = len(facts)
-    file.clear()
+    damaged = segment.damaged()
+    if damaged:
+        refused.append(f"{damaged} damaged lines of {segment.path}, {_kept(segment, aside)}")
+    segment.clear()
     return refused
+
+
+def _kept(segment: Segment, aside: Path) -> str:
+    try:
+        segment.set_aside(aside)
+    except OSError as error:
+        return f"and no copy could be kept ({error})"
+    return f"kept as {aside}"
 
 
 async def _store(fact: Fact, journal: JournalClient) -> str:
     record = new_record(fact, once(fact))
     if isinstance(fact, Intended):
         return (await journal.intend(fact.account, fact.epoch, fact.key, record)).refused
+    if isinstance(fact, LeaseGranted):
+        return await _grant(fact, journal)
     return (await journal.append([record])).refused
 
 
-def once(fact: Fact) -> str:
-    """Return the name under which a fact is stored once, however often it is folded in."""
-    if isinstance(fact, Intended):
-        return fact.key
-    if isinstance(fact, OperatorActed):
-        return fact.act_id
-    return ""
+async def _grant(fact: LeaseGranted, journal: JournalClient) -> str:
+    """Have the journal grant what was granted without it; it may have done so when it started."""
+    grant = Grant(fact.account, fact.epoch - 1, fact.holder, fact.release)
+    refused = (await journal.grant([grant])).refused
+    if not refused:
+        return ""
+    held = {lease.account: lease for lease in (await journal.leases()).leases}
+    lease = held.get(fact.account)
+    is_there = lease is not None and lease.epoch >= fact.epoch
+    return "" if is_there else refused

@@ -8,15 +8,16 @@ does not answer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from risk_daemon.broker import fence
 from risk_daemon.broker.port import Reading
 from risk_daemon.clock import Timekeeper
-from risk_daemon.core.events import Goal, Intended, OperatorActed
+from risk_daemon.core.events import Goal, Intended, LeaseGranted, LockPlaced, OperatorActed
 from risk_daemon.errors import JournalAway
+from risk_daemon.journal.segment import Segment, once
 from risk_daemon.link.desk import Desk
-from risk_daemon.link.emergency import EmergencyFile, once
 from risk_daemon.link.reader import Reader
 from risk_daemon.settings import Login
 from risk_daemon.wire.client import JournalClient
@@ -37,16 +38,21 @@ class Hands:
         reader: Reader,
         journal: JournalClient,
         clock: Timekeeper,
-        emergency: EmergencyFile,
+        emergency: Segment,
+        raise_epoch: Callable[[LeaseGranted], None],
     ) -> None:
+        self._raise_epoch = raise_epoch
         self._login, self._gate, self._desk, self._reader = login, gate, desk, reader
         self._journal, self._clock, self._emergency = journal, clock, emergency
+        #: Names of the locks that are in the segment.
+        self._kept: set[str] = set()
 
-    def take_directly(self, intended: Intended) -> str:
+    def take_directly(self, intended: Intended, locks: Sequence[LockPlaced] = ()) -> str:
         """Take a goal that closes from the worker itself; return why not, or "".
 
         Only while the journal does not answer, and only what is safe at any age:
-        a close under a lock, a cancel. It is flushed to the disk before it may leave.
+        a close under a lock, a cancel. The locks that stand are flushed to the disk, then the
+        goal, before it may leave.
         """
         goal = intended.goal
         if intended.account not in self._login.accounts:
@@ -54,9 +60,40 @@ class Hands:
         if not (goal.locked and goal.act in ("close", "cancel")):
             return f"without the journal only closes and cancels under a lock leave, not {goal.act}"
         if not self._desk.knows(intended.key):
+            for lock in locks:
+                self._keep_lock(lock)
             self._emergency.write(intended)
             self._desk.take(intended)
         return ""
+
+    def keep(self, wanted: LockPlaced | LeaseGranted) -> str:
+        """Make a lock or a lease durable that the journal does not store; return why not, or "".
+
+        A lease: only while the journal is away altogether, and only the epoch after the highest
+        that was ever seen here; from then on the fence lets nothing older through.
+        """
+        if wanted.account not in self._login.accounts:
+            return f"account {wanted.account} is not of login {self._login.name}"
+        if isinstance(wanted, LockPlaced):
+            self._keep_lock(wanted)
+            return ""
+        present = self._gate.of(wanted.account).epoch
+        if self._journal.is_open:
+            return "the journal is there: it grants leases"
+        if wanted.epoch != present + 1:
+            return f"account {wanted.account}: its epoch is {present}, not {wanted.epoch - 1}"
+        self._emergency.write(wanted)
+        self._raise_epoch(wanted)
+        return ""
+
+    def _keep_lock(self, lock: LockPlaced) -> None:
+        if once(lock) not in self._kept:
+            self._emergency.write(lock)
+            self._kept.add(once(lock))
+
+    def forget_kept(self) -> None:
+        """The journal has what was kept: the segment is empty."""
+        self._kept.clear()
 
     async def act(self, acted: OperatorActed) -> str:
         """Store a person's act durably; return where: in the journal, or on this disk instead.

@@ -37,10 +37,11 @@ from risk_daemon.core.events import (
     TradeSeen,
 )
 from risk_daemon.errors import BrokerUnavailable, JournalAway, Malformed
+from risk_daemon.journal.segment import Segment
 from risk_daemon.link import inherited, past, polling, spent
 from risk_daemon.link.counted import Counted
 from risk_daemon.link.desk import Desk
-from risk_daemon.link.emergency import EmergencyFile, fold
+from risk_daemon.link.emergency import fold
 from risk_daemon.link.hands import Hands
 from risk_daemon.link.listing import Listing, unthrottled
 from risk_daemon.link.outlet import Outlet
@@ -89,7 +90,7 @@ class Link:
         self.gate = fence.Gate(session=session_name, version_base=clock.now_ns() // 1_000)
         self.budget = rationing.Budget()
         self.broker = broker = Counted(broker, self.budget, clock)
-        self.emergency = EmergencyFile(emergency)
+        self.emergency = Segment(emergency)
         self.outlet = Outlet(journal, self._gap)
         self.desk = Desk(
             self.gate,
@@ -152,7 +153,16 @@ class Link:
             on_failure=self._read_failed,
             alarm=self.alarm,
         )
-        self.hands = Hands(login, self.gate, self.desk, self.reader, journal, clock, self.emergency)
+        self.hands = Hands(
+            login,
+            self.gate,
+            self.desk,
+            self.reader,
+            journal,
+            clock,
+            self.emergency,
+            self._raise,
+        )
         self.reconcile_every_s = login.reconcile_every_s
         self._turns = 0
         self._read_ok_at = clock.steady_ns()
@@ -173,6 +183,7 @@ class Link:
     async def run(self) -> None:
         """Serve until cancelled; raises when the stream cannot be followed any more."""
         await self._resume()
+        self._take_room()
         await self._fold_emergency()
         async with asyncio.TaskGroup() as group:
             self._group = group
@@ -238,11 +249,24 @@ class Link:
             for account in self.accounts:
                 self.reader.want(account, why="the journal was away")
 
-    async def _fold_emergency(self) -> None:
+    def _take_room(self) -> None:
         try:
-            refused = await fold(self.emergency, self.journal)
+            self.emergency.take_room()
+        except OSError as error:
+            text = f"{self.login}: without the journal nothing could be kept: {error}"
+            self.alarm(0, "page", "no emergency segment", text)
+
+    def _raise(self, lease: LeaseGranted) -> None:
+        self.apply(fence.EpochRaised(lease.account, lease.epoch))
+
+    async def _fold_emergency(self) -> None:
+        path = self.emergency.path
+        aside = path.parent.parent / "set-aside" / f"{self.clock.now_ns()}-{path.name}"
+        try:
+            refused = await fold(self.emergency, self.journal, aside)
         except JournalAway:
-            return  # the file is as it was, and the next connection folds it in
+            return  # the segment is as it was, and the next connection folds it in
+        self.hands.forget_kept()
         for why in refused:
             self.alarm(0, "urgent", "not in the journal", f"done without the journal: {why}")
 
@@ -475,7 +499,7 @@ class Link:
                 case Intended() if fact.account in self.accounts:
                     self.desk.take(fact)
                 case LeaseGranted() if fact.account in self.accounts:
-                    self.apply(fence.EpochRaised(fact.account, fact.epoch))
+                    self._raise(fact)
                 case PolicyAdopted():
                     self._policies[fact.account] = fact
                 case _:

@@ -64,8 +64,13 @@ async def adopt(home: Home, journal: JournalClient) -> Adopted:
     # Before the records: a tightened account whose other half is forgotten would be loosened.
     postponed.write(home, waiting)
     changes = _changes(configuration, policies, standing)
-    for fact, once in changes:
-        await _append(journal, fact, once)
+    try:
+        for fact, once in changes:
+            await _append(journal, fact, once)
+    except OperatorError as error:
+        if standing.settings is None:
+            raise
+        return await _keep_last(journal, standing.settings, error, acts)
     return Adopted(
         settings=configuration.settings,
         digest=configuration.adopted.digest,

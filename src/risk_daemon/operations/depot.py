@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import psutil
 
 from risk_daemon.depot import files, making, signing, staging
@@ -18,12 +19,15 @@ from risk_daemon.depot.staging import Staged
 from risk_daemon.depot.store import Depot, Release, accept
 from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
 from risk_daemon.operations import following, trusting
+from risk_daemon.operations import gaps as gap_of
 from risk_daemon.operations import home as homes
+from risk_daemon.operations.fitting import home_ranges
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.needs import Needs, shapes_of
+from risk_daemon.operations.needs import Needs
 from risk_daemon.operations.needs import of_home as needs_of
 from risk_daemon.operations.outcome import FAILED, Outcome
 from risk_daemon.operations.private import open_to_others
+from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.words import count, iso
 
 TAR: Final = ".tar"
@@ -198,6 +202,7 @@ def shown(at: Home, depot: Depot, version: str) -> Outcome:
         for name, (oldest, newest) in ranges_of(release.manifest.schemas).items()
     )
     accounts = ", ".join(map(str, row["accounts"])) or "nobody"
+    gaps = _gaps(at, version)
     above = (
         f"{version}: digest {release.digest}",
         f"  code           {release.manifest.wheel} {row['code']}",
@@ -209,11 +214,21 @@ def shown(at: Home, depot: Depot, version: str) -> Outcome:
         f"  added          {row['added_at']} by {row['added_by']}",
         f"  staged         {'yes' if row['staged'] else 'no'}",
         f"  accounts       {accounts}",
+        f"  gap            {gap_of.in_words(gaps)}",
     )
     parts = release.manifest.parts
     lines = tuple(f"  {one.sha256}  {one.path}" for one in parts)
     told = {one.path: one.sha256 for one in parts}
-    return Outcome(lines, data=row | {"signer": signer.name, "parts": told}, above=above)
+    data = row | {"signer": signer.name, "parts": told, "gap_ms": msgspec.to_builtins(gaps)}
+    return Outcome(lines, data=data, above=above)
+
+
+def _gaps(at: Home, version: str) -> gap_of.Gaps:
+    """What the home's own journal says of its hand-overs; nothing where it has not run yet."""
+    try:
+        return gap_of.of_release(at.state / FILE, version)
+    except NotFound:
+        return gap_of.summed([], 0)
 
 
 def verified(at: Home, depot: Depot, version: str) -> Outcome:
@@ -296,11 +311,7 @@ def _staged_before(folder: Path, release: Release) -> Outcome:
 
 def _refuse_misfit(at: Home, release: Release) -> None:
     """A release must be able to live with the home's state file as it is."""
-    found = shapes_of(at)
-    if found is None:
-        return
-    numbers = {"state file": found.schema} | ({"records": found.format} if found.format else {})
-    if said := misfits(release.manifest.schemas, numbers):
+    if said := misfits(release.manifest.schemas, home_ranges(at)):
         raise Refused(
             f"{release.version} does not fit the home {at.path}: {'; '.join(said)}; nothing was "
             "changed. Stage a release that can live with it."

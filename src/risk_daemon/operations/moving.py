@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from risk_daemon.operations import daemon, home
+from risk_daemon.operations import daemon, fitting, home
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import Who
@@ -24,6 +24,7 @@ def move(at: Home, release: str, account: str | None, who: Who, *, dry_run: bool
     chosen = [] if account is None else [find_account(at, account)[0]]
     rows = daemon.status(at).get("accounts", [])
     rows = [row for row in rows if not chosen or row["account"] in chosen]
+    fitting.refuse_unfit(at, release)
     if dry_run:
         lines = tuple(_would(row, release) for row in rows)
         data = {"release": release, "accounts": [row["account"] for row in rows]}

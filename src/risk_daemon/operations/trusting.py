@@ -28,6 +28,17 @@ def read(given: Sequence[str]) -> str:
     return "".join(dict.fromkeys(lines))
 
 
+def any_at(at: Home) -> bool:
+    """Tell whether a home trusts anybody, or its keys can't be read; without loading a library."""
+    try:
+        lines = at.trusted_keys.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    except (OSError, UnicodeDecodeError):
+        return True
+    return any(line.partition("#")[0].strip() for line in lines)
+
+
 def of_home(at: Home) -> tuple[Trusted, ...]:
     """Read the keys that a home trusts. Raises Refused where it trusts none."""
     from risk_daemon.depot.signing import read_publics

@@ -67,14 +67,16 @@ def verify(at: Home) -> Outcome:
         for row in rows
     ]
     live = bool(found.get("live"))
-    notes = () if live else ("no worker answers: the file was checked by itself",)
+    notes = [] if live else ["no worker answers: the file was checked by itself"]
+    if others := int(found.get("decided_elsewhere", 0)):
+        notes.append(f"{count(others, 'decision')} of other releases: this one decides otherwise")
     equal = bool(rows) and bool(found.get("ok"))
     below = tuple(str(text) for text in found.get("differences", ()))
     return Outcome(
         tuple(lines) or ("no account is in the journal",),
         DONE if equal else FAILED,
         found,
-        notes,
+        tuple(notes),
         "" if equal else "risk-daemon-admin status --show-events",
         below=below,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.errors import OperatorError
+from risk_daemon.programs.playing import commit_seed, common_options, sayer
 from risk_daemon.stage import defects
 from risk_daemon.stage.play import (
     Play,
@@ -26,20 +26,17 @@ from risk_daemon.stage.play import (
 from risk_daemon.stage.screen import Screen
 
 REPEATS_ON_NOISE: Final = 3
-COLOURS: Final = {
-    "breach": "31",
-    "problem": "1;31",
-    "answered": "32",
-    "fault": "1;33",
-    "act": "1;36",
-    "daemon": "36",
-    "stage": "1",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play once, or several seeds; the last line is the verdict."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["upgrade"]:
+        # Imported here: it is a program of its own, made of this one's parts.
+        from risk_daemon.programs import upgrade
+
+        return upgrade.main(words[1:])
+    args = _parser().parse_args(words)
     try:
         if args.planted:
             return _planted(args)
@@ -51,13 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long traders trade")
-    parser.add_argument("--seed", type=int, help="of market and traders; default: from the commit")
+    parser = argparse.ArgumentParser(
+        prog="./dev demo",
+        description=__doc__,
+        epilog="./dev demo upgrade: to another release and back under load (--help says more)",
+    )
+    common_options(parser)
     parser.add_argument("--runs", type=int, default=1, help="so many seeds, figures pooled")
-    parser.add_argument("--keep", type=Path, help="leave home and journal in this new folder")
-    parser.add_argument("--lines", action="store_true", help="line by line, also on a terminal")
-    parser.add_argument("--json", action="store_true", help="the verdict as JSON on the last line")
     names = ", ".join(defect.name for defect in defects.DEFECTS)
     parser.add_argument(
         "--planted",
@@ -70,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 def _planted(args: argparse.Namespace) -> int:
     """Show that the referee notices every defect asked for, and nothing where there is none."""
     wanted = defects.named(args.planted)
-    say = _sayer(sys.stderr if args.json else sys.stdout)
+    say = sayer(sys.stderr if args.json else sys.stdout)
     for defect in wanted:
         say("defect", f"{defect.name}: {defect.sentence}")
     shown = defects.show(wanted, say)
@@ -86,7 +83,7 @@ def _planted(args: argparse.Namespace) -> int:
 
 def _play(args: argparse.Namespace) -> int:
     first = args.seed if args.seed is not None else commit_seed()
-    say = _sayer(sys.stderr if args.json else sys.stdout)
+    say = sayer(sys.stderr if args.json else sys.stdout)
     is_live = sys.stdout.isatty() and not args.json and not args.lines
     verdicts = []
     for run in range(args.runs):
@@ -124,30 +121,6 @@ def _watched(
         return Play(seconds, seed, say, keep=keep).run()
     with screen.shown():
         return Play(seconds, seed, screen.say, keep=keep, look=screen.look).run()
-
-
-def commit_seed() -> int:
-    """Return a seed derived from the commit's hash, so that nobody chose it; 1 outside of git."""
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-        check=False,
-    )
-    return int(done.stdout.strip()[:6], 16) if done.returncode == 0 else 1
-
-
-def _sayer(stream: Any) -> Say:
-    colour = stream.isatty()
-
-    def say(kind: str, text: str) -> None:
-        mark = f"{kind:>11}"
-        if colour and kind in COLOURS:
-            mark = f"\x1b[{COLOURS[kind]}m{mark}\x1b[0m"
-        print(f"{mark}  {text}", file=stream, flush=True)
-
-    return say
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.journal import swap
 from risk_daemon.journal.exclusive import Hold
 from risk_daemon.journal.file import VERIFIED_AT_START, JournalFile
+from risk_daemon.journal.reserve import Reserve
 from risk_daemon.journal.server import NAME, JournalServer
 from risk_daemon.programs import process
 from risk_daemon.wire import attest
@@ -49,6 +50,7 @@ def _run(home: Path, args: argparse.Namespace) -> int:
     state, run_dir = home / "state", home / "run"
     for folder in (state, run_dir):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    Reserve(state).make_room_to_start()
     hold = Hold(state / "journal.lock")
     ready = run_dir / "journal.ready"
     ready.unlink(missing_ok=True)

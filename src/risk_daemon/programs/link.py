@@ -14,6 +14,7 @@ from risk_daemon.broker.projectx.adapter import ProjectXBroker
 from risk_daemon.broker.projectx.intake import Intake
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import NotFound
+from risk_daemon.journal import segment
 from risk_daemon.link.admin import ops
 from risk_daemon.link.loop import Link
 from risk_daemon.operations import credentials, gateway
@@ -72,7 +73,7 @@ def make(
         Intake,
         journal,
         Clock(int(settings.clock_offset_s * SECOND_NS)),
-        home.state / f"emergency-{login.name}.jsonl",
+        segment.path_of(home.state, login.name),
         f"{name}-{os.getpid()}",
     )
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,14 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
     if args.verify:
-        return process.run("verify", home, lambda: _verify(home))
+        release = args.release or f"v{installed_version('risk-daemon')}"
+        return process.run("verify", home, lambda: _verify(home, release))
     return process.run(
         args.name, home, lambda: asyncio.run(_main(home, args.name, args.release or "dev"))
     )
 
 
-def _verify(home: Path) -> int:
-    found = asyncio.run(verify.verify(home, CATALOG))
+def _verify(home: Path, release: str) -> int:
+    found = asyncio.run(verify.verify(home, CATALOG, release))
     print(json.dumps(found))
     return 0 if found["ok"] else 1
 
@@ -66,6 +68,7 @@ async def _main(home: Path, name: str, release: str) -> int:
         "hash": worker.op_hash,
         "shown": worker.op_shown,
         "enforcing": worker.op_enforcing,
+        "lease": worker.op_lease,
     }
     server = await serve(home / "run", name, service.attend(operations), hello=hello)
     await worker.begin()

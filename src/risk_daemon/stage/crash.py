@@ -24,11 +24,11 @@ from risk_daemon.operations import daemon as asked
 from risk_daemon.operations import looking
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DONE
+from risk_daemon.operations.stored import entries
 from risk_daemon.stage import figures
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import SCENARIOS, Gateway, wednesday_offset_s
 from risk_daemon.stage.play import Say
-from risk_daemon.stage.stored import entries
 from risk_daemon.stage.waiting import until
 from risk_daemon.stage.witness import Witness
 

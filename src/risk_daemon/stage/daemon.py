@@ -18,6 +18,7 @@ from risk_daemon.stage.waiting import until
 
 COMMAND_WITHIN_S: Final = 60.0
 FAST_ENOUGH_HASHES: Final = 100
+KINDS: Final = ("supervisor", "journal", "link", "worker", "console", "protector")
 
 
 class Done:
@@ -45,13 +46,15 @@ class Daemon:
 
     def __init__(self, home: Path, source: Path | None = None) -> None:
         self.home = home
+        #: Whose command line, and so whose daemon, it is.
+        self.python = sys.executable
         self.environment = environment()
         if source is not None:
             self.environment["PYTHONPATH"] = str(source)
 
     def run(self, *words: str, within_s: float = COMMAND_WITHIN_S, **extra: str) -> Done:
         """Run a command of `risk-daemon-admin` on this home."""
-        command = [sys.executable, "-m", "risk_daemon.programs.admin", *words]
+        command = [self.python, "-m", "risk_daemon.programs.admin", *words]
         command += ["--home", str(self.home)]
         done = subprocess.run(
             command,
@@ -67,7 +70,7 @@ class Daemon:
         """Replay the journal of the stopped daemon in a fresh process."""
         words = ("-m", "risk_daemon.programs.worker", "--home", str(self.home), "--verify")
         done = subprocess.run(
-            [sys.executable, *words],
+            [self.python, *words],
             capture_output=True,
             text=True,
             timeout=COMMAND_WITHIN_S,
@@ -78,7 +81,7 @@ class Daemon:
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""
-        command = [sys.executable, "-m", "risk_daemon.programs.admin", *words]
+        command = [self.python, "-m", "risk_daemon.programs.admin", *words]
         return subprocess.Popen(
             [*command, "--home", str(self.home)],
             stdout=subprocess.PIPE,
@@ -89,10 +92,16 @@ class Daemon:
 
     def found(self, gateway: Gateway, offset_s: float = 0.0) -> None:
         """Make the home for a simulated gateway, from the same file as the gateway itself."""
-        referee = str(gateway.config)
-        self.run(
-            "init", "--environment", "demo", "--from-referee", referee, "--gateway", gateway.url
-        ).ok()
+        self.init(gateway.config, gateway.url)
+        self.settle(offset_s)
+
+    def init(self, referee: Path, url: str) -> None:
+        """Make the home from a referee's file, for a gateway at an address."""
+        words = ("--environment", "demo", "--from-referee", str(referee), "--gateway", url)
+        self.run("init", *words).ok()
+
+    def settle(self, offset_s: float) -> None:
+        """Write what a stage wants of its home: any port, its own clock, many hashes."""
         settings = self.home / "config" / "daemon.yaml"
         text = settings.read_text().replace("port: 8080", "port: 0")
         text += f"\nclock:\n  offset_s: {offset_s}\n" if "clock:" not in text else ""
@@ -163,7 +172,10 @@ def _name(words: list[str]) -> str:
     """Return what a process of the daemon is called in this home."""
     module = next((w for w in words if w.startswith("risk_daemon.programs.")), "")
     kind = module.rpartition(".")[2]
-    if kind not in ("supervisor", "journal", "link", "worker", "console") or "--verify" in words:
+    if (
+        kind not in ("supervisor", "journal", "link", "worker", "console", "protector")
+        or "--verify" in words
+    ):
         return ""
     if kind == "link":
         return f"link-{words[words.index('--login') + 1]}"

@@ -18,17 +18,20 @@ from typing import Any, Final
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import GoalRefused, LeaseGranted, RequestSent
 from risk_daemon.errors import OperatorError
+from risk_daemon.journal.reserve import FILE as RESERVE
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
-from risk_daemon.stage import figures
+from risk_daemon.operations.stored import entries
+from risk_daemon.stage import figures, small_disk
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
-from risk_daemon.stage.stored import entries
 from risk_daemon.stage.waiting import pause, until
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.record import NewRecord
 
 OTHER: Final = "v9.0.0"
 CROWD: Final = Crowd(4, 5)
@@ -40,6 +43,8 @@ SETTLE_WITHIN_S: Final = 20.0
 WHOLE_WITHIN_S: Final = 100.0
 #: Of 200 in a minute: a round of an account costs a close, its reads, and those of a restart.
 REQUESTS_USED_MAX: Final = 100
+#: Bytes of a record that only takes room, and how many of them are more than a log keeps.
+BALLAST, BALLAST_MAX = 250_000, 100
 CLOSES: Final = ("/Position/closeContract", "/Position/partialCloseContract")
 KINDS: Final = (
     "promote",
@@ -51,6 +56,7 @@ KINDS: Final = (
     "kill_link",
     "freeze_link",
     "kill_supervisor",
+    "disk_full",
 )
 #: What each kind may cost at the 99th percentile, in ms.
 P99_MAX_MS: Final[Mapping[str, float]] = {
@@ -63,7 +69,12 @@ P99_MAX_MS: Final[Mapping[str, float]] = {
     "kill_link": 2_000,
     "freeze_link": 2_500,
     "kill_supervisor": 0,
+    "disk_full": 500,
 }
+#: Room of the home's own file system, where its disk is to be full.
+DISK: Final = 1_300 * small_disk.MEBIBYTE
+#: What is left of it between two rounds: more than the reserve asks for.
+LEFT: Final = 64 * small_disk.MEBIBYTE
 
 
 class Handovers:
@@ -88,6 +99,10 @@ class Handovers:
             self._gateway = Gateway(folder, config=config, seed=self._seed, offset_s=offset_s)
             stack.callback(self._gateway.stop)
             self._daemon = Daemon(folder / "home")
+            if "disk_full" in self._kinds:
+                self._daemon.home.mkdir()
+                small_disk.mount(DISK, self._daemon.home)
+                stack.callback(small_disk.unmount, self._daemon.home)
             self._home = Home(self._daemon.home)
             stack.callback(self._daemon.stop)
             self._daemon.found(self._gateway, offset_s)
@@ -117,6 +132,9 @@ class Handovers:
                 kind, CROWD.accounts(), lambda: self._to(release()), lambda: self._to(OTHER)
             )
             self._to(release())
+        elif kind == "disk_full":
+            self._leave_room()
+            self._series(kind, CROWD.accounts(), self._fill, self._leave_room)
         elif what == "supervisor":
             self._series(kind, CROWD.accounts(), lambda: self._strike(verb, what), self._start)
         else:
@@ -131,6 +149,25 @@ class Handovers:
             process.kill()
         else:
             process.suspend()
+
+    def _leave_room(self) -> None:
+        small_disk.fill(self._home.path, LEFT)
+        reserve = self._home.state / RESERVE
+        until(reserve.exists, SETTLE_WITHIN_S, "the journal's reserve")
+
+    def _fill(self) -> None:
+        """Leave no room, and write until the journal has noticed."""
+        small_disk.fill(self._home.path)
+
+        async def weigh(journal: JournalClient) -> bool:
+            for _ in range(BALLAST_MAX):
+                await journal.append([NewRecord("ballast", 0, bytes(BALLAST))])
+                if (await journal.ask("status")).data["is_tight"]:
+                    return True
+            return False
+
+        if not asked.with_journal(self._home, weigh):
+            raise OperatorError("the disk was filled, and the journal did not notice")
 
     def _active(self) -> str:
         rows = asked.status(self._home)["accounts"]

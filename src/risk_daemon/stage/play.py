@@ -77,7 +77,7 @@ class Play:
             )
             folder.mkdir(parents=True, exist_ok=True)
             gateway = self._gateway(folder)
-            daemon = Daemon(folder / "home", self._source)
+            daemon = self._daemon(folder)
             try:
                 return self._play(folder, gateway, daemon)
             finally:
@@ -89,6 +89,10 @@ class Play:
         config.write_text(self._scenario())
         self._offset_s = self._offset()
         return Gateway(folder, config=config, seed=self.seed, offset_s=self._offset_s)
+
+    def _daemon(self, folder: Path) -> Daemon:
+        """Return the daemon that is to be played with; it is founded and started later."""
+        return Daemon(folder / "home", self._source)
 
     def _scenario(self) -> str:
         """Write the accounts and limits; traders come in when the daemon is ready for them."""

@@ -17,6 +17,7 @@ from risk_daemon.core.events import DrainAsked, LeaseGranted
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
+from risk_daemon.operations.stored import entries
 from risk_daemon.stage import figures
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon
@@ -24,7 +25,6 @@ from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.handover import OTHER, closes, first_shown, move
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
-from risk_daemon.stage.stored import entries
 from risk_daemon.stage.waiting import until
 
 LOGINS, EACH = 20, 50

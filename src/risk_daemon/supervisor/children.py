@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -24,8 +25,12 @@ LOOK_EVERY_S: Final = 0.05
 #: Start times are read with the resolution of the system's clock ticks.
 START_TIME_DIFFERS_S: Final = 0.05
 #: A shorter time says nothing: the system counts CPU in hundredths of a second.
+WORDS_BYTES: Final = 4_096
+WORDS_SHOWN: Final = 200
 USAGE_OVER_NS: Final = SECOND_NS
 SECRETS: Final = ("PROJECT_X_API_KEY", "PROJECT_X_USERNAME")
+
+_log = logging.getLogger("supervisor")
 
 if sys.platform == "win32":
     _ALONE: Final = subprocess.CREATE_NEW_PROCESS_GROUP
@@ -126,6 +131,16 @@ def spawn(
     return running
 
 
+def last_words(home: Path, name: str) -> str:
+    """Return the last line that a process wrote outside of its log, shortened."""
+    try:
+        text = (home / "logs" / f"{name}.out").read_bytes()[-WORDS_BYTES:]
+    except OSError:
+        text = b""
+    lines = text.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+    return lines[-1][:WORDS_SHOWN]
+
+
 def mended(home: Path) -> bool:
     """Have a damaged state file rebuilt, in a process of its own; tells whether one was."""
     words = [sys.executable, "-m", "risk_daemon.programs.mend", "--home", str(home)]
@@ -140,12 +155,15 @@ class Register:
         self._path = path
 
     def write(self, children: dict[str, Running]) -> None:
-        """Write who runs."""
+        """Write who runs; what has no room is told in the log, and stops nobody."""
         rows = {
             name: {"pid": child.pid, "started": child.started}
             for name, child in sorted(children.items())
         }
-        write_private(self._path, json.dumps(rows).encode())
+        try:
+            write_private(self._path, json.dumps(rows).encode())
+        except OSError as error:
+            _log.warning("register not written", extra={"why": str(error)})
 
     def found(self) -> dict[str, Running]:
         """Return those of the last supervisor that still live."""

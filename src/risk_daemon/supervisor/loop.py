@@ -8,6 +8,7 @@ any moment; the others go on without it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -18,9 +19,18 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import process, promotion
+from risk_daemon.supervisor import aside, process, promotion, resort
 from risk_daemon.supervisor.alarms import Alarms
-from risk_daemon.supervisor.children import Register, Running, Usage, memory_mb, mended, spawn
+from risk_daemon.supervisor.children import (
+    Register,
+    Running,
+    Usage,
+    last_words,
+    memory_mb,
+    mended,
+    spawn,
+)
+from risk_daemon.supervisor.lasting import Resorts
 from risk_daemon.supervisor.moving import Mover
 from risk_daemon.supervisor.probing import Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
@@ -39,6 +49,8 @@ SECOND: Final = 1_000_000_000
 LINKS_AT_ONCE: Final = max(2, os.cpu_count() or 1)
 #: A link that has not answered by then does not hold up the others any longer.
 LINK_STARTS_WITHIN: Final = 5 * SECOND
+#: A worker of a new release that ended so often without staying up is not waited for.
+GIVEN_UP_AFTER: Final = 2
 #: The journal's exit code when it will not go on with its file; a kill has another.
 GAVE_UP: Final = 1
 
@@ -70,12 +82,15 @@ class Supervisor:
         self.stopping = asyncio.Event()
         self._register = Register(home / "run" / "processes.json")
         self._group: asyncio.TaskGroup | None = None
+        #: By account: the epoch of a lease that its link keeps, until the journal has it.
+        self._kept: dict[int, int] = {}
         self._usage = Usage()
         self._probers: dict[str, Prober] = {}
         self._complained: dict[tuple[int, str], int] = {}
         #: The releases whose workers are kept warm; our own is always one of them.
         self.releases = [release]
         self.mover = Mover(home / "run", journal, clock, self._promote)
+        self._resorts = Resorts(self)
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
@@ -85,8 +100,8 @@ class Supervisor:
             return ["risk_daemon.programs.link", *common, "--login", login]
         if is_worker(name):
             return ["risk_daemon.programs.worker", *common, "--name", name]
-        if name == "console":
-            return ["risk_daemon.programs.console", "--home", str(self.home)]
+        if name in ("console", resort.PROTECTOR):
+            return [f"risk_daemon.programs.{name}", "--home", str(self.home)]
         return journal_words(self.home, self.settings, self.release)
 
     def names(self) -> list[str]:
@@ -103,6 +118,7 @@ class Supervisor:
         mine = {release_of(name) for name in found} - {"", self.release}
         self.releases += sorted(mine)
         self._probers = {name: self._prober(name) for name in self._probed()}
+        self._resorts.begin(is_protecting=resort.PROTECTOR in found)
         async with asyncio.TaskGroup() as group:
             self._group = group
             for name in self.names():
@@ -110,6 +126,8 @@ class Supervisor:
                     self.children[name] = process.Child(name=name)
                 else:
                     self._keep(name, found.get(name))
+            if resort.PROTECTOR in found:
+                self._keep(resort.PROTECTOR, found[resort.PROTECTOR])
             links = group.create_task(self._start_links())
             keepers = [
                 group.create_task(self._watch()),
@@ -179,14 +197,20 @@ class Supervisor:
 
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
-        python = interpreter(self.home, release_of(name) or self.release, self.release)
-        running = spawn(
-            name,
-            self.words(name),
-            self.home / "logs",
-            secrets=name.startswith("link-"),
-            python=python,
-        )
+        try:
+            python = interpreter(self.home, release_of(name) or self.release, self.release)
+            running = spawn(
+                name,
+                self.words(name),
+                self.home / "logs",
+                secrets=name.startswith("link-") or name == resort.PROTECTOR,
+                python=python,
+            )
+        except (OSError, NotFound) as error:
+            # A failed start like any other: what cannot be started must not end its starter.
+            _log.warning("not started", extra={"child": name, "why": str(error)})
+            self._start(self._not_started(name))
+            return
         self.running[name] = running
         self._register.write(self.running)
         _log.info("started", extra={"child": name, "pid": running.pid})
@@ -207,13 +231,21 @@ class Supervisor:
         self._beat_due.pop(name, None)
         self._register.write(self.running)
         _log.warning("ended", extra={"child": name, "exit": running.exit})
+        if name not in self.children:
+            return  # its release was let go meanwhile
         self._say_blind(name)
         if not self.stopping.is_set() and self.children[name].wanted:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
         if is_worker(name):
             self._promote(promotion.WorkerGone(name))
+        if not self.stopping.is_set() and self.children[name].wanted:
+            self._resorts.ended(name)
         if self._fails_by_itself(running):
             await asyncio.to_thread(mended, self.home)
+        self._feed_child(name, process.Ended())
+
+    async def _not_started(self, name: str) -> None:
+        self._resorts.ended(name)
         self._feed_child(name, process.Ended())
 
     def _fails_by_itself(self, running: Running) -> bool:
@@ -267,7 +299,13 @@ class Supervisor:
         try:
             answer = await self.journal.grant(grants)
         except JournalAway:
-            self._promote(promotion.GrantFailed())
+            # Two things may come first, of two rooms: a connection, or a process's end.
+            while not self.journal.is_open and "journal" in self.running:  # noqa: ASYNC110
+                await asyncio.sleep(WATCH_EVERY_S)
+            if self.journal.is_open:
+                self._promote(promotion.GrantFailed())
+            else:
+                await self._grant_aside(wanted)
             return
         if answer.refused:
             _log.warning("grant refused", extra={"why": answer.refused})
@@ -277,11 +315,33 @@ class Supervisor:
         mine |= {lease.account: _lease(lease) for lease in answer.leases}
         self._promote(promotion.LeasesSeen(tuple(mine[n] for n in sorted(mine))))
 
+    async def _grant_aside(self, wanted: promotion.Grant) -> None:
+        """Have the links keep a lease while there is no journal: a fail-over waits for no disk.
+
+        Nobody else grants meanwhile: the journal is dead and reaped, and is started from here only.
+        """
+        try:
+            mine = await aside.grant(self.home / "run", self.settings, wanted)
+        except OperatorError as error:
+            self.alarms.say("page", "no fail-over", f"without a journal: {error.sentence}")
+            self._promote(promotion.GrantFailed())
+            return
+        self.alarms.say("urgent", "fail-over", f"{wanted.holder} holds a lease that links keep")
+        self._kept |= {lease.account: lease.epoch for lease in mine}
+        held = {lease.account: lease for lease in (*self.promotion.leases, *mine)}
+        self._promote(promotion.LeasesSeen(tuple(held[n] for n in sorted(held))))
+
     async def _ask_leases(self) -> None:
         try:
             held = await self.journal.leases()
         except JournalAway:
             return  # `_keep_journal` asks again when the journal is back
+        epochs = {lease.account: lease.epoch for lease in held.leases}
+        if any(epochs.get(account, 0) < epoch for account, epoch in self._kept.items()):
+            await asyncio.sleep(WATCH_EVERY_S)  # its link still has to bring it
+            self._start(self._ask_leases())
+            return
+        self._kept.clear()
         self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in held.leases)))
 
     async def _keep_journal(self) -> None:
@@ -341,6 +401,7 @@ class Supervisor:
                     self._missed(name, now - due)
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
+            self._resorts.look(now)
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
 
@@ -374,9 +435,10 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         """Stop in reverse order, the journal last: everybody's last words are kept."""
-        for name in reversed(self.names()):
-            self._feed_child(name, process.Unwant())
-            await self._gone(name)
+        for name in (resort.PROTECTOR, *reversed(self.names())):
+            if name in self.children:
+                self._feed_child(name, process.Unwant())
+                await self._gone(name)
         self._register.write(self.running)
 
     async def _gone(self, name: str) -> None:
@@ -454,14 +516,54 @@ class Supervisor:
         return await self.mover.move(accounts, release)
 
     async def warm(self, release: str) -> None:
-        """Have a release's workers ready to take accounts over; they stay so until retired."""
+        """Have a release's workers ready to take accounts over; they stay so until retired.
+
+        One that is ready suffices if the other does not become so. Raises OperatorError where none
+        does; a release that was not warm before then runs nothing any more.
+        """
         interpreter(self.home, release, self.release)
+        is_new = release not in self.releases
+        self.keep_warm(release)
+        pair, began = set(workers_of(release)), self.clock.steady_ns()
+        with contextlib.suppress(TimedOut):
+            await self._until(
+                lambda: pair <= set(self.promotion.ready) or bool(self._failing(release)), began
+            )
+        if pair & set(self.promotion.ready):
+            return
+        why = self._failing(release) or f"none was ready within {READY_WITHIN_S:g} s"
+        if is_new:
+            await self._dismiss(release)
+        raise OperatorError(
+            f"the workers of {release} do not stay up ({why}); nothing was moved, every account is "
+            f"enforced by whom it was. `risk-daemon-admin release verify {release}` says whether "
+            "it is as it was signed"
+        )
+
+    def keep_warm(self, release: str) -> None:
+        """Start a release's workers, if they are not there, and wait for nothing."""
         if release not in self.releases:
             self.releases.append(release)
             for name in workers_of(release):
                 self._keep(name)
-        began = self.clock.steady_ns()
-        await self._until(lambda: set(workers_of(release)) <= set(self.promotion.ready), began)
+
+    def protect(self) -> None:
+        """Start the minimal protector."""
+        self._keep(resort.PROTECTOR)
+
+    def relieve(self) -> None:
+        """Stop the minimal protector."""
+        self._feed_child(resort.PROTECTOR, process.Unwant())
+
+    def _failing(self, release: str) -> str:
+        """Say which worker of a release ended again and again, and its last words; "" if none."""
+        for name in workers_of(release):
+            child = self.children.get(name)
+            if child is None:
+                return f"{name} was stopped"
+            if child.restarts >= GIVEN_UP_AFTER:
+                return f"{name} ended {child.restarts} times: {last_words(self.home, name)}"
+        return ""
 
     async def retire(self, release: str) -> None:
         """Stop a release's workers; refused while they hold an account, or are our own."""
@@ -471,6 +573,9 @@ class Supervisor:
             raise OperatorError(f"{release} is not retired: {why}", 3)
         if release not in self.releases:
             raise NotFound(f"{release} has no workers here; running: {', '.join(self.releases)}")
+        await self._dismiss(release)
+
+    async def _dismiss(self, release: str) -> None:
         for name in workers_of(release):
             self._feed_child(name, process.Unwant())
             await self._gone(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,13 +36,14 @@ from risk_daemon.core.events import (
 from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
 from risk_daemon.errors import DaemonError, JournalAway, NotFound
 from risk_daemon.wire.client import JournalClient, ask
-from risk_daemon.wire.control import UNPROVEN
+from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
 from risk_daemon.wire.record import Record, decode, encode, new_record
 from risk_daemon.wire.view import encode_view
 from risk_daemon.worker import recovery
 from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.pieces import Pieces
+from risk_daemon.worker.plan import plan_of
 from risk_daemon.worker.rehearsal import rehearse
 from risk_daemon.worker.showing import Showing
 from risk_daemon.worker.view import view_of
@@ -94,6 +95,10 @@ class Worker:
         self._since_snapshot = 0
         self._asked_wake = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        #: By account: the epoch of a lease that is kept by its link, and not in the stream yet.
+        self._aside: dict[int, int] = {}
+        #: By account: the plan that was written down last.
+        self._plans: dict[int, bytes] = {}
 
     # --- beginning -------------------------------------------------------------
 
@@ -170,6 +175,8 @@ class Worker:
 
     def holds(self, account: Account) -> bool:
         """Tell whether this worker may act for an account, by the last lease in the stream."""
+        if self._aside.get(account.account, 0) > account.epoch:
+            return True
         return account.holder == self.name and not self._drains.is_silent(account.account)
 
     # --- handing over ----------------------------------------------------------------
@@ -221,32 +228,72 @@ class Worker:
             if isinstance(output, Intended):
                 self._intend(account, output)
             else:
-                self.journal.append([new_record(output, once_of(output))])
+                future = self.journal.append([new_record(output, once_of(output))])
+                if isinstance(output, LockPlaced):
+                    self._spawn(self._insist_on_lock(account.login, output, future))
 
     def _intend(self, account: Account, intended: Intended) -> None:
+        epoch = self._aside.get(account.account, 0)
+        if epoch > intended.epoch:
+            intended = msgspec.structs.replace(intended, epoch=epoch)
         future = self.journal.intend(
             account.account, intended.epoch, intended.key, new_record(intended)
         )
         if intended.goal.act in ("close", "cancel") and intended.goal.locked:
-            login = account.login
-            task = asyncio.create_task(self._insist(login, intended, future))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            locks = [encode(account.locks[name].placed) for name in sorted(account.locks)]
+            self._spawn(self._insist(account.login, intended, locks, future))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _insist(
-        self, login: str, intended: Intended, future: asyncio.Future[IntendedAnswer]
+        self,
+        login: str,
+        intended: Intended,
+        locks: list[bytes],
+        future: asyncio.Future[IntendedAnswer],
     ) -> None:
         """A close under a lock does not wait for a journal that is away: the link takes it."""
         try:
-            await asyncio.wait_for(asyncio.shield(future), JOURNAL_PATIENCE_S)
+            answer = await asyncio.wait_for(asyncio.shield(future), JOURNAL_PATIENCE_S)
+            # Refused under the present epoch: it could not be stored, nobody else has the account.
+            is_stored = not (answer.refused and answer.epoch == intended.epoch)
         except (TimeoutError, JournalAway):
-            await self._hand_over(login, intended)
+            is_stored = False
+        if not is_stored:
+            await self._hand_over(login, "goal", {"intended": encode(intended), "locks": locks})
 
-    async def _hand_over(self, login: str, intended: Intended) -> None:
+    async def _insist_on_lock(
+        self, login: str, lock: LockPlaced, future: asyncio.Future[Appended]
+    ) -> None:
+        """Nor does a lock: what only a worker remembers is gone with it."""
         try:
-            await ask(self.run_dir, f"link-{login}", "goal", {"intended": encode(intended)}, 2.0)
+            answer = await asyncio.wait_for(asyncio.shield(future), JOURNAL_PATIENCE_S)
+            is_stored = not answer.refused
+        except (TimeoutError, JournalAway):
+            is_stored = False
+        if not is_stored:
+            await self._hand_over(login, "keep", {"kind": "lock-placed", "fact": encode(lock)})
+
+    async def _hand_over(self, login: str, op: str, args: dict[str, Any]) -> None:
+        try:
+            answer = await ask(self.run_dir, f"link-{login}", op, args, 2.0)
         except DaemonError as error:
-            _log.warning("goal not taken", extra={"key": intended.key, "why": str(error)})
+            _log.warning("not taken by the link", extra={"op": op, "why": str(error)})
+            return
+        if not answer.ok:
+            _log.warning("not taken by the link", extra={"op": op, "why": answer.error})
+
+    async def op_lease(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Take accounts (account, epoch) over whose lease their link keeps: the journal cannot."""
+        for number, epoch in args["accounts"]:
+            account = self.account(int(number))
+            if int(epoch) > account.epoch:
+                self._aside[account.account] = int(epoch)
+                self._say_open(account)
+        return {}
 
     def say_again(self) -> None:
         """After the journal was away: decide nothing anew, but ask again for what is open."""
@@ -318,8 +365,16 @@ class Worker:
             for count, number in enumerate(self._showing.turn(mine), 1):
                 view = view_of(self.engine, accounts[number], self.name)
                 self.journal.publish_view("view", number, encode_view(view))
+                self._keep_plan(accounts[number])
                 if count % VIEWS_AT_ONCE == 0:
                     await asyncio.sleep(0)  # to show is never more urgent than to decide
+
+    def _keep_plan(self, account: Account) -> None:
+        """Have it on the disk, for the time without any worker; once as long as it is the same."""
+        plan = plan_of(self.engine, account)
+        if plan != self._plans.get(account.account):
+            self._plans[account.account] = plan
+            self.journal.publish_view("plan", account.account, plan)
 
     async def keep_snapshots(self) -> None:
         """Store snapshots every minute, or every so many records, while there is news."""
@@ -351,6 +406,7 @@ class Worker:
             self._asked_wake = 0
             self._ask_wake()
             self._showing.happened(self.engine.world.accounts)  # a new journal has no views
+            self._plans.clear()
             self.say_again()
 
     # --- people -----------------------------------------------------------------------------
@@ -399,7 +455,7 @@ class Worker:
     def enforcing(self) -> tuple[tuple[int, int], ...]:
         """Return (account, epoch) of what this worker enforces."""
         return tuple(
-            (number, account.epoch)
+            (number, max(account.epoch, self._aside.get(number, 0)))
             for number, account in sorted(self.engine.world.accounts.items())
             if self.holds(account)
         )

@@ -2,6 +2,10 @@
 
 Intents and snapshots may be missing from what is replayed; what was recorded
 of decisions is compared with what is decided now. One altered fact fails it.
+
+A stream may have been decided by several releases in turn. What another release decided while
+it held an account, and is not decided here, is no fault: it is told apart (`elsewhere`). State
+hashes are only compared with those of the same release.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ Decision = Intended | LockPlaced | LockEnded | BreachFound
 class Replayed(msgspec.Struct, kw_only=True):
     """What a replay showed. `differences` is empty when all is as it was.
 
+    `elsewhere`: what another release decided while it held the account, and this one does not.
     `digest` names all decisions in their order: two replays that decided the same have the same.
     """
 
@@ -45,16 +50,18 @@ class Replayed(msgspec.Struct, kw_only=True):
     last_seq: int = 0
     digest: str = ""
     differences: list[str] = msgspec.field(default_factory=list)
+    elsewhere: list[str] = msgspec.field(default_factory=list)
 
 
 class Replay:
-    """Folds records one by one and compares on the way."""
+    """Folds records one by one and compares on the way; as `release`, or as any if it is empty."""
 
-    def __init__(self, catalog: Mapping[str, Parser]) -> None:
+    def __init__(self, catalog: Mapping[str, Parser], release: str = "") -> None:
         self.engine = Engine(catalog)
         self.found = Replayed()
+        self._release = release
         self._decided: set[tuple[str, bytes]] = set()
-        self._recorded: list[tuple[int, str, bytes]] = []
+        self._recorded: list[tuple[int, str, bytes, str]] = []
         self._crc: int | None = None
         self._digest = hashlib.blake2b(digest_size=16)
         self._before: dict[int, list[tuple[int, int, str]]] = {}
@@ -68,7 +75,7 @@ class Replay:
         entry = decode(record)
         fact = entry.fact
         if isinstance(fact, Intended | LockPlaced | LockEnded | BreachFound):
-            self._recorded.append((record.seq, *_name(fact)))
+            self._recorded.append((record.seq, *_name(fact), self._other(fact)))
         elif isinstance(fact, HashTaken):
             self._compare(record.seq, fact)
         elif isinstance(fact, Pulse):
@@ -76,6 +83,15 @@ class Replay:
         for output in self.engine.step(entry):
             self._note(output)
         self.found.records += 1
+
+    def _other(self, fact: Decision) -> str:
+        """Say what another release decided, in words; empty if it was this one, or nobody knows."""
+        holder = self.engine.world.accounts.get(fact.account)
+        by = holder.release if holder else ""
+        if not self._release or by in ("", self._release):
+            return ""
+        said = f": {fact.rule}, {fact.text}" if isinstance(fact, BreachFound) else ""
+        return f"account {fact.account}, decided by {by} and not by {self._release}{said}"
 
     def _note(self, output: Fact) -> None:
         if isinstance(output, Intended | LockPlaced | LockEnded | BreachFound):
@@ -86,6 +102,8 @@ class Replay:
 
     def _compare(self, seq: int, fact: HashTaken) -> None:
         """Compare a recorded hash; it belongs to the state after `fact.seq`."""
+        if self._release and fact.release != self._release:
+            return  # another release's state has another shape
         mine = self._hash_at(fact)
         if mine is None:
             return  # taken beside later records of the account: the next one tells
@@ -118,8 +136,12 @@ class Replay:
         """Compare what was recorded with what was decided; return what came of it all."""
         self.found.recorded = len(self._recorded)
         self.found.digest = self._digest.hexdigest()
-        for seq, name, payload in self._recorded:
-            if (name, payload) not in self._decided:
+        for seq, name, payload, other in self._recorded:
+            if (name, payload) in self._decided:
+                continue
+            if other:
+                self.found.elsewhere.append(f"seq {seq}: {name} of {other}")
+            else:
                 self._differ(seq, f"{name} was recorded and is not decided now")
         return self.found
 
@@ -133,9 +155,9 @@ def _name(fact: Decision) -> tuple[str, bytes]:
     return type(fact).__name__, encode(fact)
 
 
-def replay(records: Iterable[Record], catalog: Mapping[str, Parser]) -> Replayed:
-    """Replay a whole stream."""
-    one = Replay(catalog)
+def replay(records: Iterable[Record], catalog: Mapping[str, Parser], release: str = "") -> Replayed:
+    """Replay a whole stream, as a release, or as any if it is empty."""
+    one = Replay(catalog, release)
     for record in records:
         one.take(record)
     return one.finish()

@@ -22,12 +22,12 @@ CATCH_UP_TURNS: Final = 20
 PAGE: Final = 2_000
 
 
-async def verify(home: Path, catalog: Mapping[str, Parser]) -> dict[str, Any]:
-    """Replay, ask the holder, compare; `ok` only if all of it agrees."""
-    replay = Replay(catalog)
+async def verify(home: Path, catalog: Mapping[str, Parser], release: str) -> dict[str, Any]:
+    """Replay as a release, ask a worker of it, compare; `ok` only if all of it agrees."""
+    replay = Replay(catalog, release)
     path = home / "state" / "journal.db"
     _catch_up(replay, path)
-    rows, is_live = await _against_holder(replay, path, home / "run")
+    rows, is_live = await _against_worker(replay, path, home / "run", release)
     found = replay.finish()
     return {
         "ok": not found.differences and all(row["equal"] for row in rows),
@@ -38,6 +38,9 @@ async def verify(home: Path, catalog: Mapping[str, Parser]) -> dict[str, Any]:
         "digest": found.digest,
         "live": is_live,
         "differences": found.differences[:20],
+        "elsewhere": found.elsewhere[:20],
+        "decided_elsewhere": len(found.elsewhere),
+        "unknown_kinds": replay.engine.world.unknown_kinds,
         "accounts": rows,
     }
 
@@ -57,11 +60,16 @@ def _catch_up(replay: Replay, path: Path) -> Replayed:
     return replay.found
 
 
-async def _against_holder(
-    replay: Replay, path: Path, run_dir: Path
+async def _against_worker(
+    replay: Replay, path: Path, run_dir: Path, release: str
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Compare with a live worker at the same number of records of each account."""
-    holder = next((a.holder for a in replay.engine.world.accounts.values() if a.holder), "")
+    """Compare with a live worker at the same number of records of each account.
+
+    With one of this release: the holder, if an account is held by one, else one that is warm.
+    """
+    accounts = replay.engine.world.accounts.values()
+    holder = next((a.holder for a in accounts if a.holder and a.release == release), "")
+    holder = holder or f"worker-1@{release}"
     equal: dict[int, bool] = {}
     for _ in range(CATCH_UP_TURNS):
         try:

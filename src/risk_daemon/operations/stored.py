@@ -15,11 +15,13 @@ _PIECE: Final = 1_000
 _LAST: Final = (1 << 62) - 1
 
 
-def entries(file: Path, kinds: Sequence[str]) -> Iterator[Entry]:
+def entries(
+    file: Path, kinds: Sequence[str], from_seq: int = 1, upto: int = _LAST
+) -> Iterator[Entry]:
     """Read piece by piece: a reader returns a mebibyte at a time."""
-    next_seq, is_all = 1, False
+    next_seq, is_all = from_seq, False
     with closing(Reader(file)) as reader:
         while not is_all:
-            found = reader.records(next_seq, _LAST, kinds, _PIECE)
+            found = reader.records(next_seq, upto, kinds, _PIECE)
             next_seq, is_all = found.next_seq, found.is_all
             yield from map(decode, found.records)

@@ -1,0 +1,1 @@
+"""The minimal protector: what guards accounts when no release does. The standard library only."""

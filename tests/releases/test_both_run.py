@@ -1,0 +1,79 @@
+"""The previous commit's wheel and a release that truly differs, in one daemon, both ways."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.home import Home
+from risk_daemon.stage.waiting import until
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.record import PROMISE, NewRecord
+from risk_daemon.wire.transport import Hello
+from tests.releases.conftest import ACCOUNT, Pair
+
+
+def kinds(pair: Pair) -> set[str]:
+    return {record.kind for record in asked.tail(Home(pair.daemon.home), 200, ())}
+
+
+def test_an_account_goes_to_the_other_release_and_comes_back(pair: Pair) -> None:
+    pair.breach_is_answered()
+    pids = pair.pids_of(pair.old)
+
+    pair.command("promote", pair.new, "--account", str(ACCOUNT)).ok()
+    until(lambda: pair.release() == pair.new, 5, "the new release to enforce")
+    until(lambda: "handed-over" in kinds(pair), 5, "a record of a kind the old one does not know")
+    pair.breach_is_answered()
+
+    pair.command("rollback", pair.old).ok()
+    until(lambda: pair.release() == pair.old, 5, "the old release to enforce")
+    pair.breach_is_answered()
+    assert pair.pids_of(pair.old) == pids, "a worker of the old release did not survive the stream"
+
+
+def test_each_reads_the_whole_stream_and_decides_it_all(pair: Pair) -> None:
+    pair.command("promote", pair.new).ok()
+    pair.breach_is_answered()
+    pair.command("rollback", pair.old).ok()
+    pair.breach_is_answered()
+
+    new = pair.in_release(pair.new, "-m", "risk_daemon.programs.worker", "--verify")
+    old = pair.daemon.replay()
+
+    for done in (new.stdout, old.out):
+        found = json.loads(done)
+        assert found["ok"], found["differences"]
+        assert found["decisions"] > 0
+        assert found["hashes"] > 0, "no hash of its own was compared"
+    assert json.loads(old.out)["unknown_kinds"] == {"handed-over": 2}
+    assert json.loads(new.stdout)["unknown_kinds"] == {}
+
+
+def write(pair: Pair, record: NewRecord) -> None:
+    """Write a record as a process of the newer release would."""
+
+    async def story() -> None:
+        hello = Hello("console", "a-test", pair.new)
+        client = await JournalClient.connect(pair.daemon.home / "run", hello, 5.0)
+        answer = await client.append([record])
+        client.close()
+        assert not answer.refused
+
+    asyncio.run(story())
+
+
+def test_a_lock_of_a_kind_the_old_release_does_not_know_is_the_strictest(pair: Pair) -> None:
+    """Last of all: it stays until a person ends it."""
+    pair.buy(2)
+    until(lambda: pair.held() == 2, 5, "the order to fill")
+
+    write(pair, NewRecord("curfew-lock-placed", ACCOUNT, b"\x80", PROMISE))
+
+    until(lambda: pair.held() == 0, 10, "the old release to close everything")
+    pair.buy(1)
+    until(lambda: pair.held() == 1, 5, "an entry to fill although it is locked")
+    until(lambda: pair.held() == 0, 10, "the old release to close that too")
+    told = pair.daemon.run("why", str(ACCOUNT)).ok().out
+    assert "a newer release placed 'curfew-lock-placed', which this one does not know" in told
