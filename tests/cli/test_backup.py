@@ -102,10 +102,22 @@ def test_a_dry_run_of_a_restore_says_what_it_would_do_and_does_nothing(stopped: 
     said = stopped.told(0, "restore", "--backup-file", str(file), "--dry-run")
 
     assert f"would restore {file}: up to record " in said.out
-    assert "verified: restored into a throw-away home" in said.out
+    assert "\nverified " in said.out
+    assert "and unchanged since" in said.out
     assert (stopped.home.state / FILE).read_bytes() == before
     assert not (stopped.home.path / "set-aside").exists()
     assert not (stopped.home.path / "restoring").exists()
+
+
+def test_a_backup_without_a_verdict_of_its_own_is_replayed_before_it_is_restored(
+    stopped: Admin, tmp_path: Path
+) -> None:
+    file = backed_up(stopped)
+    elsewhere = Path(shutil.copy(file, tmp_path / "taken-along.zip"))
+
+    said = stopped.told(0, "restore", "--backup-file", str(elsewhere), "--dry-run")
+
+    assert "verified: restored into a throw-away home and replayed" in said.out
 
 
 def test_nothing_is_restored_while_a_journal_runs(running: Admin) -> None:

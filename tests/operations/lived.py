@@ -12,6 +12,7 @@ from risk_daemon.journal.anew import standing_in
 from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.operations import daemon
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Grant, LeasesGranted
@@ -58,7 +59,7 @@ def lease(home: Home, account: int, epoch: int = 0) -> None:
     """Grant a lease: with it a replay says again what stands."""
 
     async def act(journal: JournalClient) -> LeasesGranted:
-        return await journal.grant([Grant(account, epoch, "worker-1", "v1")])
+        return await journal.grant([Grant(account, epoch, "worker-1", release())])
 
     assert not daemon.with_journal(home, act).refused
 

@@ -141,7 +141,7 @@ class Anew:
         records = [self._head.admit(new_record(fact), self._now) for fact in facts]
         self._transact(lambda: self._found(records, incarnation))
         self._close()
-        locks = self._verify(marks)
+        locks = self._verify(marks, self._salvaged + len(records))
         return Made(self._head.seq, self._salvaged, incarnation, tuple(placed), locks)
 
     def _precautions(self, known: Known, seq: int) -> list[LockPlaced]:
@@ -225,12 +225,15 @@ class Anew:
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
-    def _verify(self, marks: Mapping[int, Marks]) -> int:
-        """Open it as the journal will, with a lock file of its own; return how many locks stand."""
+    def _verify(self, marks: Mapping[int, Marks], added: int) -> int:
+        """Open it as the journal will, with a lock file of its own; return how many locks stand.
+
+        What was added is followed record by record; what was there before has been.
+        """
         for name in lock_file.SLOTS:
             self._path.with_name(name).unlink(missing_ok=True)
         try:
-            JournalFile(self._path, self._now, verified_at_start=1 << 62).close()
+            JournalFile(self._path, self._now, verified_at_start=added + _PIECE).close()
         except AssertionError as error:
             raise OperatorError(f"the new state file does not hold: {error}") from error
         lock_file.keep_marks(self._path.parent, marks)

@@ -86,7 +86,7 @@ def from_backup(
     with stopped(at), backups.alone(at):
         staging = swap.begin(at.path)
         try:
-            found = backups.judge(file, staging, clock)
+            found, told_before = _unpacked(at, file, staging, clock)
             if not found.ok:
                 raise OperatorError(
                     f"the backup {file} does not restore: {found.why} Nothing was changed."
@@ -95,7 +95,7 @@ def from_backup(
                 lines = (
                     f"would restore {file}: up to record {manifest.seq}, "
                     f"made {both_times(iso(manifest.made_at))}",
-                    backups.said(found),
+                    told_before or backups.said(found),
                 )
                 return Outcome(lines, data=_told(manifest), notes=("nothing was done",))
             now = _now(clock, staging)
@@ -110,6 +110,21 @@ def from_backup(
         f"restored {file}: up to record {manifest.seq}, made {both_times(iso(manifest.made_at))}"
     )
     return _outcome(first, made, aside, _told(manifest))
+
+
+def _unpacked(
+    at: Home, file: Path, staging: Path, clock: Timekeeper
+) -> tuple[backup_list.Verified, str]:
+    """Unpack a backup, judged anew unless it is one of this home's that was, and is unchanged.
+
+    To replay a large one takes minutes in which nobody is protected.
+    """
+    for one in backup_list.known(at):
+        if one.file.resolve() == file.resolve() and one.verified is not None and one.verified.ok:
+            backup_file.unpack(file, staging)
+            told = both_times(iso(one.verified.at))
+            return one.verified, f"verified {told}, and unchanged since"
+    return backups.judge(file, staging, clock), ""
 
 
 def _assert_fits(about: About, manifest: Manifest, file: Path, *, elsewhere: bool) -> None:

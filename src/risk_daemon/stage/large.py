@@ -1,0 +1,88 @@
+"""A state file made large: quotes that trip nothing, and orders that rest and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import count, islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from risk_daemon.core.events import Fact, FeedChanged, MarkChanged, OrderChanged, Pulse
+from risk_daemon.journal.batch import Batch
+from risk_daemon.journal.file import JournalFile
+from risk_daemon.journal.reader import Reader
+from risk_daemon.journal.sequencer import Sequencer
+from risk_daemon.stage.crowd import Crowd
+from risk_daemon.wire.record import decode, new_record
+
+MB: Final = 1_000_000
+TOGETHER: Final = 10_000
+#: Of ten records two are of an order; the others are quotes, as in a day of a few traders.
+OF_TEN: Final = 10
+PULSE_EVERY: Final = 1_000
+_FIRST_ORDER: Final = 8_000_000_000
+_CANCELLED: Final = 3
+
+
+def grow(state: Path, size_mb: int, crowd: Crowd, say: Callable[[str], None]) -> int:
+    """Add records behind the last one until the file has a size; return how many. Nothing runs.
+
+    The state must hold an order and a quote: what is added looks like them, in a day in which
+    every feed is trusted.
+    """
+    with closing(Reader(state)) as reader:
+        last = reader.last()
+        quote = _newest(reader, "mark-changed")
+        order = _newest(reader, "order-changed")
+    assert last is not None
+    assert isinstance(quote, MarkChanged)
+    assert isinstance(order, OrderChanged)
+    head, facts = Sequencer(last.seq, last.at, last.crc), _facts(quote, order, crowd)
+    at = last.at
+    with closing(JournalFile(state, last.at)) as file:
+        while state.stat().st_size < size_mb * MB:
+            batch = Batch(head.seq)
+            for fact in islice(facts, TOGETHER):
+                at += 1_000  # a microsecond: the file must not run ahead of the clock
+                batch.records.append(head.admit(new_record(fact), at))
+            file.store(batch)
+            file.fold()
+            say(f"{state.stat().st_size // MB} of {size_mb} MB, {head.seq} records")
+    return head.seq - last.seq
+
+
+def _newest(reader: Reader, kind: str) -> Fact:
+    back = reader.seq_back(1, [kind])
+    found = reader.records(back, back, [kind], 1).records
+    return decode(found[-1]).fact
+
+
+def _facts(quote: MarkChanged, order: OrderChanged, crowd: Crowd) -> Iterator[Fact]:
+    """Write quotes a unit apart, which no rule minds, and orders that come and go unfilled."""
+    replace, accounts = msgspec.structs.replace, crowd.accounts()
+    for number in range(crowd.logins):
+        yield FeedChanged(login=crowd.login(number), state="trusted")
+    for number in count():
+        if number % PULSE_EVERY == 0:
+            yield Pulse()  # what is due is done, or every quote would ask for it
+        if number % OF_TEN:
+            away = number % 2
+            yield replace(quote, bid=(quote.bid or 0) - away, ask=(quote.ask or 0) + away)
+            continue
+        turn = number // OF_TEN
+        resting = replace(
+            order,
+            account=accounts[turn // 2 % len(accounts)],
+            order=_FIRST_ORDER + turn // 2,
+            type=1,
+            side=1,
+            size=1,
+            filled=0,
+            status=1,
+            limit_price=1_000_000_000,
+            stop_price=None,
+        )
+        yield resting if turn % 2 == 0 else replace(resting, status=_CANCELLED)
