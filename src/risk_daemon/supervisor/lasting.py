@@ -67,7 +67,7 @@ class Resorts:
         """Take over from an earlier supervisor, and write down whom a protector would guard."""
         state = self._daemon.home / "state"
         self._state = resort.State(good=_read(state / GOOD), is_protecting=is_protecting)
-        self._write(ORDERS, _orders(self._daemon.settings))
+        self._write(ORDERS, _orders(self._daemon.settings, ()))
 
     def ended(self, name: str) -> None:
         """A process that is wanted ended, or could not be started."""
@@ -91,6 +91,9 @@ class Resorts:
             if lease.release != self._last_good() and self._stays(lease.holder, now):
                 self._feed(resort.Held(lease.release))
                 self._write(GOOD, {"format": 1, "releases": list(self._state.good)})
+        unguardable = promotion.unguardable(daemon.promotion)
+        if unguardable != self._state.poisoned:
+            self._feed(resort.Poisoned(unguardable))
         state = self._state
         if (state.is_protecting or state.warmed or state.is_called) and self._is_guarded(now):
             self._feed(resort.Guarded())
@@ -134,9 +137,10 @@ class Resorts:
                     text = f"{why}: {release} takes over, the last release that held accounts well"
                     daemon.alarms.say("page", "last good release", text)
                     daemon.keep_warm(release)
-                case resort.Protect(why=why):
+                case resort.Protect(why=why, accounts=accounts):
                     text = f"{why}: only the hard limit and locks are guarded; people are needed"
                     daemon.alarms.say("page", "minimal protector", text)
+                    self._write(ORDERS, _orders(daemon.settings, accounts))
                     daemon.protect()
                 case resort.Relieve():
                     daemon.alarms.say(
@@ -155,7 +159,7 @@ class Resorts:
             _log.warning("not written", extra={"file": name, "why": str(error)})
 
 
-def _orders(settings: Settings) -> dict[str, object]:
+def _orders(settings: Settings, only: tuple[int, ...]) -> dict[str, object]:
     return {
         "format": 1,
         "api_url": settings.gateway.api_url,
@@ -165,7 +169,7 @@ def _orders(settings: Settings) -> dict[str, object]:
                 "name": login.name,
                 "user": login.user,
                 "credentials": login.credentials,
-                "accounts": list(login.accounts),
+                "accounts": [one for one in login.accounts if not only or one in only],
             }
             for login in settings.logins
         ],

@@ -367,6 +367,9 @@ class Supervisor:
         self.beats[beat.name] = (now, beat)
         workers = self.settings.workers
         self._beat_due[beat.name] = now + workers.heartbeat_ms * workers.missed * 1_000_000
+        for account, _ in beat.poisoned:
+            if (account, beat.name) not in self.promotion.barred:
+                self._promote(promotion.Poisoned(beat.name, account))
         if beat.is_ready and beat.name not in self.promotion.ready:
             self._promote(promotion.WorkerReady(beat.name, release_of(beat.name)))
         self._complain(beat)
@@ -548,8 +551,12 @@ class Supervisor:
                 self._keep(name)
 
     def protect(self) -> None:
-        """Start the minimal protector."""
-        self._keep(resort.PROTECTOR)
+        """Start the minimal protector, unless it runs."""
+        child = self.children.get(resort.PROTECTOR)
+        if child is None:
+            self._keep(resort.PROTECTOR)
+        else:
+            self._feed_child(resort.PROTECTOR, process.Want())
 
     def relieve(self) -> None:
         """Stop the minimal protector."""
