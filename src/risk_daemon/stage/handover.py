@@ -58,6 +58,22 @@ KINDS: Final = (
     "kill_supervisor",
     "disk_full",
 )
+#: By itself: its other release decides, and sends a second later, as if it had been frozen between.
+STALE: Final = "stale"
+LATE: Final = (
+    "worker/loop.py",
+    "        future = self.journal.intend(\n"
+    "            account.account, intended.epoch, intended.key, new_record(intended)\n"
+    "        )\n",
+    "        record = new_record(intended)\n"
+    "        future = asyncio.get_running_loop().create_future()\n"
+    "        late = lambda: self.journal.intend(\n"
+    "            account.account, intended.epoch, intended.key, record\n"
+    "        )\n"
+    "        asyncio.get_running_loop().call_later(1.0, late)\n",
+)
+DECIDED_AFTER_S: Final = 0.3
+SENT_AFTER_S: Final = 1.5
 #: What each kind may cost at the 99th percentile, in ms.
 P99_MAX_MS: Final[Mapping[str, float]] = {
     "promote": 50,
@@ -70,6 +86,8 @@ P99_MAX_MS: Final[Mapping[str, float]] = {
     "freeze_link": 2_500,
     "kill_supervisor": 0,
     "disk_full": 500,
+    # A breach that its first holder sends too late on purpose; the heir's own close is what counts.
+    STALE: 3_000,
 }
 #: Room of the home's own file system, where its disk is to be full.
 DISK: Final = 1_300 * small_disk.MEBIBYTE
@@ -84,6 +102,9 @@ class Handovers:
         self._breaches, self._seed, self._say, self._kinds = breaches, seed, say, kinds
         self._clock = Clock()
         self._raw: dict[str, list[float]] = {}
+        self._stale_refused = 0
+        if STALE in kinds and len(kinds) > 1:
+            raise OperatorError(f"{STALE} is a run by itself: its other release is late on purpose")
         self._turn = 0
 
     def run(self, keep: Path | None = None) -> dict[str, Any]:
@@ -106,7 +127,7 @@ class Handovers:
             self._home = Home(self._daemon.home)
             stack.callback(self._daemon.stop)
             self._daemon.found(self._gateway, offset_s)
-            install(self._daemon.home, OTHER)
+            install(self._daemon.home, OTHER, *((LATE,) if STALE in self._kinds else ()))
             self._daemon.start()
             self._to(OTHER)
             self._to(release())
@@ -132,6 +153,10 @@ class Handovers:
                 kind, CROWD.accounts(), lambda: self._to(release()), lambda: self._to(OTHER)
             )
             self._to(release())
+        elif kind == STALE:
+            self._to(OTHER)
+            self._series(kind, CROWD.accounts(), self._take_over, lambda: self._to(OTHER))
+            self._to(release())
         elif kind == "disk_full":
             self._leave_room()
             self._series(kind, CROWD.accounts(), self._fill, self._leave_room)
@@ -149,6 +174,13 @@ class Handovers:
             process.kill()
         else:
             process.suspend()
+
+    def _take_over(self) -> None:
+        """Move what is decided and not sent; then let it be sent, and count what is refused."""
+        pause(DECIDED_AFTER_S)
+        self._to(release())
+        pause(SENT_AFTER_S)
+        self._stale_refused = int(asked.journal_status(self._home)["stale_refused"])
 
     def _leave_room(self) -> None:
         small_disk.fill(self._home.path, LEFT)
@@ -275,12 +307,15 @@ class Handovers:
             "increased": verdict["increased"],
             "duplicate_closes": verdict["duplicate"],
             **stale,
+            "stale_refused": stale["stale_refused"] + self._stale_refused,
         }
         for kind, row in kinds.items():
             if row["p99_ms"] > P99_MAX_MS[kind]:
                 problems.append(f"{kind}: p99 {row['p99_ms']} ms, allowed {P99_MAX_MS[kind]}")
         zero = ("reversed", "increased", "duplicate_closes", "stale_accepted")
         problems += [f"{name}: {counts[name]}" for name in zero if counts[name]]
+        if STALE in self._kinds and counts["stale_refused"] < self._breaches:
+            problems.append(f"stale_refused: {counts['stale_refused']} of {self._breaches}")
         return {
             "ok": not problems,
             "kinds": kinds,
