@@ -137,15 +137,7 @@ class Worker:
     # --- the stream --------------------------------------------------------------
 
     def _fold(self, record: Record) -> None:
-        """Fold one record. What cannot be folded and is nobody's alone ends this worker."""
-        if self.fatal.done():
-            return
-        try:
-            self._take(record)
-        except Exception as error:  # noqa: BLE001 - told where it is awaited
-            self._fail(error)
-
-    def _take(self, record: Record) -> None:
+        """Fold one record; what cannot be folded and is nobody's alone ends this worker."""
         entry = decode(record)
         self._compare(entry.fact)
         outputs = self.engine.step(entry)
