@@ -131,6 +131,7 @@ class EveryFile:
     def _begin(self) -> None:
         """Make the home anew, start it, and lock the second account."""
         shutil.rmtree(self._daemon.home, ignore_errors=True)
+        self._sell_all()
         self._daemon.found(self._gateway, self._offset_s)
         self._daemon.start()
         self._gateway.post("/announce", account=LOCKED, act="flatten-lock", by="crash")
@@ -187,6 +188,13 @@ class EveryFile:
         until(lambda: self._held() == LIMIT, ANSWERED_WITHIN_S, "the breach to be answered")
         self._gateway.post("/order", **(order | {"side": "sell"}), size=LIMIT)
         until(lambda: self._held() == 0, ANSWERED_WITHIN_S, "the rest to be sold")
+
+    def _sell_all(self) -> None:
+        """Begin flat: no limit acts upon what it found broken when it was adopted."""
+        order = {"account": GUARDED, "contract": "MNQ", "side": "sell", "type": "market"}
+        if self._held() > 0:
+            self._gateway.post("/order", **order, size=self._held())
+            until(lambda: self._held() == 0, ANSWERED_WITHIN_S, "everything to be sold")
 
     def _held(self) -> int:
         rows = self._gateway.get("/truth")["accounts"]

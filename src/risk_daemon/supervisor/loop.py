@@ -84,6 +84,9 @@ class Supervisor:
         self._group: asyncio.TaskGroup | None = None
         #: By account: the epoch of a lease that its link keeps, until the journal has it.
         self._kept: dict[int, int] = {}
+        #: Has the configuration adopted, in a process of its own; raises OperatorError.
+        self.adopt: Callable[[], object] = lambda: None
+        self._is_mended = False
         self._usage = Usage()
         self._probers: dict[str, Prober] = {}
         self._complained: dict[tuple[int, str], int] = {}
@@ -241,7 +244,7 @@ class Supervisor:
         if not self.stopping.is_set() and self.children[name].wanted:
             self._resorts.ended(name)
         if self._fails_by_itself(running):
-            await asyncio.to_thread(mended, self.home)
+            self._is_mended = await asyncio.to_thread(mended, self.home) or self._is_mended
         self._feed_child(name, process.Ended())
 
     async def _not_started(self, name: str) -> None:
@@ -354,7 +357,17 @@ class Supervisor:
                 except DaemonError:
                     await asyncio.sleep(0.02)
             self.alarms.say_again()
+            if self._is_mended:
+                self._is_mended = False
+                await self._adopt_anew()
             self._promote(promotion.GrantFailed())
+
+    async def _adopt_anew(self) -> None:
+        """A state that was rebuilt may lack settings and policies: nobody is guarded without."""
+        try:
+            await asyncio.to_thread(self.adopt)
+        except OperatorError as error:
+            self.alarms.say("page", "configuration", f"after a rebuild: {error.sentence}")
 
     # --- heartbeats --------------------------------------------------------------------
 
