@@ -19,7 +19,7 @@ import msgspec
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
 from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
-from risk_daemon.clock import Timekeeper
+from risk_daemon.clock import Absence, Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
     AlarmRaised,
@@ -62,6 +62,7 @@ TICK_S_MAX: Final = 0.25
 WARM_EVERY_S: Final = 25.0
 PRICES_EVERY_S: Final = 1.0
 TOKEN_LOOK_S: Final = 0.25
+PRESENT_LOOK_S: Final = 1.0
 NEXT_READ_WITHIN_S: Final = 20.0
 SET_ASIDE: Final = "a message was set aside"
 #: Longer than the journal takes to answer that it refuses what was read for a gap.
@@ -177,6 +178,7 @@ class Link:
         self._watchers: list[Callable[[], None]] = []
         self._gaps = 0
         self._is_mending = False
+        self._absence = Absence()
 
     # --- running -------------------------------------------------------------
 
@@ -194,6 +196,7 @@ class Link:
             group.create_task(forever(lambda: polling.STEP_S, self._poll))
             group.create_task(forever(lambda: PRICES_EVERY_S, self.prices.turn))
             group.create_task(forever(lambda: TOKEN_LOOK_S, self.token.keep))
+            group.create_task(forever(lambda: PRESENT_LOOK_S, self._look_around))
             group.create_task(forever(lambda: WARM_EVERY_S, self._keep_warm))
             group.create_task(self._fail_when_fatal())
 
@@ -405,6 +408,12 @@ class Link:
             await self.reader.read_since(shown, began, NEXT_READ_WITHIN_S)
         except TimeoutError:
             raise BrokerUnavailable("the accounts could not be read after subscribing") from None
+
+    async def _look_around(self) -> None:
+        """After a sleep nothing that is known can be believed before it was read again."""
+        wall = self.clock.now_ns() + self.clock.divergence_ns()
+        if self._absence.look(wall, self.clock.steady_ns()) is not None:
+            self._gap("nothing ran for a while")
 
     async def _keep_warm(self) -> None:
         """Use the enforcement connection before it idles out: a close must not wait for TLS."""

@@ -32,7 +32,7 @@ from risk_daemon.supervisor.children import (
 )
 from risk_daemon.supervisor.lasting import Resorts
 from risk_daemon.supervisor.moving import Mover
-from risk_daemon.supervisor.probing import Prober
+from risk_daemon.supervisor.probing import LATE_NS, Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
@@ -409,9 +409,13 @@ class Supervisor:
 
     async def _watch(self) -> None:
         """Notice silence, and let time pass for children that wait to be started again."""
+        looked = self.clock.steady_ns()
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             now = self.clock.steady_ns()
+            if now - looked > LATE_NS:  # we were not there ourselves: that proves nothing
+                self._beat_due = {name: due + now - looked for name, due in self._beat_due.items()}
+            looked = now
             for name, due in list(self._beat_due.items()):
                 if now > due and name in self.running:
                     self._missed(name, now - due)
