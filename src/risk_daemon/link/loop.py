@@ -100,6 +100,7 @@ class Link:
             clock,
             apply=self.apply,
             on_unauthorized=self._unauthorized,
+            release_of=lambda account: self._releases.get(account, ""),
         )
         self.intake = intake(
             login.name,
@@ -170,6 +171,8 @@ class Link:
         self._listed_at = 0
         self.lost = asyncio.Event()
         self.fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        #: By account: the release that holds it.
+        self._releases: dict[int, str] = {}
         self._policies: dict[int, PolicyAdopted] = {}
         self._catalog: dict[str, ContractSeen] = {}
         self._announced: set[str] = set()
@@ -205,8 +208,9 @@ class Link:
 
     async def _resume(self) -> None:
         """Take over from an earlier run: epochs, policies, budget, goals without an end."""
-        for account, epoch in await past.epochs(self.journal):
+        for account, epoch, release in await past.leases(self.journal):
             self.apply(fence.EpochRaised(account, epoch))
+            self._held_by(account, release)
         last_seq = await past.last_seq(self.journal)
         self._policies.update(await past.policies(self.journal))
         window = self.clock.now_ns() - rationing.WINDOW
@@ -261,6 +265,13 @@ class Link:
 
     def _raise(self, lease: LeaseGranted) -> None:
         self.apply(fence.EpochRaised(lease.account, lease.epoch))
+        self._held_by(lease.account, lease.release)
+
+    def _held_by(self, account: int, release: str) -> None:
+        """Note whose requests an account's are: each release has some of the budget kept."""
+        if account in self.accounts:
+            self._releases[account] = release
+            self.budget.releases = tuple(sorted({one for one in self._releases.values() if one}))
 
     async def _fold_emergency(self) -> None:
         path = self.emergency.path
