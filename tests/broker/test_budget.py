@@ -335,9 +335,12 @@ def test_one_release_alone_and_people_use_it_all() -> None:
 def test_what_did_not_leave_and_what_left_the_window_is_not_counted() -> None:
     budget = two()
     assert take(budget, ENFORCEMENT, 0, release="v2")
+    assert take(budget, ENFORCEMENT, 0, release="v1")
     assert take(budget, ENFORCEMENT, 0)
     give_back(budget, ENFORCEMENT, "v2")
     give_back(budget, ENFORCEMENT)
+    assert (budget.taken, used(budget, ENFORCEMENT)) == ([(0, "v1")], 1)
+    give_back(budget, ENFORCEMENT, "v1")
     assert (budget.taken, used(budget, ENFORCEMENT)) == ([], 0)
 
     spend_of(budget, "v2", KEPT_PER_RELEASE)

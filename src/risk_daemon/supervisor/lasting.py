@@ -87,10 +87,9 @@ class Resorts:
     def look(self, now: int) -> None:
         """Note who holds accounts well; and the end of trouble, where there is some."""
         daemon = self._daemon
-        for lease in daemon.promotion.leases:
-            if lease.release != self._last_good() and self._stays(lease.holder, now):
-                self._feed(resort.Held(lease.release))
-                self._write(GOOD, {"format": 1, "releases": list(self._state.good)})
+        for release in self._news(now):
+            self._feed(resort.Held(release))
+            self._write(GOOD, {"format": 1, "releases": list(self._state.good)})
         unguardable = promotion.unguardable(daemon.promotion)
         if unguardable != self._state.poisoned:
             self._feed(resort.Poisoned(unguardable))
@@ -98,8 +97,14 @@ class Resorts:
         if (state.is_protecting or state.warmed or state.is_called) and self._is_guarded(now):
             self._feed(resort.Guarded())
 
-    def _last_good(self) -> str:
-        return self._state.good[-1] if self._state.good else ""
+    def _news(self, now: int) -> list[str]:
+        """Return the releases that hold accounts well, and are not known for it as they are now."""
+        holders = {(lease.holder, lease.release) for lease in self._daemon.promotion.leases}
+        found = sorted({release for holder, release in holders if self._stays(holder, now)})
+        good = self._state.good
+        if len(found) == 1:  # it alone has them all: it is the last good one
+            return [] if good[-1:] == tuple(found) else found
+        return [release for release in found if release not in good]
 
     def _stays(self, name: str, now: int) -> bool:
         child = self._daemon.children.get(name)

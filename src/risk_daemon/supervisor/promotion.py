@@ -404,8 +404,8 @@ def _heirs(state: State, account: int) -> tuple[str, ...]:
 
 def unguardable(state: State) -> tuple[int, ...]:
     """Return the accounts that no worker that is ready can fold."""
-    if not state.ready:
-        return ()  # nobody is there at all: that is another trouble
+    if not (state.barred and state.ready):
+        return ()  # nobody there at all is another trouble
     return tuple(account for account in state.accounts if not _heirs(state, account))
 
 
