@@ -103,6 +103,8 @@ class Handovers:
         self._clock = Clock()
         self._raw: dict[str, list[float]] = {}
         self._stale_refused = 0
+        # Late requests are asked for again and looked after: they cost twice.
+        self._used_max = REQUESTS_USED_MAX // 2 if STALE in kinds else REQUESTS_USED_MAX
         if STALE in kinds and len(kinds) > 1:
             raise OperatorError(f"{STALE} is a run by itself: its other release is late on purpose")
         self._turn = 0
@@ -132,7 +134,9 @@ class Handovers:
             self._to(OTHER)
             self._to(release())
             hold(self._gateway, CROWD.accounts(), LIMIT)
-            self._series("steady", CROWD.accounts(), lambda: None)
+            self._raw["steady"] = []
+            if STALE not in self._kinds:  # where nothing is measured, nothing is compared
+                self._series("steady", CROWD.accounts(), lambda: None)
             for kind in self._kinds:
                 self._kind(kind)
             verdict = self._gateway.post("/finish", settle_s=SETTLE_WITHIN_S)
@@ -289,7 +293,7 @@ class Handovers:
             return (
                 beating
                 and len(workers) == 4
-                and all(row["used"] <= REQUESTS_USED_MAX for row in used)
+                and all(row["used"] <= self._used_max for row in used)
                 and self._daemon.run("health").code == 0
             )
 
