@@ -616,10 +616,15 @@ class Supervisor:
         self._usage.forget({one.pid for one in self.running.values()})
         return {
             "release": self.release,
-            "processes": [self._process_row(name, now) for name in sorted(self.children)],
+            "processes": [self._process_row(name, now) for name in self._shown()],
             "accounts": [self._account_row(account) for account in self.promotion.accounts],
             "disabled": self.disabled,
         }
+
+    def _shown(self) -> list[str]:
+        """Return the processes to tell of; a protector that is not needed is none of them."""
+        is_needed = resort.PROTECTOR in self.running
+        return [name for name in sorted(self.children) if is_needed or name != resort.PROTECTOR]
 
     def _process_row(self, name: str, now: int) -> dict[str, Any]:
         running, beat = self.running.get(name), self.beats.get(name)
