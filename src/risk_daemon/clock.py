@@ -16,6 +16,8 @@ from typing import Final, Protocol
 SECOND_NS: Final = 1_000_000_000
 #: Wall and anchored clock may differ by this much before someone is told.
 TRUSTED_NS: Final = 2 * SECOND_NS
+#: Who looks once a second and finds so much more gone by was not there.
+ABSENT_NS: Final = 5 * SECOND_NS
 #: Greatest correction per elapsed time: 500 millionths, as NTP daemons slew.
 _SLEW_DIVISOR: Final = 2_000
 
@@ -85,6 +87,28 @@ def slew(divergence: int, elapsed: int) -> int:
         return 0
     most = elapsed // _SLEW_DIVISOR
     return max(-most, min(most, divergence))
+
+
+class Absence:
+    """PURE: notices that the machine slept, or this process stood still, by two clocks' own words.
+
+    A clock that was set forward looks the same; one that was set back is `divergence_ns`'s to tell.
+    """
+
+    def __init__(self) -> None:
+        self._before: tuple[int, int] | None = None
+
+    def look(self, wall: int, steady: int) -> tuple[int, int] | None:
+        """Look again; return from when to when (wall, ns) nothing ran, None if all did.
+
+        To be called at least once a second.
+        """
+        before, self._before = self._before, (wall, steady)
+        if before is None:
+            return None
+        stood = steady - before[1]
+        slept = wall - before[0] - stood
+        return (before[0], wall) if stood >= ABSENT_NS or slept > TRUSTED_NS else None
 
 
 class FakeClock:

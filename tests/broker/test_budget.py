@@ -9,6 +9,7 @@ from risk_daemon.broker.budget import (
     BACK_OFF,
     CLOSES_FIRST,
     ENFORCEMENT,
+    KEPT_PER_RELEASE,
     LIMIT,
     REST,
     SECOND,
@@ -285,3 +286,62 @@ def test_enforcement_leaves_to_who_waits_only_what_is_open_of_its_share(
     # Its own share of 120 it may always use.
     may = max(200 - verification - rest - kept, min(120, 200 - verification - rest))
     assert spend(budget, ENFORCEMENT, 300) == may
+
+
+# --- two releases --------------------------------------------------------------------
+
+
+def two() -> Budget:
+    return Budget(releases=("v1", "v2"))
+
+
+def spend_of(budget: Budget, release: str, count: int, now: int = 0) -> int:
+    taken = 0
+    while taken < count and take(budget, ENFORCEMENT, now, release=release):
+        answer(budget, ENFORCEMENT, now)
+        taken += 1
+    return taken
+
+
+def test_of_two_releases_each_has_ten_requests_that_the_other_cannot_use() -> None:
+    budget = two()
+
+    assert spend_of(budget, "v1", 300) == LIMIT - KEPT_PER_RELEASE
+    assert spend_of(budget, "v2", 300) == KEPT_PER_RELEASE
+    assert spend_of(budget, "v1", 1) == 0
+
+
+def test_what_a_release_has_used_of_its_ten_is_kept_no_more() -> None:
+    budget = two()
+    spend_of(budget, "v2", 4)
+
+    assert spend_of(budget, "v1", 300) == LIMIT - 4 - (KEPT_PER_RELEASE - 4)
+
+
+def test_within_enforcements_own_share_they_are_kept_too() -> None:
+    budget = two()
+    wait(budget, VERIFICATION, 40)
+    wait(budget, REST, 40)
+
+    assert spend_of(budget, "v1", 300) == SHARES[ENFORCEMENT] - KEPT_PER_RELEASE
+    assert spend_of(budget, "v2", 300) == KEPT_PER_RELEASE
+
+
+def test_one_release_alone_and_people_use_it_all() -> None:
+    assert spend_of(Budget(releases=("v1",)), "v1", 300) == LIMIT
+    assert spend(two(), ENFORCEMENT, 300) == LIMIT
+
+
+def test_what_did_not_leave_and_what_left_the_window_is_not_counted() -> None:
+    budget = two()
+    assert take(budget, ENFORCEMENT, 0, release="v2")
+    assert take(budget, ENFORCEMENT, 0, release="v1")
+    assert take(budget, ENFORCEMENT, 0)
+    give_back(budget, ENFORCEMENT, "v2")
+    give_back(budget, ENFORCEMENT)
+    assert (budget.taken, used(budget, ENFORCEMENT)) == ([(0, "v1")], 1)
+    give_back(budget, ENFORCEMENT, "v1")
+    assert (budget.taken, used(budget, ENFORCEMENT)) == ([], 0)
+
+    spend_of(budget, "v2", KEPT_PER_RELEASE)
+    assert spend_of(budget, "v1", 300, WINDOW) == LIMIT - KEPT_PER_RELEASE

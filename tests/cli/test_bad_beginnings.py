@@ -1,6 +1,7 @@
 """What must not start says so in one sentence, and leaves nothing half-started."""
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -132,7 +133,7 @@ def test_a_port_that_is_taken_does_not_keep_a_later_start_from_protecting(admin:
 
 
 def test_a_state_folder_that_is_none_starts_nothing(admin: Admin) -> None:
-    admin.home.state.rmdir()
+    shutil.rmtree(admin.home.state)
     admin.home.state.touch()
 
     said = refused(admin, 3)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import zipfile
 from pathlib import Path
@@ -83,7 +84,7 @@ def another_machine(admin: Admin) -> None:
 
 
 def state_is_no_folder(admin: Admin) -> None:
-    admin.home.state.rmdir()
+    shutil.rmtree(admin.home.state)
     admin.home.state.touch()
 
 

@@ -832,3 +832,57 @@ def test_of_several_instants_that_are_waited_for_the_earliest_is_asked_for() -> 
     stream.feed(Pulse(), after=grace_ends_at - 200 * MS - stream.at)
     stream.feed(MarkChanged(contract=contract("MNQ"), bid=19_000 * UNIT, ask=21_001 * UNIT))
     assert stream.engine.wake_at() == grace_ends_at < stream.at + 250 * MS
+
+
+# --- a record that cannot be folded ----------------------------------------------------
+
+
+class Cursed(Engine):
+    """An engine with a fault: it stumbles over every fill of thirteen."""
+
+    def _take(self, entry: Entry, number: int) -> list[Fact]:
+        if getattr(entry.fact, "size", 0) == 13:
+            raise ArithmeticError("thirteen")
+        return super()._take(entry, number)
+
+
+def test_a_record_that_cannot_be_folded_costs_its_account_and_no_other() -> None:
+    stream = Stream()
+    stream.engine = Cursed(CATALOG)
+    stream.open(LIMIT)
+    other = msgspec.structs.replace(policy(LIMIT), account=8)
+    stream.feed(other)
+    stream.fill(1, 1, 1)
+    stream.mark("MNQ", "21000", "21000.25")
+
+    assert stream.feed(trade(2, 1, 13)) == []
+
+    engine = stream.engine
+    assert engine.poisoned == {ACCOUNT: (stream.seq, "ArithmeticError: thirteen")}
+    assert (engine.holders(contract("MNQ")), stream.account.wake_at) == (set(), 0)
+    before, records = state_hash(stream.account), engine.world.accounts[8].records
+    assert stream.feed(trade(3, 1, 5)) == []
+    stream.mark("MNQ", "20000", "20000.25")
+    stream.feed(msgspec.structs.replace(other, digest="d2"))
+    stream.pulse()
+    assert state_hash(stream.account) == before
+    assert engine.world.accounts[8].records == records + 1
+
+
+def test_a_record_before_anything_is_known_of_its_account_costs_nothing_either() -> None:
+    stream = Stream()
+    stream.engine = Cursed(CATALOG)
+
+    stream.feed(trade(1, 1, 13))
+
+    assert list(stream.engine.poisoned) == [ACCOUNT]
+
+
+def test_a_state_that_is_restored_has_no_poison_yet() -> None:
+    stream = Stream()
+    stream.engine = Cursed(CATALOG)
+    stream.feed(trade(1, 1, 13))
+
+    stream.engine.adopt(World())
+
+    assert stream.engine.poisoned == {}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from risk_daemon.programs.report import report
 from risk_daemon.stage.crash import KINDS, Crashes, in_words
+from risk_daemon.stage.every_file import EveryFile
+from risk_daemon.stage.every_file import in_words as files_in_words
 
 
 def main() -> int:
@@ -16,7 +18,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7, help="of market and traders")
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
+    parser.add_argument("--files", action="store_true", help="damage every file of a home instead")
+    parser.add_argument("--only", default="", help="of these files: names that contain this")
     args = parser.parse_args()
+    if args.files:
+        return report(
+            "crash --files",
+            lambda say: EveryFile(say, only=lambda name: args.only in name).run(args.keep),
+            files_in_words,
+            as_json=args.json,
+        )
     return report(
         "crash",
         lambda say: Crashes(args.per_kind, args.seed, say, tuple(args.kinds.split(","))).run(

@@ -304,3 +304,29 @@ async def test_a_page_that_can_not_be_read_ends_the_journal_at_once(home: Home) 
         await client.tail(1, limit=5_000)
 
     assert await asyncio.to_thread(process.wait, 30) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted there")
+@pytest.mark.parametrize("is_replaced", [False, True])
+@on_loop
+async def test_a_file_that_lost_its_name_is_put_back_whole(
+    home: Home, *, is_replaced: bool
+) -> None:
+    process = home.start()
+    client = await home.client()
+    await client.append([act(str(number)) for number in range(50)])
+    home.file.unlink()
+    if is_replaced:
+        home.file.write_bytes(b"a stranger's")
+    last = (await client.append([act("after")])).last_seq
+
+    assert await asyncio.to_thread(process.wait, 30) == 1
+    home.kill()
+    home.start()
+    client = await home.client()
+
+    (record,) = await client.tail(last, kinds=("operator-acted",), limit=1)
+    assert b"after" in record.payload
+    assert (await client.ask("verify")).data["ok"]
+    aside = home.path / "set-aside" / "instead-of-journal.db"
+    assert aside.exists() is is_replaced

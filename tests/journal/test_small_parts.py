@@ -10,7 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from risk_daemon.clock import SECOND_NS, TRUSTED_NS, Clock, FakeClock, Timekeeper, slew
+from risk_daemon.clock import (
+    ABSENT_NS,
+    SECOND_NS,
+    TRUSTED_NS,
+    Absence,
+    Clock,
+    FakeClock,
+    Timekeeper,
+    slew,
+)
 from risk_daemon.core.events import AlarmRaised, Fact
 from risk_daemon.errors import BrokerRefused, NotFound, OperatorError, Refused, UsageError
 from risk_daemon.journal.exclusive import Hold
@@ -302,3 +311,37 @@ def test_large_records_are_kept_by_their_size_and_come_in_pieces() -> None:
 
     assert recent.first_seq == 15
     assert [record.seq for record in recent.piece(16)] == [16, 17, 18, 19]
+
+
+# --- sleep ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wall", "steady", "is_absent"),
+    [
+        (SECOND_NS, SECOND_NS, False),
+        (ABSENT_NS, ABSENT_NS, True),
+        (ABSENT_NS - 1, ABSENT_NS - 1, False),
+        # A machine whose steady clock sleeps with it.
+        (SECOND_NS + TRUSTED_NS, SECOND_NS, False),
+        (SECOND_NS + TRUSTED_NS + 1, SECOND_NS, True),
+        # A clock that was set back is told by its divergence.
+        (-SECOND_NS, SECOND_NS, False),
+    ],
+)
+def test_who_was_not_there_for_a_while_notices(wall: int, steady: int, *, is_absent: bool) -> None:
+    absence = Absence()
+
+    assert absence.look(70, 7) is None
+    assert absence.look(70 + wall, 7 + steady) == ((70, 70 + wall) if is_absent else None)
+    assert absence.look(70 + wall + SECOND_NS, 7 + steady + SECOND_NS) is None
+
+
+def test_a_clock_that_was_set_back_never_leads_to_an_earlier_time() -> None:
+    clock = FakeClock(100 * SECOND_NS)
+    before = clock.now_ns()
+
+    clock.diverge(-24 * 3_600 * SECOND_NS)
+    assert clock.confirm(clock.now_ns() + clock.divergence_ns())
+
+    assert clock.now_ns() == before

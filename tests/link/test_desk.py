@@ -170,3 +170,29 @@ def test_a_read_that_fails_is_repeated(play: Play) -> None:
         await work.was_read(began)
 
     play(story)
+
+
+def test_a_release_that_used_up_its_share_leaves_the_other_its_ten(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(2)
+        await work.holds(2)
+        # A second release holds another account of the login, and has not asked for anything.
+        work.link.budget.releases = ("v1", "v2")
+        leave(work, rationing.KEPT_PER_RELEASE)
+        goal = await work.want()
+        await work.until(lambda: work.link.desk.waiting == 1, "the goal to wait")
+        assert work.stream.of(RequestSent) == []
+
+        by_hand = work.goal()
+        work.link.desk.take(by_hand, by_person=True)
+        await work.has_ended(by_hand)
+        assert [one.key for one in work.stream.of(RequestSent)] == [by_hand.key]
+        assert work.link.desk.waiting == 1
+        free(work)
+        await work.until(lambda: work.link.desk.waiting == 0, "the goal to have its turn")
+        await work.until(
+            lambda: goal.key in [one.key for one in work.stream.of(GoalRefused)],
+            "its end: nothing was left to close",
+        )
+
+    play(story)

@@ -10,6 +10,7 @@ from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.budget import Budget
 from risk_daemon.broker.port import COST, FULL, POSITIONS, RECENT, Broker, Reading, Rows
 from risk_daemon.clock import Clock
+from risk_daemon.core.events import TradeSeen
 from risk_daemon.link.loop import WARM_EVERY_S
 from risk_daemon.link.reader import BUDGET_LOOK_S, RECONNECT_KEEPS, Reader
 from risk_daemon.settings import READS_PER_ACCOUNT, READS_PER_ROUND, REGULAR_PER_MINUTE, Login
@@ -23,11 +24,29 @@ class Desk:
 
     def __init__(self) -> None:
         self.reads = 0
+        #: When each of the next reads shows a fill, after it began.
+        self.trades_after_ns: list[int] = []
 
     async def read(self, account: int, since: int, depth: str) -> Rows:
-        del account, since, depth
+        """Show a fill where one is due; `since` is when the read began."""
+        del depth
         self.reads += 1
-        return Rows(positions=(), orders=(), trades=(), recent=None)
+        found = [trade(account, since + after) for after in self.trades_after_ns[:1]]
+        del self.trades_after_ns[:1]
+        return Rows(positions=(), orders=(), trades=tuple(found), recent=None)
+
+
+def trade(account: int, at: int) -> TradeSeen:
+    return TradeSeen(
+        account=account,
+        trade=1,
+        order=1,
+        contract="CON.F.US.MNQ.Z26",
+        side=1,
+        size=1,
+        price=1,
+        traded_at=at,
+    )
 
 
 class AtWork:
@@ -98,6 +117,19 @@ def test_it_is_read_once_its_row_is_known_and_told_as_the_row_says() -> None:
 
     assert one.desk.reads == 1
     assert (one.found[0].rows.balance, one.found[0].rows.can_trade) == (500, True)
+
+
+@pytest.mark.parametrize(("traded_after_ns", "reads"), [(-1, 1), (0, 2)])
+def test_a_read_during_which_something_was_traded_is_repeated(
+    traded_after_ns: int, reads: int
+) -> None:
+    one = AtWork(Budget(), standing=(500, True))
+    one.desk.trades_after_ns = [traded_after_ns]
+
+    one.run(one.is_wanted, one.is_read)
+
+    assert [found.rows.stable for found in one.found] == [False, True][-reads:]
+    assert one.desk.reads == reads
 
 
 def test_the_first_read_of_an_account_may_use_what_enforcement_has() -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,20 @@ def test_a_damaged_home_is_refused(tmp_path: Path, text: str, expected: str) -> 
 
     with pytest.raises(UsageError, match=expected):
         homes.read(Home(tmp_path))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")])
+def test_a_home_that_lost_its_file_is_known_by_the_second_copy_and_made_whole(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    home = Home(tmp_path / "h")
+    about = homes.create(home, "demo", CREATED, "files")
+
+    for path in (home.about, home.about_again):
+        damage(path)
+        assert homes.read(home) == about
+        assert homes.open_home(home) == about
+        assert home.about.read_text() == home.about_again.read_text()
 
 
 def test_a_home_copied_from_another_machine_is_refused(tmp_path: Path) -> None:

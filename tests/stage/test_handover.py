@@ -5,11 +5,15 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from risk_daemon.core.events import Fact, GoalRefused, LeaseGranted, RequestSent
+from risk_daemon.errors import OperatorError
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.sequencer import Sequencer
 from risk_daemon.stage.handover import (
+    APART,
     CROWD,
     Handovers,
     closes,
@@ -95,3 +99,9 @@ def test_a_short_run_answers_every_breach_and_lets_nothing_stale_out(tmp_path: P
     assert {name: verdict[name] for name in zero} == dict.fromkeys(zero, 0)
     assert [kind for kind, _ in said] == ["steady", "promote", "kill_worker"]
     assert in_words(verdict)[1].startswith(f"promote: {found} breaches, unprotected ")
+
+
+@pytest.mark.parametrize("kind", sorted(APART))
+def test_what_would_spoil_the_figures_of_others_is_a_run_by_itself(kind: str) -> None:
+    with pytest.raises(OperatorError, match=f"{kind} is a run by itself: "):
+        Handovers(20, 5, lambda *_: None, ("promote", kind))

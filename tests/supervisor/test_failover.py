@@ -37,13 +37,19 @@ ACCOUNT = 101
 class Scene:
     """A gateway, a daemon, and what a test wants to know of them."""
 
+    referee = REFEREE
+
     def __init__(self, folder: Path) -> None:
         config = folder / "referee.yaml"
-        config.write_text(REFEREE)
+        config.write_text(self.referee)
         self.gateway = Gateway(folder, config=config)
         self.daemon = Daemon(folder / "home")
         self.daemon.found(self.gateway)
+        self.prepare()
         self.daemon.start()
+
+    def prepare(self) -> None:
+        """What is to be done to the home before it is started."""
 
     def close(self) -> None:
         self.daemon.stop()

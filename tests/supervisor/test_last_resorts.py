@@ -113,3 +113,6 @@ def test_once_a_release_enforces_again_the_protector_is_relieved(scene: Scene) -
     until(lambda: "protector" not in scene.pids(), 30, "the protector to be relieved")
 
     assert alarms(scene, "minimal protector")[-1] == "relieved: all is enforced again"
+    rows = asked.status(Home(scene.daemon.home))["processes"]
+    assert "protector" not in [row["name"] for row in rows]
+    scene.daemon.wait_healthy()

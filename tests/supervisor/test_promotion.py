@@ -14,12 +14,14 @@ from risk_daemon.supervisor.promotion import (
     Lease,
     LeasesSeen,
     Output,
+    Poisoned,
     State,
     WorkerFound,
     WorkerGone,
     WorkerReady,
     disagreements,
     step,
+    unguardable,
 )
 
 BEGINNING = State(accounts=(1, 2))
@@ -70,6 +72,35 @@ def test_a_dead_holders_accounts_go_to_the_warm_one_at_the_epoch_they_have() -> 
     )
 
     assert outputs[-1] == Grant("worker-2", ((1, 3), (2, 3)))
+
+
+BOTH = (WorkerReady("worker-1"), held("worker-1", 3), WorkerReady("worker-2"))
+
+
+def test_an_account_its_holder_cannot_fold_goes_to_who_can_and_the_others_stay() -> None:
+    state, outputs = play(*BOTH, Poisoned("worker-1", 2))
+
+    assert outputs[-1] == Grant("worker-2", ((2, 3),))
+    assert unguardable(state) == ()
+
+
+def test_an_account_nobody_can_fold_is_given_to_nobody() -> None:
+    state, outputs = play(*BOTH, Poisoned("worker-2", 2), Poisoned("worker-1", 2))
+    assert outputs == [AskLeases()]
+    assert unguardable(state) == (2,)
+
+    state, outputs = play(WorkerGone("worker-1"), state=state)
+    assert outputs == [Grant("worker-2", ((1, 3),))]
+
+    assert unguardable(play(WorkerGone("worker-2"), state=state)[0]) == ()
+
+
+def test_a_worker_that_was_started_anew_may_be_given_what_it_can_fold_now() -> None:
+    state, _ = play(*BOTH, Poisoned("worker-2", 2), Poisoned("worker-1", 2))
+
+    state, outputs = play(WorkerGone("worker-2"), WorkerReady("worker-2"), state=state)
+
+    assert (outputs, unguardable(state)) == ([Grant("worker-2", ((2, 3),))], ())
 
 
 def test_a_silent_holder_is_killed_before_anybody_is_promoted() -> None:

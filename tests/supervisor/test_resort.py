@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from risk_daemon.supervisor.resort import (
     Held,
     Input,
     Output,
+    Poisoned,
     Protect,
     Relieve,
     State,
@@ -110,6 +113,22 @@ def test_once_all_is_guarded_the_protector_goes_and_the_count_begins_anew() -> N
     assert play(Guarded(), *[process("journal")] * 2, state=state)[1] == []
 
 
+def test_an_account_no_worker_can_fold_is_protected_alone_until_one_can() -> None:
+    text = "no worker can fold a record of account "
+    state, outputs = play(Poisoned((7,)), Poisoned((7,)), Poisoned((7, 9)), Poisoned(()))
+
+    assert outputs == [Protect(f"{text}7", (7,)), Protect(f"{text}7, 9", (7, 9)), Relieve()]
+    assert state == State()
+
+
+def test_who_protects_all_protects_the_poisoned_too() -> None:
+    _, outputs = play(*[process("journal")] * 3, Poisoned((7,)), Poisoned(()))
+
+    assert outputs == [Protect(why("journal"))]
+    assert play(Poisoned((7,)), *[process("journal")] * 3)[1][1:] == [Protect(why("journal"))]
+    assert play(Poisoned((7,)), Guarded())[1][1:] == [Relieve()]
+
+
 def test_good_releases_are_remembered_newest_last_and_not_for_ever() -> None:
     names = [f"v{number}" for number in range(GOOD_MAX + 2)]
 
@@ -118,10 +137,15 @@ def test_good_releases_are_remembered_newest_last_and_not_for_ever() -> None:
     assert state.good == (*names[-GOOD_MAX:-2], names[-1], names[-2])
 
 
+def _is_protect(output: Output) -> TypeGuard[Protect]:
+    return isinstance(output, Protect)
+
+
 inputs = st.lists(
     st.one_of(
         st.builds(Held, st.sampled_from(STAGED)),
         st.just(Guarded()),
+        st.sampled_from([Poisoned((7,)), Poisoned((7, 9)), Poisoned(())]),
         st.builds(worker, st.sampled_from(STAGED), st.integers(0, 5), ready=st.booleans()),
         st.builds(process, st.sampled_from(["journal", "link-a", PROTECTOR])),
     ),
@@ -137,8 +161,9 @@ def test_in_one_spell_each_resort_is_tried_once_and_the_end_of_the_row_is_reache
     for one in given:
         state, found = step(state, one)
         spell = [] if isinstance(one, Guarded) else [*spell, *found]
-        assert len(spell) == len(set(map(repr, spell)))
-        assert sum(isinstance(output, Protect) for output in spell) <= 1
+        final = [output for output in spell if isinstance(output, Warm | CallPeople)]
+        assert len(final) == len(set(map(repr, final)))
+        assert sum(output == Protect(output.why) for output in spell if _is_protect(output)) <= 1
 
     _, outputs = play(*[worker(NEW)] * 3, *[worker(OLD)] * 3, *[worker(NEW)] * 3, state=state)
 

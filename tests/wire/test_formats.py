@@ -270,3 +270,13 @@ def _example_of_view(field: Any) -> Any:
     if typing.get_origin(field.type) is tuple:
         return ()
     return {int: 3, str: "text", bool: True}.get(field.type)
+
+
+@pytest.mark.parametrize(
+    ("field", "changed"),
+    [("version", ""), ("at", None), ("account", b"7"), ("kind", b"pulse"), ("payload", "text")],
+)
+def test_a_damaged_row_of_other_types_does_not_hold(field: str, changed: object) -> None:
+    record = Record(1, 5, 1, "pulse", 0, b"\x80", 0)
+
+    assert not holds(0, msgspec.structs.replace(record, **{field: changed}))

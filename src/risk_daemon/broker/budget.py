@@ -4,6 +4,9 @@
 the rest's. A share nobody of its class waits for flows to enforcement, never
 to the others. A request stays in the window until 60 s after its *answer*:
 when the broker counted it is not known, so the latest moment is assumed.
+While two releases hold accounts of the login, ten of enforcement's share are
+kept for each: a candidate that closes and closes again must not leave the other
+without a request.
 
 Source: ProjectX gateway limits (docs/brokers/projectx.md).
 """
@@ -23,6 +26,9 @@ VERIFICATION: Final = "verification"
 REST: Final = "rest"
 SHARES: Final = {ENFORCEMENT: 120, VERIFICATION: 40, REST: 40}
 
+#: Of enforcement's share, for each release that holds accounts while another one does too.
+KEPT_PER_RELEASE: Final = 10
+
 #: After a 429 the broker's own count decides; asking sooner keeps the window full.
 BACK_OFF: Final = SECOND // 2
 #: Closes ask first: whoever else waits gives them this much of a start.
@@ -36,10 +42,14 @@ class Budget(msgspec.Struct, kw_only=True):
     answered: list[tuple[int, str]] = msgspec.field(default_factory=list)
     waiting: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(SHARES, 0))
     blocked_until: int = 0
+    #: The releases that hold accounts of the login, and what each took of enforcement's share.
+    releases: tuple[str, ...] = ()
+    taken: list[tuple[int, str]] = msgspec.field(default_factory=list)
 
 
 def _forget(budget: Budget, now: int) -> None:
     budget.answered = [row for row in budget.answered if now - row[0] < WINDOW]
+    budget.taken = [row for row in budget.taken if now - row[0] < WINDOW]
 
 
 def used(budget: Budget, share: str) -> int:
@@ -55,8 +65,21 @@ def _kept_for_others(budget: Budget) -> int:
     )
 
 
-def take(budget: Budget, share: str, now: int, count: int = 1) -> bool:
+def _kept_for_releases(budget: Budget, release: str) -> int:
+    """Return what a release must leave to the others; nobody's requests leave nothing."""
+    if not release or len(budget.releases) < 2:
+        return 0
+    return sum(
+        max(KEPT_PER_RELEASE - sum(name == other for _, name in budget.taken), 0)
+        for other in budget.releases
+        if other != release
+    )
+
+
+def take(budget: Budget, share: str, now: int, count: int = 1, *, release: str = "") -> bool:
     """Count `count` requests as leaving now, if their class may; all or none, False means wait.
+
+    `release`: who decided what leaves, of enforcement's share; empty for people.
 
     None of a read's parts is taken before all of them can be: two halves that
     wait for each other would wait for ever.
@@ -65,12 +88,15 @@ def take(budget: Budget, share: str, now: int, count: int = 1) -> bool:
     if now < _blocked_until(budget, share):
         return False
     total = sum(used(budget, name) for name in SHARES)
-    within = used(budget, share) + count <= SHARES[share]
+    kept = _kept_for_releases(budget, release)
+    within = used(budget, share) + kept + count <= SHARES[share]
     if share == ENFORCEMENT:
-        within = within or total + _kept_for_others(budget) + count <= LIMIT
+        within = within or total + _kept_for_others(budget) + kept + count <= LIMIT
     if total + count > LIMIT or not within:
         return False
     budget.flying[share] += count
+    if release:
+        budget.taken += [(now, release)] * count
     return True
 
 
@@ -102,9 +128,13 @@ def answer(
         budget.blocked_until = max(budget.blocked_until, now + BACK_OFF)
 
 
-def give_back(budget: Budget, share: str) -> None:
+def give_back(budget: Budget, share: str, release: str = "") -> None:
     """Uncount a request that did not leave after all."""
     budget.flying[share] -= 1
+    for row in reversed(budget.taken):
+        if row[1] == release:
+            budget.taken.remove(row)
+            return
 
 
 def wait(budget: Budget, share: str, change: int) -> None:

@@ -14,7 +14,7 @@ older epoch (fail-over) without any difference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from risk_daemon.core import account as fold
 from risk_daemon.core import doubt, executor, lockout, session
@@ -80,6 +80,13 @@ OWN: Final = (Intended, BreachFound, AlarmRaised, HashTaken, LockEnded)
 INERT: Final = (*OWN, DrainAsked, Probed)
 
 
+class Poison(NamedTuple):
+    """A record that could not be folded: which, and what it led to."""
+
+    seq: int
+    why: str
+
+
 class Engine:
     """The rules of all accounts, and `step`. Holds nothing that is not in the stream."""
 
@@ -93,6 +100,8 @@ class Engine:
         self.catalog = catalog
         self._asks_always = asks_always
         self.world = World()
+        #: Accounts with a record that could not be folded here; never part of the state.
+        self.poisoned: dict[int, Poison] = {}
         self._rules: dict[int, list[tuple[RuleSetting, Rule]]] = {}
         self._waits: list[int] = []
         self._held: dict[int, tuple[str, ...]] = {}
@@ -106,6 +115,7 @@ class Engine:
     def adopt(self, world: World) -> None:
         """Go on from a state that was restored."""
         self.world = world
+        self.poisoned = {}
         self._rules, self._held, self._holders = {}, {}, {}
         self._quiet, self._spans = {}, {}
         for account in world.accounts.values():
@@ -315,6 +325,27 @@ class Engine:
         return seal(account, self._decide(account, entry))
 
     def _one(self, entry: Entry, number: int) -> list[Fact]:
+        """Take one record for one account; what cannot be folded costs that account alone."""
+        if number in self.poisoned:
+            return []
+        try:
+            return self._take(entry, number)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the other accounts go on
+            self._quarantine(number, entry, error)
+            return []
+
+    def _quarantine(self, number: int, entry: Entry, error: Exception) -> None:
+        """A record was folded by half: nothing of this account may be believed or decided here."""
+        self.poisoned[number] = Poison(entry.seq, f"{type(error).__name__}: {error}"[:200])
+        account = self.world.accounts.setdefault(number, Account(account=number))
+        account.wake_at = 0
+        for name in self._held.pop(number, ()):
+            self._holders[name].discard(number)
+            self._spans.pop(name, None)
+        self._quiet.pop(number, None)
+        self._due_at = None
+
+    def _take(self, entry: Entry, number: int) -> list[Fact]:
         account = self.world.accounts.get(number)
         if account is None:
             account = self.world.accounts[number] = Account(account=number)

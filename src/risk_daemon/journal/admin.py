@@ -74,6 +74,7 @@ class Admin:
             "clock_divergence_s": round(journal.clock.divergence_ns() / 1e9, 3),
             "sqlite": sqlite3.sqlite_version,
             "is_tight": journal.intake.is_tight,
+            "stale_refused": journal.intake.stale,
         }
 
     async def _verify(self, _: dict[str, Any]) -> dict[str, Any]:

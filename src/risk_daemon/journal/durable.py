@@ -43,7 +43,7 @@ def allocate(path: Path, size: int) -> None:
     is_new = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
     try:
-        if sys.platform == "win32":
+        if sys.platform == "win32" or sys.platform == "darwin":
             missing = size - os.fstat(handle).st_size
             os.lseek(handle, 0, os.SEEK_END)
             os.write(handle, bytes(max(missing, 0)))

@@ -114,6 +114,7 @@ class JournalFile:
         try:
             is_judged = self._judge(verified_at_start)
             self._connection = open_writing(path)
+            self._inode = path.stat().st_ino
             self._take(created_at, 0 if is_judged else verified_at_start)
         except UNREADABLE as error:
             raise OperatorError(
@@ -228,6 +229,14 @@ class JournalFile:
         head = _read_head(self._connection)
         size = target.stat().st_size
         return Copied(head.seq, head.at, head.crc, head.incarnation, size)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file that is written is still the one that has its name."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def log(self) -> tuple[int, int]:
         """Return how many pages the log has, and how many of them are not in the file yet."""

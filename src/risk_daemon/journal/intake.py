@@ -65,6 +65,8 @@ class Intake:
         self.leases = dict(head.leases)
         self.incarnation = head.incarnation
         self.stored_batch = 0
+        #: Intents that came under an epoch that was over: refused, and counted.
+        self.stale = 0
         #: The reserve was given up: only what protects is stored.
         self.is_tight = False
         self._stored_seq = head.seq
@@ -134,6 +136,7 @@ class Intake:
         present = lease.epoch_of(self.leases, asked.account)
         refused = lease.may_intend(self.leases, asked.account, asked.epoch)
         refused = refused or _intent_refusal(asked)
+        self.stale += asked.epoch < present
         if refused:
             return control.Intended(asked.id, 0, refused=refused, epoch=present), 0
         name = f"intended/{asked.key}"

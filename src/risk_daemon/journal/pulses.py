@@ -10,14 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
-from risk_daemon.clock import SECOND_NS, TRUSTED_NS, Timekeeper
+from risk_daemon.clock import SECOND_NS, TRUSTED_NS, Absence, Timekeeper
 from risk_daemon.core.events import AlarmRaised, Fact
 
 PULSE_S: Final = 1.0
 
 _log = logging.getLogger("journal")
+
+
+def utc(at: int) -> str:
+    """Write a time for people: ISO 8601, to the second."""
+    return datetime.fromtimestamp(at // SECOND_NS, UTC).isoformat()
 
 
 class Pulses:
@@ -32,6 +38,7 @@ class Pulses:
         self._wishes: dict[object, int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._diverged = False
+        self._absence = Absence()
 
     async def run(self) -> None:
         """Pulse once a second, for ever."""
@@ -53,6 +60,18 @@ class Pulses:
         """They are gone."""
         self._wishes.pop(who, None)
 
+    def _watch_sleep(self, wall: int) -> None:
+        """Tell that nothing ran for a while; the links read everything anew by themselves."""
+        absent = self._absence.look(wall, self._clock.steady_ns())
+        if absent is None:
+            return
+        since, until = (utc(at) for at in absent)
+        text = f"was asleep, or its clock was set, from {since} to {until}"
+        _log.warning("asleep", extra={"since": since, "until": until})
+        self._emit(
+            AlarmRaised(account=0, level="urgent", what="asleep", text=text, source="journal")
+        )
+
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -73,6 +92,7 @@ class Pulses:
 
     def _watch_clock(self) -> None:
         divergence = self._clock.divergence_ns()
+        self._watch_sleep(self._clock.now_ns() + divergence)
         diverged = abs(divergence) > TRUSTED_NS
         if diverged == self._diverged:
             return

@@ -22,7 +22,7 @@ import msgspec
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import AlarmRaised, Fact, LeaseGranted, LockPlaced, Pulse
 from risk_daemon.errors import OperatorError
-from risk_daemon.journal import lease, segment
+from risk_daemon.journal import lease, segment, swap
 from risk_daemon.journal.admin import Admin
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.figures import Figures
@@ -40,10 +40,14 @@ from risk_daemon.wire.record import Record, encode, new_record
 from risk_daemon.wire.transport import Channel, Hello, Server, pack, serve
 
 NAME: Final = "journal"
+#: Where a copy of the state file is made that lost its name.
+RESCUED: Final = "rescued"
 #: A subscriber that leaves this much unread is cut; it resumes from its seq.
 BUFFERED_MAX: Final = 8 << 20
 #: How often it is looked whether the reserve can be made again.
 RESERVE_EVERY_S: Final = 5.0
+#: How often it is looked whether the state file still has its name.
+LOOK_EVERY_S: Final = 1.0
 
 _log = logging.getLogger("journal")
 
@@ -117,6 +121,7 @@ class JournalServer:
                 self._spawn(self._pulses.run())
                 on_ready()
                 self._spawn(self._keep_reserve())
+                self._spawn(self._keep_in_place())
                 await stop.wait()
                 await self._finish(server)
         finally:
@@ -281,6 +286,28 @@ class JournalServer:
                 self.intake.is_tight = False
                 self._say("info", "disk full", "there is room again")
             await asyncio.sleep(RESERVE_EVERY_S)
+
+    async def _keep_in_place(self) -> None:
+        """Put the state file back that somebody deleted or replaced, and end: another one begins.
+
+        What is written is still all there, and nowhere else: no name leads to it.
+        """
+        while self._file.is_in_place:  # noqa: ASYNC110 - nothing tells when a name is taken away
+            await asyncio.sleep(LOOK_EVERY_S)
+        if self._is_ending:
+            return
+        self._hand_over()
+        self._is_ending = True  # nothing is taken in behind what is copied
+        folder = self.path.parent / RESCUED
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            await self.copy(folder)
+            await self._loop.run_in_executor(None, swap.put_back, folder, self.path)
+        except (OSError, OperatorError) as error:
+            self._fail(WriteFailed(f"the state file is gone and not put back: {error}", False))
+            return
+        why = f"the state file {self.path} was deleted or replaced while it was in use: put back"
+        self._fail(WriteFailed(why, certain=False))
 
     def _take_kept(self) -> None:
         """Take in, before anybody is answered, what links kept durable while no journal stored.

@@ -50,6 +50,21 @@ def commit(home: Path, when: str, away: Sequence[str], into: Sequence[str]) -> P
     return finish(home)
 
 
+def put_back(folder: Path, path: Path) -> None:
+    """Give a state file's name to its copy in a folder; what has the name now is set aside.
+
+    The log beside it belongs to what was copied, whole: to the copy it would be a stranger's.
+    """
+    if path.exists():
+        aside = path.parent.parent / ASIDE / f"instead-of-{path.name}"
+        aside.parent.mkdir(mode=0o700, exist_ok=True)
+        durable.move(path, aside)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    durable.move(folder / path.name, path)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def finish(home: Path) -> Path:
     """Do what is left of the moves. Harmless where all is done, or where it is done twice."""
     staging = home / STAGING

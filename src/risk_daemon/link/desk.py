@@ -31,7 +31,9 @@ class Desk:
         *,
         apply: Callable[[fence.Input], list[fence.Output]],
         on_unauthorized: Callable[[], None],
+        release_of: Callable[[int], str] = lambda _: "",
     ) -> None:
+        self._release_of = release_of
         self._gate, self._broker, self._budget, self._clock = gate, broker, budget, clock
         self._apply = apply
         self._on_unauthorized = on_unauthorized
@@ -64,21 +66,36 @@ class Desk:
         return len(self._waiting)
 
     def pump(self) -> None:
-        """Hand goals to the fence while the budget lets requests out."""
+        """Hand goals to the fence while the budget lets requests out, each release's in order."""
         self._waiting.sort(key=lambda item: item[:2])
-        while self._waiting:
-            _, _, intended, by_person = self._waiting[0]
+        refused: set[str] = set()
+        while (item := self._first(refused)) is not None:
+            _, _, intended, by_person = item
             looks = intended.goal.act == "look"
-            now = self._clock.now_ns()
-            if not looks and not rationing.take(self._budget, rationing.ENFORCEMENT, now):
-                self._pump_later(now)
-                return
-            self._waiting.pop(0)
+            now, release = self._clock.now_ns(), self._whose(intended, by_person=by_person)
+            if not looks and not rationing.take(
+                self._budget, rationing.ENFORCEMENT, now, release=release
+            ):
+                refused.add(release)
+                continue
+            self._waiting.remove(item)
             self._reserved = 0 if looks else 1
             self._apply(fence.Decided(intended, by_person))
             if self._reserved:
-                rationing.give_back(self._budget, rationing.ENFORCEMENT)
+                rationing.give_back(self._budget, rationing.ENFORCEMENT, release)
                 self._reserved = 0
+        if refused:
+            self._pump_later(self._clock.now_ns())
+
+    def _first(self, refused: set[str]) -> tuple[int, int, Intended, bool] | None:
+        """Return the first goal that waits, of no release that has to wait for its turn."""
+        for item in self._waiting:
+            if self._whose(item[2], by_person=item[3]) not in refused:
+                return item
+        return None
+
+    def _whose(self, intended: Intended, *, by_person: bool) -> str:
+        return "" if by_person else self._release_of(intended.account)
 
     def _pump_later(self, now: int) -> None:
         if self._pump_at is not None:
@@ -90,7 +107,12 @@ class Desk:
         """Let a request out; without budget it did not leave, and the fence is told so."""
         if self._reserved:
             self._reserved = 0
-        elif not rationing.take(self._budget, rationing.ENFORCEMENT, self._clock.now_ns()):
+        elif not rationing.take(
+            self._budget,
+            rationing.ENFORCEMENT,
+            self._clock.now_ns(),
+            release=self._release_of(request.account),
+        ):
             kept = Outcome(outcome=REFUSED, code=429, meaning=THROTTLED, text="own budget")
             asyncio.get_running_loop().call_soon(self._apply, fence.Answered(request, kept))
             return

@@ -19,7 +19,7 @@ import msgspec
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
 from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
-from risk_daemon.clock import Timekeeper
+from risk_daemon.clock import Absence, Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
     AlarmRaised,
@@ -62,6 +62,7 @@ TICK_S_MAX: Final = 0.25
 WARM_EVERY_S: Final = 25.0
 PRICES_EVERY_S: Final = 1.0
 TOKEN_LOOK_S: Final = 0.25
+PRESENT_LOOK_S: Final = 1.0
 NEXT_READ_WITHIN_S: Final = 20.0
 SET_ASIDE: Final = "a message was set aside"
 #: Longer than the journal takes to answer that it refuses what was read for a gap.
@@ -99,6 +100,7 @@ class Link:
             clock,
             apply=self.apply,
             on_unauthorized=self._unauthorized,
+            release_of=lambda account: self._releases.get(account, ""),
         )
         self.intake = intake(
             login.name,
@@ -169,6 +171,8 @@ class Link:
         self._listed_at = 0
         self.lost = asyncio.Event()
         self.fatal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        #: By account: the release that holds it.
+        self._releases: dict[int, str] = {}
         self._policies: dict[int, PolicyAdopted] = {}
         self._catalog: dict[str, ContractSeen] = {}
         self._announced: set[str] = set()
@@ -177,6 +181,7 @@ class Link:
         self._watchers: list[Callable[[], None]] = []
         self._gaps = 0
         self._is_mending = False
+        self._absence = Absence()
 
     # --- running -------------------------------------------------------------
 
@@ -194,6 +199,7 @@ class Link:
             group.create_task(forever(lambda: polling.STEP_S, self._poll))
             group.create_task(forever(lambda: PRICES_EVERY_S, self.prices.turn))
             group.create_task(forever(lambda: TOKEN_LOOK_S, self.token.keep))
+            group.create_task(forever(lambda: PRESENT_LOOK_S, self._look_around))
             group.create_task(forever(lambda: WARM_EVERY_S, self._keep_warm))
             group.create_task(self._fail_when_fatal())
 
@@ -202,8 +208,9 @@ class Link:
 
     async def _resume(self) -> None:
         """Take over from an earlier run: epochs, policies, budget, goals without an end."""
-        for account, epoch in await past.epochs(self.journal):
+        for account, epoch, release in await past.leases(self.journal):
             self.apply(fence.EpochRaised(account, epoch))
+            self._held_by(account, release)
         last_seq = await past.last_seq(self.journal)
         self._policies.update(await past.policies(self.journal))
         window = self.clock.now_ns() - rationing.WINDOW
@@ -258,6 +265,13 @@ class Link:
 
     def _raise(self, lease: LeaseGranted) -> None:
         self.apply(fence.EpochRaised(lease.account, lease.epoch))
+        self._held_by(lease.account, lease.release)
+
+    def _held_by(self, account: int, release: str) -> None:
+        """Note whose requests an account's are: each release has some of the budget kept."""
+        if account in self.accounts:
+            self._releases[account] = release
+            self.budget.releases = tuple(sorted({one for one in self._releases.values() if one}))
 
     async def _fold_emergency(self) -> None:
         path = self.emergency.path
@@ -405,6 +419,12 @@ class Link:
             await self.reader.read_since(shown, began, NEXT_READ_WITHIN_S)
         except TimeoutError:
             raise BrokerUnavailable("the accounts could not be read after subscribing") from None
+
+    async def _look_around(self) -> None:
+        """After a sleep nothing that is known can be believed before it was read again."""
+        wall = self.clock.now_ns() + self.clock.divergence_ns()
+        if self._absence.look(wall, self.clock.steady_ns()) is not None:
+            self._gap("nothing ran for a while")
 
     async def _keep_warm(self) -> None:
         """Use the enforcement connection before it idles out: a close must not wait for TLS."""

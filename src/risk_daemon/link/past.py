@@ -11,10 +11,10 @@ from risk_daemon.wire.record import Record, decode
 PAGE: Final = 10_000
 
 
-async def epochs(journal: JournalClient) -> list[tuple[int, int]]:
-    """Return the highest epoch of every account that was ever leased."""
+async def leases(journal: JournalClient) -> list[tuple[int, int, str]]:
+    """Return the highest epoch of every account that was ever leased, and the release it is of."""
     held = await journal.leases()
-    return [(lease.account, lease.epoch) for lease in held.leases]
+    return [(lease.account, lease.epoch, lease.release) for lease in held.leases]
 
 
 async def last_seq(journal: JournalClient) -> int:

@@ -1,7 +1,8 @@
 """Reads of accounts: at most one under way per account, the urgent ones first.
 
-A read is *stable* when nothing of the account arrived while it was under way;
-an unstable one is repeated, for only a stable one may re-base quantities. A
+A read is *stable* when nothing of the account arrived, and nothing of it was traded,
+while it was under way; an unstable one is repeated, for only a stable one may re-base
+quantities. A
 regular read that has to wait for the budget waits outside the door: were it
 *under way*, the read after a reconnect would wait behind it. An account whose
 own row was never shown is not read: without it nobody knows
@@ -167,7 +168,9 @@ class Reader:
         finally:
             now = self._clock.now_ns()
             rationing.answer(self._budget, share, now, cost, throttled=throttled)
-        stable = self._arrivals(account) == arrivals
+        # A fill that the stream is late with may lie between the positions and the trades.
+        is_torn = any(trade.traded_at >= began_at for trade in rows.trades)
+        stable = self._arrivals(account) == arrivals and not is_torn
         reading = self._reading(account, rows, began_at, stable, wish)
         self._on_reading(reading)
         if stable and wish.depth != POSITIONS:

@@ -12,6 +12,7 @@ one daemon at a time: two daemons on the same accounts would both enforce.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from risk_daemon.errors import NotFound, Refused, UsageError
+from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
 from risk_daemon.journal.exclusive import Hold
 
 FORMAT: Final = 1
@@ -63,6 +64,11 @@ class Home:
     def trusted_keys(self) -> Path:
         """Whose releases this home accepts: public keys, one per line, fixed by `init`."""
         return self.path / "trusted.keys"
+
+    @property
+    def about_again(self) -> Path:
+        """A second copy of that file, for when the first is gone or damaged."""
+        return self.state / "home.json"
 
     @property
     def about(self) -> Path:
@@ -150,28 +156,40 @@ def write(home: Home, about: About) -> None:
         },
         indent=2,
     )
-    fresh = home.about.with_suffix(".new")
-    fresh.write_text(text + "\n")
-    fresh.replace(home.about)
+    for path in (home.about, home.about_again):
+        if not path.parent.is_dir():
+            continue
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text + "\n")
+        fresh.replace(path)
 
 
 def read(home: Home) -> About:
-    """Read what a home says about itself."""
+    """Read what a home says about itself; by its second copy, where the first one is damaged."""
     try:
-        fields = json.loads(home.about.read_text())
+        return _read(home, home.about)
+    except (NotFound, UsageError):
+        with contextlib.suppress(OperatorError):
+            return _read(home, home.about_again)
+        raise
+
+
+def _read(home: Home, path: Path) -> About:
+    try:
+        fields = json.loads(path.read_text())
     except FileNotFoundError:
         raise NotFound(
             f"there is no home at {home.path}: run `risk-daemon-admin init --home {home.path}`, "
             "or name another one with --home or RISK_DAEMON_HOME."
         ) from None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{home.about} can't be read: {error}") from None
+        raise UsageError(f"{path} can't be read: {error}") from None
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-        raise UsageError(f"{home.about} is not of format {FORMAT}: a newer release made this home.")
+        raise UsageError(f"{path} is not of format {FORMAT}: a newer release made this home.")
     names = ("environment", "created", "host", "credentials")
     wrong = [name for name in names if not isinstance(fields.get(name), str)]
     if wrong or fields["environment"] not in ENVIRONMENTS:
-        raise UsageError(f"{home.about} is damaged: {', '.join(wrong) or 'environment'}.")
+        raise UsageError(f"{path} is damaged: {', '.join(wrong) or 'environment'}.")
     return About(*(fields[name] for name in names))
 
 
@@ -185,7 +203,17 @@ def open_home(home: Home) -> About:
             "daemons on the same accounts would both enforce. If the other is gone for good: "
             f"`risk-daemon-admin init --home {home.path} --moved`."
         )
+    if not all(_says(home, path, about) for path in (home.about, home.about_again)):
+        with contextlib.suppress(OSError):  # one copy is enough to go on
+            write(home, about)
     return about
+
+
+def _says(home: Home, path: Path, about: About) -> bool:
+    try:
+        return _read(home, path) == about
+    except OperatorError:
+        return False
 
 
 def check_environment(home: Home, about: About, configured: str) -> None:

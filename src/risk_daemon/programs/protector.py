@@ -17,9 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from risk_daemon.clock import SECOND_NS, Clock
-from risk_daemon.protector.watch import Orders, Watch, read_orders
-
-FILE = "protector.json"
+from risk_daemon.protector.watch import ORDERS, Orders, Watch, read_orders
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True, help="the daemon's home directory")
     home: Path = parser.parse_args(argv).home.absolute()
     try:
-        orders = read_orders(home / "state" / FILE)
+        orders = read_orders(home / "state" / ORDERS)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"protector: {home / 'state' / FILE} can't be read: {error}", file=sys.stderr)
+        print(f"protector: {home / 'state' / ORDERS} can't be read: {error}", file=sys.stderr)
         return 1
     stop = threading.Event()
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):

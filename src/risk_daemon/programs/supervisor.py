@@ -80,6 +80,7 @@ async def _main(home: Home, version: str) -> int:
         Alarms(journal, NAME),
     )
     daemon.lost = lost
+    daemon.adopt = lambda: _adopt(home)
     await _note_disabled(daemon)
     operations = _operations(daemon, stop)
     server = await serve(

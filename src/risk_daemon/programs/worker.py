@@ -137,6 +137,7 @@ async def _beat(home: Path, worker: Worker, hello: Hello, settings: Settings) ->
                     worker.engine.world.seq,
                     worker.is_ready,
                     worker.enforcing(),
+                    worker.poisoned(),
                 )
             )
         await asyncio.sleep(every_s)

@@ -19,6 +19,7 @@ from risk_daemon.protector.decide import Position, closes
 from risk_daemon.protector.link import ALIVE_WITHIN_S, NoLink, ask
 from risk_daemon.protector.rest import Session, Unreadable
 
+ORDERS: Final = "protector.json"
 #: Of the login's 200 requests in a minute.
 REQUESTS_PER_MINUTE: Final = 60
 LEAST_S: Final = 2.0
@@ -100,7 +101,7 @@ class Watch:
     def look(self, now: int) -> None:
         """Look once; `now` is UTC in ns. What fails is told, and looked at again next time."""
         balances: dict[int, Decimal] | None = None
-        for account in self._login.accounts:
+        for account in self._accounts():
             try:
                 try:
                     seen = self._through_link(account)
@@ -110,6 +111,15 @@ class Watch:
                 self._guard(account, seen, now)
             except Unreadable as error:
                 self._say("blind", account=account, why=str(error))
+
+    def _accounts(self) -> tuple[int, ...]:
+        """Whom to guard now: more accounts may have come to need it, or fewer."""
+        try:
+            orders = read_orders(self._home / "state" / ORDERS)
+        except (OSError, ValueError, KeyError, TypeError):
+            return self._login.accounts
+        found = [one.accounts for one in orders.logins if one.name == self._login.name]
+        return found[0] if found else ()
 
     def _through_link(self, account: int) -> Seen:
         """What the login's link reads. Raises NoLink where none lives."""

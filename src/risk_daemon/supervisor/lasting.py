@@ -67,7 +67,7 @@ class Resorts:
         """Take over from an earlier supervisor, and write down whom a protector would guard."""
         state = self._daemon.home / "state"
         self._state = resort.State(good=_read(state / GOOD), is_protecting=is_protecting)
-        self._write(ORDERS, _orders(self._daemon.settings))
+        self._write(ORDERS, _orders(self._daemon.settings, ()))
 
     def ended(self, name: str) -> None:
         """A process that is wanted ended, or could not be started."""
@@ -87,16 +87,24 @@ class Resorts:
     def look(self, now: int) -> None:
         """Note who holds accounts well; and the end of trouble, where there is some."""
         daemon = self._daemon
-        for lease in daemon.promotion.leases:
-            if lease.release != self._last_good() and self._stays(lease.holder, now):
-                self._feed(resort.Held(lease.release))
-                self._write(GOOD, {"format": 1, "releases": list(self._state.good)})
+        for release in self._news(now):
+            self._feed(resort.Held(release))
+            self._write(GOOD, {"format": 1, "releases": list(self._state.good)})
+        unguardable = promotion.unguardable(daemon.promotion)
+        if unguardable != self._state.poisoned:
+            self._feed(resort.Poisoned(unguardable))
         state = self._state
         if (state.is_protecting or state.warmed or state.is_called) and self._is_guarded(now):
             self._feed(resort.Guarded())
 
-    def _last_good(self) -> str:
-        return self._state.good[-1] if self._state.good else ""
+    def _news(self, now: int) -> list[str]:
+        """Return the releases that hold accounts well, and are not known for it as they are now."""
+        holders = {(lease.holder, lease.release) for lease in self._daemon.promotion.leases}
+        found = sorted({release for holder, release in holders if self._stays(holder, now)})
+        good = self._state.good
+        if len(found) == 1:  # it alone has them all: it is the last good one
+            return [] if good[-1:] == tuple(found) else found
+        return [release for release in found if release not in good]
 
     def _stays(self, name: str, now: int) -> bool:
         child = self._daemon.children.get(name)
@@ -134,9 +142,10 @@ class Resorts:
                     text = f"{why}: {release} takes over, the last release that held accounts well"
                     daemon.alarms.say("page", "last good release", text)
                     daemon.keep_warm(release)
-                case resort.Protect(why=why):
+                case resort.Protect(why=why, accounts=accounts):
                     text = f"{why}: only the hard limit and locks are guarded; people are needed"
                     daemon.alarms.say("page", "minimal protector", text)
+                    self._write(ORDERS, _orders(daemon.settings, accounts))
                     daemon.protect()
                 case resort.Relieve():
                     daemon.alarms.say(
@@ -155,7 +164,7 @@ class Resorts:
             _log.warning("not written", extra={"file": name, "why": str(error)})
 
 
-def _orders(settings: Settings) -> dict[str, object]:
+def _orders(settings: Settings, only: tuple[int, ...]) -> dict[str, object]:
     return {
         "format": 1,
         "api_url": settings.gateway.api_url,
@@ -165,7 +174,7 @@ def _orders(settings: Settings) -> dict[str, object]:
                 "name": login.name,
                 "user": login.user,
                 "credentials": login.credentials,
-                "accounts": list(login.accounts),
+                "accounts": [one for one in login.accounts if not only or one in only],
             }
             for login in settings.logins
         ],

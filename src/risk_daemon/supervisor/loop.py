@@ -32,7 +32,7 @@ from risk_daemon.supervisor.children import (
 )
 from risk_daemon.supervisor.lasting import Resorts
 from risk_daemon.supervisor.moving import Mover
-from risk_daemon.supervisor.probing import Prober
+from risk_daemon.supervisor.probing import LATE_NS, Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
@@ -84,6 +84,9 @@ class Supervisor:
         self._group: asyncio.TaskGroup | None = None
         #: By account: the epoch of a lease that its link keeps, until the journal has it.
         self._kept: dict[int, int] = {}
+        #: Has the configuration adopted, in a process of its own; raises OperatorError.
+        self.adopt: Callable[[], object] = lambda: None
+        self._is_mended = False
         self._usage = Usage()
         self._probers: dict[str, Prober] = {}
         self._complained: dict[tuple[int, str], int] = {}
@@ -241,7 +244,7 @@ class Supervisor:
         if not self.stopping.is_set() and self.children[name].wanted:
             self._resorts.ended(name)
         if self._fails_by_itself(running):
-            await asyncio.to_thread(mended, self.home)
+            self._is_mended = await asyncio.to_thread(mended, self.home) or self._is_mended
         self._feed_child(name, process.Ended())
 
     async def _not_started(self, name: str) -> None:
@@ -354,7 +357,17 @@ class Supervisor:
                 except DaemonError:
                     await asyncio.sleep(0.02)
             self.alarms.say_again()
+            if self._is_mended:
+                self._is_mended = False
+                await self._adopt_anew()
             self._promote(promotion.GrantFailed())
+
+    async def _adopt_anew(self) -> None:
+        """A state that was rebuilt may lack settings and policies: nobody is guarded without."""
+        try:
+            await asyncio.to_thread(self.adopt)
+        except OperatorError as error:
+            self.alarms.say("page", "configuration", f"after a rebuild: {error.sentence}")
 
     # --- heartbeats --------------------------------------------------------------------
 
@@ -367,6 +380,9 @@ class Supervisor:
         self.beats[beat.name] = (now, beat)
         workers = self.settings.workers
         self._beat_due[beat.name] = now + workers.heartbeat_ms * workers.missed * 1_000_000
+        for account, _ in beat.poisoned:
+            if (account, beat.name) not in self.promotion.barred:
+                self._promote(promotion.Poisoned(beat.name, account))
         if beat.is_ready and beat.name not in self.promotion.ready:
             self._promote(promotion.WorkerReady(beat.name, release_of(beat.name)))
         self._complain(beat)
@@ -393,9 +409,13 @@ class Supervisor:
 
     async def _watch(self) -> None:
         """Notice silence, and let time pass for children that wait to be started again."""
+        looked = self.clock.steady_ns()
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             now = self.clock.steady_ns()
+            if now - looked > LATE_NS:  # we were not there ourselves: that proves nothing
+                self._beat_due = {name: due + now - looked for name, due in self._beat_due.items()}
+            looked = now
             for name, due in list(self._beat_due.items()):
                 if now > due and name in self.running:
                     self._missed(name, now - due)
@@ -548,8 +568,12 @@ class Supervisor:
                 self._keep(name)
 
     def protect(self) -> None:
-        """Start the minimal protector."""
-        self._keep(resort.PROTECTOR)
+        """Start the minimal protector, unless it runs."""
+        child = self.children.get(resort.PROTECTOR)
+        if child is None:
+            self._keep(resort.PROTECTOR)
+        else:
+            self._feed_child(resort.PROTECTOR, process.Want())
 
     def relieve(self) -> None:
         """Stop the minimal protector."""
@@ -592,10 +616,15 @@ class Supervisor:
         self._usage.forget({one.pid for one in self.running.values()})
         return {
             "release": self.release,
-            "processes": [self._process_row(name, now) for name in sorted(self.children)],
+            "processes": [self._process_row(name, now) for name in self._shown()],
             "accounts": [self._account_row(account) for account in self.promotion.accounts],
             "disabled": self.disabled,
         }
+
+    def _shown(self) -> list[str]:
+        """Return the processes to tell of; a protector that is not needed is none of them."""
+        is_needed = resort.PROTECTOR in self.running
+        return [name for name in sorted(self.children) if is_needed or name != resort.PROTECTOR]
 
     def _process_row(self, name: str, now: int) -> dict[str, Any]:
         running, beat = self.running.get(name), self.beats.get(name)

@@ -76,7 +76,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     heir: what they hold is theirs.
     `releases` are the releases of the workers that are ready. `dying` are those that were killed
     and are not reaped yet, with the steady time in ns until which they are waited for (0: from the
-    next look at the clock).
+    next look at the clock). `barred` are accounts that a worker cannot fold: it never holds them.
     """
 
     accounts: tuple[int, ...]
@@ -84,6 +84,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     ready: tuple[str, ...] = ()
     releases: tuple[tuple[str, str], ...] = ()
     awaited: tuple[str, ...] = ()
+    barred: tuple[tuple[int, str], ...] = ()
     dying: tuple[tuple[str, int], ...] = ()
     is_granting: bool = False
     leases_known: bool = False
@@ -104,6 +105,13 @@ class WorkerReady(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     release: str = ""
+
+
+class Poisoned(msgspec.Struct, frozen=True, gc=False):
+    """A worker cannot fold a record of this account: it enforces it no more."""
+
+    name: str
+    account: int
 
 
 class WorkerGone(msgspec.Struct, frozen=True, gc=False):
@@ -175,6 +183,7 @@ class Passed(msgspec.Struct, frozen=True, gc=False):
 Input = (
     WorkerFound
     | WorkerReady
+    | Poisoned
     | WorkerGone
     | BeatMissed
     | LeasesSeen
@@ -268,6 +277,9 @@ def step(state: State, given: Input) -> tuple[State, Outputs]:
             return _replace(state, awaited=tuple(sorted({*state.awaited, name}))), ()
         case WorkerReady():
             return _ready(state, given)
+        case Poisoned(name=name, account=account):
+            barred = tuple(sorted({*state.barred, (account, name)}))
+            return _next(_replace(state, barred=barred))
         case WorkerGone(name=name):
             state, ended = _forget(_reaped(state, name), name)
             state, outputs = _next(state)
@@ -337,6 +349,7 @@ def _forget(state: State, name: str) -> tuple[State, Outputs]:
         ready=_without(state.ready, name),
         releases=tuple(pair for pair in state.releases if pair[0] != name),
         awaited=_without(state.awaited, name),
+        barred=tuple(pair for pair in state.barred if pair[1] != name),
     )
     group = state.move.group if state.move else None
     if group is None or group.is_granted or group.killed or name not in (group.holder, group.heir):
@@ -367,13 +380,33 @@ def _next(state: State) -> tuple[State, Outputs]:
     free: dict[str, list[tuple[int, int]]] = {}
     for account in state.accounts:
         lease = held.get(account)
-        if lease is None or lease.holder not in (*state.ready, *state.awaited, *dict(state.dying)):
-            heir = _heir(state, _release_of(state, account, lease))
+        heirs = _heirs(state, account)
+        if heirs and _is_free(state, account, lease):
+            heir = _heir(state, _release_of(state, account, lease), heirs)
             free.setdefault(heir, []).append((account, lease.epoch if lease else 0))
     if not free:
         return _continue(state)
     heir = min(free)
     return _replace(state, is_granting=True), (Grant(heir, tuple(free[heir])),)
+
+
+def _is_free(state: State, account: int, lease: Lease | None) -> bool:
+    """Tell whether nobody enforces an account, nor may still do so."""
+    if lease is None or (account, lease.holder) in state.barred:
+        return True
+    return lease.holder not in (*state.ready, *state.awaited, *dict(state.dying))
+
+
+def _heirs(state: State, account: int) -> tuple[str, ...]:
+    """Return who is ready and can fold the account."""
+    return tuple(name for name in state.ready if (account, name) not in state.barred)
+
+
+def unguardable(state: State) -> tuple[int, ...]:
+    """Return the accounts that no worker that is ready can fold."""
+    if not (state.barred and state.ready):
+        return ()  # nobody there at all is another trouble
+    return tuple(account for account in state.accounts if not _heirs(state, account))
 
 
 def _held(state: State) -> dict[int, Lease]:
@@ -388,12 +421,12 @@ def _release_of(state: State, account: int, lease: Lease | None) -> str:
     return lease.release if lease else ""
 
 
-def _heir(state: State, release: str) -> str:
+def _heir(state: State, release: str, among: tuple[str, ...]) -> str:
     """Choose who is of the release, and of those who holds the most: one active where it can."""
     held = Counter(lease.holder for lease in state.leases)
     of = dict(state.releases)
     return max(
-        state.ready,
+        among,
         key=lambda name: (of.get(name) == release, held[name], [-ord(c) for c in name]),
     )
 
@@ -463,7 +496,7 @@ def _continue(state: State, now: int = 0) -> tuple[State, Outputs]:
         return _replace(state, move=_replace(move, left=tuple(left))), tuple(told)
     group = Group(
         holder=holder,
-        heir=_heir(state, move.release),
+        heir=_heir(state, move.release, state.ready),
         accounts=tuple((n, held[n].epoch) for n in mine),
         due=now + STORE_NS if now else 0,
     )

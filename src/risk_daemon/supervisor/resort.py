@@ -30,6 +30,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     good: tuple[str, ...] = ()
     failures: tuple[tuple[str, int], ...] = ()
     warmed: tuple[str, ...] = ()
+    poisoned: tuple[int, ...] = ()
     is_protecting: bool = False
     is_called: bool = False
 
@@ -53,11 +54,17 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     staged: tuple[str, ...] = ()
 
 
+class Poisoned(msgspec.Struct, frozen=True, gc=False):
+    """No worker that is ready can fold these accounts; none any more where it is empty."""
+
+    accounts: tuple[int, ...]
+
+
 class Guarded(msgspec.Struct, frozen=True, gc=False):
     """Every process that guards is there, and every account is enforced."""
 
 
-Input = Held | Failed | Guarded
+Input = Held | Failed | Poisoned | Guarded
 
 
 class Warm(msgspec.Struct, frozen=True, gc=False):
@@ -68,9 +75,10 @@ class Warm(msgspec.Struct, frozen=True, gc=False):
 
 
 class Protect(msgspec.Struct, frozen=True, gc=False):
-    """Start the minimal protector."""
+    """Have the minimal protector guard these accounts; all, where none is named."""
 
     why: str
+    accounts: tuple[int, ...] = ()
 
 
 class Relieve(msgspec.Struct, frozen=True, gc=False):
@@ -97,8 +105,10 @@ def step(state: State, given: Input) -> tuple[State, Outputs]:
             return _replace(state, good=(*others, release)[-GOOD_MAX:]), ()
         case Failed():
             return _failed(state, given)
+        case Poisoned(accounts=accounts):
+            return _poisoned(state, accounts)
         case Guarded():
-            outputs = (Relieve(),) if state.is_protecting else ()
+            outputs = (Relieve(),) if state.is_protecting or state.poisoned else ()
             return State(good=state.good), outputs
         case _ as never:
             assert_never(never)
@@ -119,6 +129,19 @@ def _failed(state: State, given: Failed) -> tuple[State, Outputs]:
     if given.ready:
         return state, ()
     return _other_release(state, given, why)
+
+
+def _poisoned(state: State, accounts: tuple[int, ...]) -> tuple[State, Outputs]:
+    """Guard what no worker can fold; the others are enforced as ever."""
+    if accounts == state.poisoned:
+        return state, ()
+    state = _replace(state, poisoned=accounts)
+    if state.is_protecting:
+        return state, ()  # all are
+    if not accounts:
+        return state, (Relieve(),)
+    named = ", ".join(map(str, accounts))
+    return state, (Protect(f"no worker can fold a record of account {named}", accounts),)
 
 
 def _count(state: State, what: str) -> int:

@@ -15,7 +15,11 @@ LINK_IS_DOWN: Final = "its link is not running"
 
 
 class Heartbeat(Frame, frozen=True, tag="heartbeat"):
-    """`enforcing` are (account, epoch) pairs; `seq` is the last record folded."""
+    """`enforcing` are (account, epoch) pairs; `seq` is the last record folded.
+
+    `poisoned` are (account, seq): a record of the account could not be folded, so the worker
+    neither holds nor may be given it.
+    """
 
     name: str
     release: str
@@ -23,6 +27,7 @@ class Heartbeat(Frame, frozen=True, tag="heartbeat"):
     seq: Int
     is_ready: bool
     enforcing: tuple[tuple[Int, Int], ...] = ()
+    poisoned: tuple[tuple[Int, Int], ...] = ()
 
 
 type Heard = Heartbeat | Ask | Answer

@@ -152,6 +152,12 @@ def chain(before: int, seq: int, at: int, new: NewRecord) -> int:
 
 
 def holds(before: int, record: Record) -> bool:
-    """Tell whether a record follows one whose crc is `before`."""
+    """Tell whether a record follows one whose crc is `before`.
+
+    A damaged row may hold anything, also what is no number where one belongs.
+    """
     new = NewRecord(record.kind, record.account, record.payload, version=record.version)
-    return chain(before, record.seq, record.at, new) == record.crc
+    try:
+        return chain(before, record.seq, record.at, new) == record.crc
+    except (struct.error, TypeError, AttributeError):
+        return False

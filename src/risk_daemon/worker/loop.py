@@ -99,6 +99,8 @@ class Worker:
         self._aside: dict[int, int] = {}
         #: By account: the plan that was written down last.
         self._plans: dict[int, bytes] = {}
+        #: Accounts whose poison record was told.
+        self._poisoned: set[int] = set()
 
     # --- beginning -------------------------------------------------------------
 
@@ -135,9 +137,12 @@ class Worker:
     # --- the stream --------------------------------------------------------------
 
     def _fold(self, record: Record) -> None:
+        """Fold one record; what cannot be folded and is nobody's alone ends this worker."""
         entry = decode(record)
         self._compare(entry.fact)
         outputs = self.engine.step(entry)
+        if len(self.engine.poisoned) > len(self._poisoned):
+            self._tell_poison()
         if outputs:
             self._act(outputs)
         self._note_changed(entry, outputs)
@@ -145,7 +150,8 @@ class Worker:
             self._hash_if_due(entry.account)
         if isinstance(entry.fact, LeaseGranted):
             self._drains.leased(entry.account)
-            self._take_hash(self.engine.world.accounts[entry.account])
+            if entry.account not in self._poisoned:
+                self._take_hash(self.engine.world.accounts[entry.account])
         elif isinstance(entry.fact, DrainAsked):
             self._drain(entry.fact, entry)
 
@@ -154,6 +160,22 @@ class Worker:
         self._folded.set()
         self._since_snapshot += count
         self._ask_wake()
+
+    def _tell_poison(self) -> None:
+        """Say which account's record could not be folded; it is held here no more."""
+        for number, poison in self.engine.poisoned.items():
+            if number not in self._poisoned:
+                self._poisoned.add(number)
+                text = f"account {number}: record {poison.seq} cannot be folded: {poison.why}"
+                _log.error("poison record", extra={"text": text})
+                alarm = AlarmRaised(
+                    account=number, level="page", what="poison record", text=text, source=self.name
+                )
+                self.journal.append([new_record(alarm, f"{self.name}:{number}:{poison.seq}")])
+
+    def poisoned(self) -> tuple[tuple[int, int], ...]:
+        """Return (account, seq) of the records that could not be folded here."""
+        return tuple((n, self.engine.poisoned[n].seq) for n in sorted(self.engine.poisoned))
 
     def _note_changed(self, entry: Entry, outputs: list[Fact]) -> None:
         """Remember whose view is to be published anew: a feed, a pulse, a quote name no account."""
@@ -175,6 +197,8 @@ class Worker:
 
     def holds(self, account: Account) -> bool:
         """Tell whether this worker may act for an account, by the last lease in the stream."""
+        if account.account in self.engine.poisoned:
+            return False
         if self._aside.get(account.account, 0) > account.epoch:
             return True
         return account.holder == self.name and not self._drains.is_silent(account.account)
@@ -184,7 +208,7 @@ class Worker:
     def _drain(self, asked: DrainAsked, entry: Entry) -> None:
         """Show the account as it is at this record, and say nothing more of it if it is held."""
         account = self.engine.world.accounts.get(asked.account)
-        if account is None or account.epoch != asked.epoch:
+        if account is None or account.epoch != asked.epoch or asked.account in self._poisoned:
             return
         goes_on = self._drains.take(asked, entry.at, self._show(account, asked, entry.seq))
         if goes_on:
@@ -304,7 +328,7 @@ class Worker:
 
     def _hash_if_due(self, number: int) -> None:
         account = self.engine.world.accounts.get(number)
-        if account is None:
+        if account is None or number in self._poisoned:
             return
         due = (
             account.records // self._hash_every > self._hashed_at.get(number, 0) // self._hash_every
@@ -334,7 +358,7 @@ class Worker:
 
     def hash_all(self) -> None:
         """Take every account's hash now: before stopping, so that a replay ends proven."""
-        for number in sorted(self.engine.world.accounts):
+        for number in sorted(self.engine.world.accounts.keys() - self._poisoned):
             self._take_hash(self.engine.world.accounts[number])
 
     def _compare(self, fact: Fact) -> None:
@@ -383,6 +407,8 @@ class Worker:
             await asyncio.sleep(1.0)
             waited += 1.0
             due = self._since_snapshot >= self._snapshot_every or waited >= SNAPSHOT_EVERY_S
+            # A snapshot behind a poison record would hide that it was never folded.
+            due = due and not self._poisoned
             if due and self._since_snapshot >= SNAPSHOT_LEAST and self._holds_any():
                 self._since_snapshot, waited = 0, 0.0
                 try:
