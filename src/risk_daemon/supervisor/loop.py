@@ -369,27 +369,28 @@ class Supervisor:
         self._beat_due[beat.name] = now + workers.heartbeat_ms * workers.missed * 1_000_000
         if beat.is_ready and beat.name not in self.promotion.ready:
             self._promote(promotion.WorkerReady(beat.name, release_of(beat.name)))
-        self._complain(beat)
+        # It goes on enforcing what it does not hold: the fence refuses it, and people are told.
+        wrong = promotion.disagreements(self.promotion, beat.name, list(beat.enforcing))
+        self._complain(beat.name, "two enforcers", wrong)
 
-    def _complain(self, beat: Heartbeat) -> None:
-        """Tell when a worker goes on enforcing what it does not hold; the fence refuses it."""
-        found = {
-            (account, text)
-            for account, text in promotion.disagreements(
-                self.promotion, beat.name, list(beat.enforcing)
-            )
-        }
-        now = self.clock.steady_ns()
+    def _look_at_door(self, name: str, told: dict[str, Any]) -> None:
+        """Compare the epochs that a link lets through with the leases."""
+        epochs = [(int(account), int(epoch)) for account, epoch in told.get("epochs", ())]
+        self._complain(name, "wrong epoch", promotion.doors(self.promotion, name, epochs))
+
+    def _complain(self, name: str, what: str, differences: list[tuple[int, str]]) -> None:
+        """Tell of what one process says otherwise than the leases, once it lasts a second."""
+        found, now = set(differences), self.clock.steady_ns()
         self._complained = {
             key: since
             for key, since in self._complained.items()
-            if key in found or not key[1].startswith(beat.name)
+            if key in found or not key[1].startswith(f"{name} ")
         }
         for account, text in sorted(found):
             since = self._complained.setdefault((account, text), now)
             if since and now - since > SECOND:
                 self._complained[account, text] = 0
-                self.alarms.say("page", "two enforcers", f"account {account}: {text}")
+                self.alarms.say("page", what, f"account {account}: {text}")
 
     async def _watch(self) -> None:
         """Notice silence, and let time pass for children that wait to be started again."""
@@ -423,7 +424,7 @@ class Supervisor:
             running = self.running.get(name)
             return running.pid if running else None
 
-        return Prober(self.home / "run", name, pid, self._silent, self.clock)
+        return Prober(self.home / "run", name, pid, self._silent, self.clock, self._look_at_door)
 
     def _silent(self, name: str) -> None:
         running = self.running.get(name)
