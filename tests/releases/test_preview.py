@@ -11,6 +11,7 @@ from tests.releases.conftest import ACCOUNT, Pair
 def test_a_value_that_the_other_release_reads_otherwise_is_named(pair: Pair) -> None:
     rule = ("config", "set-rule", str(ACCOUNT), "daily-combined-loss")
     pair.daemon.run(*rule, "limit=900.00", "mode=alert").ok()
+    pair.daemon.run("config", "approve", "all", "--by", "anna", "--reason", "for a test").ok()
 
     done = pair.daemon.run("config", "preview", pair.new).ok()
 

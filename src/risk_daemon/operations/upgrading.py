@@ -38,8 +38,10 @@ def preview(at: Home, version: str) -> Outcome:
     if not verdict.get("ok"):
         said = str((verdict.get("error") or {}).get("message") or "it does not say why")
         raise Refused(f"{version} can't read this configuration; nothing was changed: {said}")
-    mine = msgspec.json.decode(msgspec.json.encode(policy.show(at, effective=True).data))
-    theirs = _asked(at, version, "show", "--effective").get("data", {})
+    shown = (policy.show(at, effective=False).data, policy.show(at, effective=True).data)
+    mine = _joined(*(msgspec.json.decode(msgspec.json.encode(one)) for one in shown))
+    files, in_force = _asked(at, version, "show"), _asked(at, version, "show", "--effective")
+    theirs = _joined(files.get("data", {}), in_force.get("data", {}))
     found = changes(mine, theirs)
     return Outcome(
         tuple(found) or (f"{version} reads the configuration as this release does",),
@@ -48,6 +50,11 @@ def preview(at: Home, version: str) -> Outcome:
         notes=("nothing was changed",),
         next_command=f"risk-daemon-admin promote --to-version {version} --all --dry-run",
     )
+
+
+def _joined(files: Mapping[str, Any], in_force: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a start would read them, policies as they are in force, defaults included."""
+    return {"settings": files.get("settings"), "accounts": in_force.get("accounts")}
 
 
 def changes(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
