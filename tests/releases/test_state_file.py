@@ -17,6 +17,8 @@ from risk_daemon.journal.sqlite import connect
 from risk_daemon.stage.second_release import unpack
 from tests.releases.conftest import Wheels, in_release
 
+#: The shape of the older release's, and of the newer one's.
+SNAPSHOTS_OF_BOTH = (3, 4)
 #: Opens the file as a journal does, and stores a snapshot and a record with it.
 WRITES = """
 import sys
@@ -79,6 +81,17 @@ def test_the_file_is_expanded_once_and_both_write_to_it_in_turn(homes: Homes) ->
     assert (found.oldest, found.schema) == (SCHEMA, SCHEMA + 1)
     assert homes.sizes() == [(homes.old, 0), (homes.new, 5), ("here", 0), (homes.new, 5)]
     with closing(Reader(homes.file)) as reader:
+        mine = {
+            (release, schema): len(reader.snapshots(release, schema, -1, 9))
+            for release in (homes.old, homes.new)
+            for schema in SNAPSHOTS_OF_BOTH
+        }
+        assert mine == {
+            (homes.old, 3): 1,
+            (homes.old, 4): 0,
+            (homes.new, 3): 0,
+            (homes.new, 4): 1,
+        }, "a release must find its own snapshots and no other's"
         assert (reader.check(1, 10, 0).checked, reader.check(1, 10, 0).broken_at) == (4, 0)
 
 
