@@ -519,26 +519,37 @@ class Supervisor:
     async def warm(self, release: str) -> None:
         """Have a release's workers ready to take accounts over; they stay so until retired.
 
-        One that is ready suffices if the other does not become so. Raises OperatorError where none
-        does; a release that was not warm before then runs nothing any more.
+        Of a release that was warm before, one suffices: nothing stands in the way back. Raises
+        OperatorError for workers that do not stay up, TimedOut for slow ones; a release that was
+        not warm before then runs nothing any more.
         """
         interpreter(self.home, release, self.release)
         is_new = release not in self.releases
         self.keep_warm(release)
         pair, began = set(workers_of(release)), self.clock.steady_ns()
+
+        def is_settled() -> bool:
+            # One that was there before may be on its way back from whatever ended it.
+            gives_up = is_new and bool(self._failing(release))
+            return pair <= set(self.promotion.ready) or gives_up or release not in self.releases
+
         with contextlib.suppress(TimedOut):
-            await self._until(
-                lambda: pair <= set(self.promotion.ready) or bool(self._failing(release)), began
-            )
-        if pair & set(self.promotion.ready):
+            await self._until(is_settled, began)
+        ready = pair & set(self.promotion.ready)
+        if ready == pair or (ready and not is_new):
             return
-        why = self._failing(release) or f"none was ready within {READY_WITHIN_S:g} s"
+        why = self._failing(release)
         if is_new:
             await self._dismiss(release)
+        kept = "nothing was moved, every account is enforced by whom it was"
+        if not why:
+            raise TimedOut(
+                f"the workers of {release} are not ready after {READY_WITHIN_S:g} s; {kept}. "
+                "It is safe to repeat"
+            )
         raise OperatorError(
-            f"the workers of {release} do not stay up ({why}); nothing was moved, every account is "
-            f"enforced by whom it was. `risk-daemon-admin release verify {release}` says whether "
-            "it is as it was signed"
+            f"the workers of {release} do not stay up ({why}); {kept}. "
+            f"`risk-daemon-admin release verify {release}` says whether it is as it was signed"
         )
 
     def keep_warm(self, release: str) -> None:
