@@ -14,3 +14,5 @@ RECORDS: Final = (1, 1)
 SNAPSHOTS: Final = (3, 3)
 #: Schemas of the state file; an older one than the newest is brought to it at the start.
 STATE_FILE: Final = (1, 1)
+#: Shapes of the files in `config/`; a file that does not say its own is of the first.
+CONFIGURATION: Final = (1, 1)

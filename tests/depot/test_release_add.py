@@ -66,6 +66,8 @@ def test_show_tells_the_triple_the_signer_the_parts_and_the_accounts(
     assert set(told["parts"]) >= {"requirements.lock", "wheels/other-1.0-py3-none-any.whl"}
     assert told["accounts"] == []
     assert "accounts       nobody" in said
+    assert (told["gap_ms"]["n"], told["gap_ms"]["max"]) == (0, None)
+    assert "gap            no account was handed to it in this home yet" in said
     assert f"commit         {build.COMMIT}" in said
 
 

@@ -121,8 +121,10 @@ def test_a_release_that_can_not_live_with_the_state_file_is_refused(
     releases.added(tmp_path / "made", Recipe(state_file=(2, 3)))
 
     said = releases.refused(3, "stage", "v1.0.0")
+    verified = releases.told(1, "verify", "v1.0.0").out
 
     assert "the home has state file 1, the release can live with 2 to 3" in said
+    assert "the home has state file 1, the release can live with 2 to 3" in verified
 
 
 def test_a_release_for_another_python_is_refused(releases: Releases, tmp_path: Path) -> None:

@@ -15,9 +15,7 @@ from risk_daemon.stage import two_releases
 from risk_daemon.stage.daemon import Done
 from risk_daemon.stage.second_release import build, python_of, unpack
 from tests.supervisor.test_failover import ACCOUNT, Scene
-from tests.untraced import leave_children_untraced
-
-leave_children_untraced()
+from tests.untraced import untraced_children
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +60,13 @@ def in_release(home: Path, release: str, *words: str) -> subprocess.CompletedPro
         check=False,
         timeout=60,
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _untraced() -> Iterator[None]:
+    """Moves have people's deadlines: whole daemons run here as people run them."""
+    with untraced_children():
+        yield
 
 
 @pytest.fixture(scope="session")

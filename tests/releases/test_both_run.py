@@ -6,6 +6,7 @@ import asyncio
 import json
 
 from risk_daemon.operations import daemon as asked
+from risk_daemon.operations import gaps
 from risk_daemon.operations.home import Home
 from risk_daemon.stage.waiting import until
 from risk_daemon.wire.client import JournalClient
@@ -49,6 +50,31 @@ def test_each_reads_the_whole_stream_and_decides_it_all(pair: Pair) -> None:
         assert found["hashes"] > 0, "no hash of its own was compared"
     assert json.loads(old.out)["unknown_kinds"] == {"handed-over": 2}
     assert json.loads(new.stdout)["unknown_kinds"] == {}
+
+
+def test_a_worker_of_the_old_release_comes_back_while_the_new_one_holds(pair: Pair) -> None:
+    """It folds what the other wrote, and is warm for the way back."""
+    pair.command("promote", pair.new).ok()
+    name = next(iter(sorted(pair.pids_of(pair.old))))
+
+    pid = pair.daemon.kill(name)
+    until(lambda: pair.pids().get(name, pid) != pid, 10, "the killed worker to be started again")
+    pair.breach_is_answered()
+
+    pair.command("rollback", pair.old).ok()
+    until(lambda: pair.release() == pair.old, 5, "the old release to enforce")
+    pair.breach_is_answered()
+
+
+def test_how_long_the_accounts_waited_is_in_the_journal(pair: Pair) -> None:
+    file = pair.daemon.home / "state" / "journal.db"
+
+    there, back = (gaps.of_release(file, release) for release in (pair.new, pair.old))
+
+    assert (there.n, there.unheard) == (3, 0)
+    assert (back.n, back.unheard) == (3, 0)
+    assert there.max is not None
+    assert 0 < there.max < 5_000
 
 
 def write(pair: Pair, record: NewRecord) -> None:

@@ -16,9 +16,6 @@ from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 from tests.depot import build
 from tests.supervisor.test_failover import ACCOUNT, Scene
-from tests.untraced import leave_children_untraced
-
-leave_children_untraced()
 
 GOOD, OTHER, BAD = "v9.0.0", "v9.1.0", "v9.2.0"
 MAIN = '    parser = service.arguments("worker", "Decides.")\n'

@@ -14,9 +14,12 @@ from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.schema import SCHEMA
 from risk_daemon.journal.shapes import shapes
 from risk_daemon.journal.sqlite import connect
+from risk_daemon.schemas import SNAPSHOTS
 from risk_daemon.stage.second_release import unpack
 from tests.releases.conftest import Wheels, in_release
 
+#: The shape of the older release's snapshots, and of the newer one's.
+OLDER, NEWER = SNAPSHOTS[1], SNAPSHOTS[1] + 1
 #: Opens the file as a journal does, and stores a snapshot and a record with it.
 WRITES = """
 import sys
@@ -79,6 +82,17 @@ def test_the_file_is_expanded_once_and_both_write_to_it_in_turn(homes: Homes) ->
     assert (found.oldest, found.schema) == (SCHEMA, SCHEMA + 1)
     assert homes.sizes() == [(homes.old, 0), (homes.new, 5), ("here", 0), (homes.new, 5)]
     with closing(Reader(homes.file)) as reader:
+        mine = {
+            (release, schema): len(reader.snapshots(release, schema, -1, 9))
+            for release in (homes.old, homes.new)
+            for schema in (OLDER, NEWER)
+        }
+        assert mine == {
+            (homes.old, OLDER): 1,
+            (homes.old, NEWER): 0,
+            (homes.new, OLDER): 0,
+            (homes.new, NEWER): 1,
+        }, "a release must find its own snapshots and no other's"
         assert (reader.check(1, 10, 0).checked, reader.check(1, 10, 0).broken_at) == (4, 0)
 
 

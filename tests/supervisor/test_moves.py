@@ -118,6 +118,18 @@ def test_a_release_that_sees_the_account_otherwise_does_not_get_it(scene: Scene)
     scene.breach_is_answered()
 
 
+def test_and_tells_so_at_the_holders_next_hash(scene: Scene) -> None:
+    command(scene, "promote", NEW).ok()
+
+    def is_told() -> bool:
+        alarms = asked.tail(Home(scene.daemon.home), 20, ("alarm-raised",))
+        told = [one.payload for one in alarms if b"releases differ" in one.payload]
+        return any(b"may trade" in one for one in told)
+
+    until(is_told, 5, "the release that sees it otherwise to say so")
+    command(scene, "rollback", OLD).ok()
+
+
 def test_a_holder_that_does_not_fall_silent_is_killed_and_the_account_is_moved(
     scene: Scene,
 ) -> None:

@@ -20,6 +20,7 @@ from risk_daemon.supervisor.promotion import (
     WorkerGone,
     WorkerReady,
     disagreements,
+    doors,
     step,
     unguardable,
 )
@@ -311,3 +312,10 @@ def test_a_holder_found_alive_that_dies_before_it_is_heard_is_succeeded() -> Non
     _, outputs = play(*found, WorkerGone("worker-1"))
 
     assert outputs[-1] == Grant("worker-2", ((1, 1), (2, 1)))
+
+
+def test_a_links_door_that_is_behind_the_lease_is_told() -> None:
+    state = State(accounts=(1, 2), leases=(Lease(1, "worker-1", 3), Lease(2, "worker-1", 4)))
+
+    assert doors(state, "link-a", [(1, 3), (2, 5), (7, 1)]) == []
+    assert doors(state, "link-a", [(1, 2)]) == [(1, "link-a is at epoch 2, the lease at 3")]

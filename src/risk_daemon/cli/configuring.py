@@ -81,6 +81,25 @@ def diff(home: HomeOption = None, as_json: JsonOption = False) -> None:
     finish(as_json, lambda: policy.diff(choose(home)))
 
 
+@config.command("preview")
+def preview(
+    version: Annotated[str, typer.Argument(help="A release staged in this home, like v1.3.0.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each value of this configuration that another release would read otherwise.
+
+    Exit 3 if it can't read the files at all. Changes nothing.
+
+    \b
+    Examples:
+      risk-daemon-admin config preview v1.3.0
+    """
+    from risk_daemon.operations import upgrading
+
+    finish(as_json, lambda: upgrading.preview(choose(home), version))
+
+
 @config.command("reload")
 def reload(
     reason: ReasonOption = NO_REASON,

@@ -125,6 +125,8 @@ def show(version: VersionArgument, home: HomeOption = None, as_json: JsonOption 
 def verify(version: VersionArgument, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Compare signature, parts and unpacked files of a release, byte by byte. Exit 1 if any differ.
 
+    Or if it can't live with this home's state file.
+
     \b
     Examples:
       risk-daemon-admin release verify v1.2.0

@@ -47,7 +47,7 @@ def promote(
       risk-daemon-admin promote --account 1001 --to-version v1.3.0
       risk-daemon-admin promote --all --to-version v1.3.0
     """
-    finish(as_json, lambda: _move(home, to_version, account, every, reason, dry_run))
+    finish(as_json, lambda: _move(home, to_version, account, every, reason, dry_run, is_back=False))
 
 
 def rollback(
@@ -66,7 +66,7 @@ def rollback(
       risk-daemon-admin rollback --account 1001 --to-version v1.2.0
       risk-daemon-admin rollback --all --to-version v1.2.0
     """
-    finish(as_json, lambda: _move(home, to_version, account, every, reason, dry_run))
+    finish(as_json, lambda: _move(home, to_version, account, every, reason, dry_run, is_back=True))
 
 
 def retire(
@@ -89,11 +89,18 @@ def retire(
 
 
 def _move(
-    home: Path | None, release: str, account: str | None, every: bool, reason: str, dry_run: bool
+    home: Path | None,
+    release: str,
+    account: str | None,
+    every: bool,
+    reason: str,
+    dry_run: bool,
+    *,
+    is_back: bool,
 ) -> Outcome:
     from risk_daemon.operations import moving
 
     if (account is None) != every:
         raise UsageError("say either --account NUMBER for one account, or --all for every one.")
     who = Who(operator(), reason)
-    return moving.move(choose(home), release, account, who, dry_run=dry_run)
+    return moving.move(choose(home), release, account, who, dry_run=dry_run, is_back=is_back)

@@ -293,7 +293,11 @@ class AlarmRaised(Fact, frozen=True, kw_only=True):
 
 
 class HashTaken(Fact, frozen=True, kw_only=True):
-    """State hash of an account after `seq`; compared between active, standby and replay."""
+    """State hash of an account after `seq`; compared between active, standby and replay.
+
+    Other releases have states of other shapes: they compare `shown`, what the holder sees in the
+    words of `wire.view.projection`, if `projection` is a version of it that they know.
+    """
 
     account: int
     release: str
@@ -301,6 +305,8 @@ class HashTaken(Fact, frozen=True, kw_only=True):
     seq: int
     count: int
     digest: str
+    projection: int = 0
+    shown: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class ProtectionDisabled(Fact, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from risk_daemon.errors import (
 from risk_daemon.link import polling
 from risk_daemon.link.loop import Link
 from risk_daemon.wire.control import Op
+from risk_daemon.wire.transport import tasks
 
 FLATTEN_WITHIN_S: Final = 9.0
 RECONCILE_WITHIN_S: Final = 20.0
@@ -68,6 +69,12 @@ def ops(link: Link) -> dict[str, Op]:
         del args
         return status_of(link)
 
+    async def of_itself(args: dict[str, Any]) -> dict[str, Any]:
+        """Say that it lives, and which epochs it lets through: the supervisor compares."""
+        gates = sorted(link.gate.accounts.items())
+        epochs = [[number, gate.epoch] for number, gate in gates if gate.epoch]
+        return await tasks(args) | {"epochs": epochs}
+
     return {
         "connection": connection,
         "reconcile": reconcile,
@@ -77,6 +84,7 @@ def ops(link: Link) -> dict[str, Op]:
         "keep": keep,
         "standing": standing,
         "status": status,
+        "tasks": of_itself,
     }
 
 

@@ -21,7 +21,7 @@ from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
 from risk_daemon.operations import following, trusting
 from risk_daemon.operations import gaps as gap_of
 from risk_daemon.operations import home as homes
-from risk_daemon.operations.fitting import home_ranges
+from risk_daemon.operations.fitting import home_ranges, misfits_of
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.needs import Needs
 from risk_daemon.operations.needs import of_home as needs_of
@@ -232,7 +232,7 @@ def _gaps(at: Home, version: str) -> gap_of.Gaps:
 
 
 def verified(at: Home, depot: Depot, version: str) -> Outcome:
-    """Compare signature, parts and what is staged with each other, byte by byte."""
+    """Compare signature, parts and what is staged with each other, and all with the home's file."""
     release = depot.get(version)
     wrong = []
     try:
@@ -250,6 +250,7 @@ def verified(at: Home, depot: Depot, version: str) -> Outcome:
         except OperatorError as error:
             said = error.sentence
         wrong += [said] if said else []
+    wrong += misfits_of(at, release.manifest.schemas, folder)
     data = {"version": version, "digest": release.digest, "staged": is_staged, "wrong": wrong}
     if wrong:
         lines = tuple(f"{version}: {one}" for one in wrong)

@@ -15,19 +15,21 @@ import msgspec
 from risk_daemon.depot import making, staging
 from risk_daemon.depot.manifest import MANIFEST, SIGNATURE, Range, Schemas, misfits
 from risk_daemon.depot.store import accept
-from risk_daemon.errors import Refused
+from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.journal import footprint
-from risk_daemon.journal.sqlite import connect
+from risk_daemon.journal.sqlite import UNREADABLE, connect
 from risk_daemon.operations import trusting
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.needs import shapes_of
 from risk_daemon.operations.state_file import FILE
 
 
-def refuse_unfit(at: Home, release: str) -> None:
+def refuse_unfit(at: Home, release: str, *, is_back: bool) -> None:
     """Raise Refused for a staged release that is not signed, or can't live with the home's file.
 
-    One that is not staged has nothing to show: the supervisor knows whether it has it.
+    One that is not staged has nothing to show: the supervisor knows whether it has it. Whoever
+    goes back is not held up by a file that can't be looked at: its journal has it open. Otherwise
+    OperatorError for such a file.
     """
     folder = at.releases / release
     if not (folder / staging.STAGED).is_file():
@@ -42,11 +44,13 @@ def refuse_unfit(at: Home, release: str) -> None:
             f"`risk-daemon-admin release verify {release}` says more."
         ) from None
     _refuse_unsigned(at, release, text)
-    ranges = home_ranges(at)
-    found = misfits(schemas, ranges) if schemas else []
-    # A release newer than the file expands it itself, when its journal is the one that runs.
-    is_newer = schemas is not None and schemas.state_file[1] > ranges.get("state file", (0, 0))[1]
-    if found := found or ([] if is_newer else _unfit(at, folder)):
+    try:
+        found = misfits_of(at, schemas, folder)
+    except OperatorError:
+        if is_back:
+            return
+        raise
+    if found:
         raise Refused(
             f"{release} does not fit the home {at.path}: {'; '.join(found[:3])}; nothing was moved."
             " Promote a release that can live with it."
@@ -67,6 +71,15 @@ def _refuse_unsigned(at: Home, release: str, text: bytes) -> None:
     accept(text, signature, trusting.of_home(at), release)
 
 
+def misfits_of(at: Home, schemas: Schemas | None, folder: Path) -> list[str]:
+    """Say why a release, unpacked in `folder` or not, can't live with the home's state file."""
+    ranges = home_ranges(at)
+    found = misfits(schemas, ranges) if schemas else []
+    # A release newer than the file expands it itself, when its journal is the one that runs.
+    is_newer = schemas is not None and schemas.state_file[1] > ranges.get("state file", (0, 0))[1]
+    return found or ([] if is_newer else _unfit(at, folder))
+
+
 def home_ranges(at: Home) -> dict[str, Range]:
     """What the home's state file is, as `misfits` wants it; nothing where it has not run yet."""
     found = shapes_of(at)
@@ -83,5 +96,9 @@ def _unfit(at: Home, folder: Path) -> list[str]:
     if not path.is_file() or not file.is_file():
         return []
     lines = footprint.read(path.read_text(encoding="utf-8"))
-    with closing(connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as opened:
-        return footprint.unfit(lines, opened)
+    uri = f"{file.absolute().as_uri()}?mode=ro"
+    try:
+        with closing(connect(uri, uri=True, timeout=1.0)) as opened:
+            return footprint.unfit(lines, opened)
+    except UNREADABLE as error:
+        raise OperatorError(f"the state file {file} can't be read: {error}.") from None

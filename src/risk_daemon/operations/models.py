@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from risk_daemon.schemas import CONFIGURATION
 from risk_daemon.settings import TOPSTEPX_API, TOPSTEPX_MARKET_HUB, TOPSTEPX_USER_HUB
 
 
@@ -78,8 +79,17 @@ class ClockSection(Section):
 
 
 class DaemonFile(Section):
-    """`daemon.yaml`."""
+    """`daemon.yaml`. `config_schema` is that of all files of the folder."""
 
+    config_schema: Annotated[
+        int,
+        Field(
+            ge=CONFIGURATION[0],
+            le=CONFIGURATION[1],
+            description=f"a number from {CONFIGURATION[0]} to {CONFIGURATION[1]}, the shapes this "
+            "release reads; a larger one is of a newer release",
+        ),
+    ] = CONFIGURATION[0]
     environment: Annotated[
         Literal["production", "staging", "demo"], Field(description="production, staging or demo")
     ]

@@ -18,13 +18,18 @@ WITHIN_S: Final = 90.0
 STATUS: Final = "risk-daemon-admin status"
 
 
-def move(at: Home, release: str, account: str | None, who: Who, *, dry_run: bool) -> Outcome:
-    """Give one account, or all, to a release; one line per account, with its gap."""
+def move(
+    at: Home, release: str, account: str | None, who: Who, *, dry_run: bool, is_back: bool
+) -> Outcome:
+    """Give one account, or all, to a release; one line per account, with its gap.
+
+    `is_back`: it is a way back, which nothing unknown may hold up.
+    """
     home.read(at)
     chosen = [] if account is None else [find_account(at, account)[0]]
     rows = daemon.status(at).get("accounts", [])
     rows = [row for row in rows if not chosen or row["account"] in chosen]
-    fitting.refuse_unfit(at, release)
+    fitting.refuse_unfit(at, release, is_back=is_back)
     if dry_run:
         lines = tuple(_would(row, release) for row in rows)
         data = {"release": release, "accounts": [row["account"] for row in rows]}

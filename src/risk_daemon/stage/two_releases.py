@@ -46,6 +46,19 @@ RULE: Final = (
         "first = min((self.limit - self.buffer) * 4 // 5, self.reduce_at or self.limit)",
     ),
 )
+#: A default of its own, which a preview of the upgrade must name.
+DEFAULT: Final = (
+    Change(
+        "rules/daily_combined_loss.py",
+        'reader.money("est_exit_fees", "0")',
+        'reader.money("est_exit_fees", "0.50")',
+    ),
+    Change(
+        "rules/daily_combined_loss.py",
+        'defaults={"buffer": "0", "est_exit_fees": "0",',
+        'defaults={"buffer": "0", "est_exit_fees": "0.50",',
+    ),
+)
 #: Two kinds of record: one is news of a hand-over, the other a lock of a sort of its own.
 KINDS: Final = (
     Change(
@@ -130,7 +143,7 @@ COLUMN: Final = (
         "insert snapshot seq\ninsert snapshot size\n",
     ),
 )
-CHANGES: Final = (*RULE, *KINDS, *SNAPSHOT, *COLUMN)
+CHANGES: Final = (*RULE, *DEFAULT, *KINDS, *SNAPSHOT, *COLUMN)
 
 
 def previous(checkout: Path, target: Path) -> Path:

@@ -385,27 +385,28 @@ class Supervisor:
                 self._promote(promotion.Poisoned(beat.name, account))
         if beat.is_ready and beat.name not in self.promotion.ready:
             self._promote(promotion.WorkerReady(beat.name, release_of(beat.name)))
-        self._complain(beat)
+        # It goes on enforcing what it does not hold: the fence refuses it, and people are told.
+        wrong = promotion.disagreements(self.promotion, beat.name, list(beat.enforcing))
+        self._complain(beat.name, "two enforcers", wrong)
 
-    def _complain(self, beat: Heartbeat) -> None:
-        """Tell when a worker goes on enforcing what it does not hold; the fence refuses it."""
-        found = {
-            (account, text)
-            for account, text in promotion.disagreements(
-                self.promotion, beat.name, list(beat.enforcing)
-            )
-        }
-        now = self.clock.steady_ns()
+    def _look_at_door(self, name: str, told: dict[str, Any]) -> None:
+        """Compare the epochs that a link lets through with the leases."""
+        epochs = [(int(account), int(epoch)) for account, epoch in told.get("epochs", ())]
+        self._complain(name, "wrong epoch", promotion.doors(self.promotion, name, epochs))
+
+    def _complain(self, name: str, what: str, differences: list[tuple[int, str]]) -> None:
+        """Tell of what one process says otherwise than the leases, once it lasts a second."""
+        found, now = set(differences), self.clock.steady_ns()
         self._complained = {
             key: since
             for key, since in self._complained.items()
-            if key in found or not key[1].startswith(beat.name)
+            if key in found or not key[1].startswith(f"{name} ")
         }
         for account, text in sorted(found):
             since = self._complained.setdefault((account, text), now)
             if since and now - since > SECOND:
                 self._complained[account, text] = 0
-                self.alarms.say("page", "two enforcers", f"account {account}: {text}")
+                self.alarms.say("page", what, f"account {account}: {text}")
 
     async def _watch(self) -> None:
         """Notice silence, and let time pass for children that wait to be started again."""
@@ -443,7 +444,7 @@ class Supervisor:
             running = self.running.get(name)
             return running.pid if running else None
 
-        return Prober(self.home / "run", name, pid, self._silent, self.clock)
+        return Prober(self.home / "run", name, pid, self._silent, self.clock, self._look_at_door)
 
     def _silent(self, name: str) -> None:
         running = self.running.get(name)
@@ -538,26 +539,37 @@ class Supervisor:
     async def warm(self, release: str) -> None:
         """Have a release's workers ready to take accounts over; they stay so until retired.
 
-        One that is ready suffices if the other does not become so. Raises OperatorError where none
-        does; a release that was not warm before then runs nothing any more.
+        Of a release that was warm before, one suffices: nothing stands in the way back. Raises
+        OperatorError for workers that do not stay up, TimedOut for slow ones; a release that was
+        not warm before then runs nothing any more.
         """
         interpreter(self.home, release, self.release)
         is_new = release not in self.releases
         self.keep_warm(release)
         pair, began = set(workers_of(release)), self.clock.steady_ns()
+
+        def is_settled() -> bool:
+            # One that was there before may be on its way back from whatever ended it.
+            gives_up = is_new and bool(self._failing(release))
+            return pair <= set(self.promotion.ready) or gives_up or release not in self.releases
+
         with contextlib.suppress(TimedOut):
-            await self._until(
-                lambda: pair <= set(self.promotion.ready) or bool(self._failing(release)), began
-            )
-        if pair & set(self.promotion.ready):
+            await self._until(is_settled, began)
+        ready = pair & set(self.promotion.ready)
+        if ready == pair or (ready and not is_new):
             return
-        why = self._failing(release) or f"none was ready within {READY_WITHIN_S:g} s"
+        why = self._failing(release)
         if is_new:
             await self._dismiss(release)
+        kept = "nothing was moved, every account is enforced by whom it was"
+        if not why:
+            raise TimedOut(
+                f"the workers of {release} are not ready after {READY_WITHIN_S:g} s; {kept}. "
+                "It is safe to repeat"
+            )
         raise OperatorError(
-            f"the workers of {release} do not stay up ({why}); nothing was moved, every account is "
-            f"enforced by whom it was. `risk-daemon-admin release verify {release}` says whether "
-            "it is as it was signed"
+            f"the workers of {release} do not stay up ({why}); {kept}. "
+            f"`risk-daemon-admin release verify {release}` says whether it is as it was signed"
         )
 
     def keep_warm(self, release: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.errors import DaemonError
@@ -63,7 +63,10 @@ class Prober:
         pid: Callable[[], int | None],
         on_silence: Callable[[str], None],
         clock: Timekeeper,
+        on_answer: Callable[[str, dict[str, Any]], None],
     ) -> None:
+        """`on_answer` hears what the process says of itself, with its name."""
+        self._on_answer = on_answer
         self._run_dir, self._name, self._pid = run_dir, name, pid
         self._on_silence = on_silence
         self._clock = clock
@@ -99,7 +102,8 @@ class Prober:
 
     async def _ask(self) -> bool:
         try:
-            await ask(self._run_dir, self._name, "tasks", {}, SILENT_NS / SECOND_NS)
+            answer = await ask(self._run_dir, self._name, "tasks", {}, SILENT_NS / SECOND_NS)
         except DaemonError:
             return False
+        self._on_answer(self._name, answer.data)
         return True

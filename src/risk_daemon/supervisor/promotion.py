@@ -592,3 +592,17 @@ def disagreements(
             holder = lease.holder if lease else "nobody"
             found.append((account, f"{name} enforces epoch {epoch}, the lease is {holder}'s"))
     return found
+
+
+def doors(state: State, link: str, epochs: list[tuple[int, int]]) -> list[tuple[int, str]]:
+    """Compare the epochs at a link's door with the leases; each that is behind, in words.
+
+    Behind, it would let an old holder through. Ahead it is while a lease is kept by links alone.
+    """
+    held = {lease.account: lease for lease in state.leases}
+    found = []
+    for account, epoch in epochs:
+        lease = held.get(account)
+        if lease is not None and epoch < lease.epoch:
+            found.append((account, f"{link} is at epoch {epoch}, the lease at {lease.epoch}"))
+    return found

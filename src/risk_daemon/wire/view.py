@@ -7,7 +7,7 @@ decimal text, times are ISO-8601 UTC, so that a view is JSON as it stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -93,17 +93,31 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     underway: tuple[str, ...]
 
 
-def differences(holder: AccountView, heir: AccountView) -> tuple[str, ...]:
-    """Say what two releases see differently in one account at the same record.
+#: Of what `projection` shows: a release compares only what it would say in the same words.
+PROJECTION: Final = 1
+
+
+def projection(view: AccountView) -> dict[str, str]:
+    """Show of an account what two releases must see alike, whatever their states look like.
 
     Only what either of them would act on: not who holds it, no prices, no wording.
     """
-    found = []
-    for name, show in _COMPARED.items():
-        mine, theirs = show(holder), show(heir)
-        if mine != theirs:
-            found.append(f"{name}: {holder.release} has {mine}, the other {theirs}")
-    return tuple(found)
+    return {name: show(view) for name, show in _COMPARED.items()}
+
+
+def differences(holder: AccountView, heir: AccountView) -> tuple[str, ...]:
+    """Say what two releases see differently in one account at the same record."""
+    return unlike(holder.release, projection(holder), projection(heir))
+
+
+def unlike(holder: str, shown: Mapping[str, str], mine: Mapping[str, str]) -> tuple[str, ...]:
+    """Say where two projections of one account differ; what only one of them shows does too."""
+    return tuple(
+        f"{name}: {holder} has {shown.get(name, 'nothing to say')}, the other"
+        f" {mine.get(name, 'nothing to say')}"
+        for name in sorted({*shown, *mine}, key=lambda name: (name not in _COMPARED, name))
+        if shown.get(name) != mine.get(name)
+    )
 
 
 _COMPARED: Final[dict[str, Callable[[AccountView], str]]] = {

@@ -39,11 +39,12 @@ from risk_daemon.wire.client import JournalClient, ask
 from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
 from risk_daemon.wire.record import Record, decode, encode, new_record
-from risk_daemon.wire.view import encode_view
+from risk_daemon.wire.view import PROJECTION, encode_view, projection
 from risk_daemon.worker import recovery
 from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.pieces import Pieces
 from risk_daemon.worker.plan import plan_of
+from risk_daemon.worker.projections import Projections
 from risk_daemon.worker.rehearsal import rehearse
 from risk_daemon.worker.showing import Showing
 from risk_daemon.worker.view import view_of
@@ -88,6 +89,7 @@ class Worker:
         self._hash_every, self._snapshot_every = hash_every, snapshot_every
         self._hashes: dict[int, dict[int, str]] = {}
         self._hashed_at: dict[int, int] = {}
+        self._shown = Projections()
         self._drains = Drains(name)
         self._folded = asyncio.Event()
         self._showing = Showing()
@@ -345,6 +347,8 @@ class Worker:
         mine[self.engine.world.seq] = digest
         if len(mine) > HASHES_KEPT:
             del mine[min(mine)]
+        shown = projection(view_of(self.engine, account, self.name))
+        self._shown.take(account.account, self.engine.world.seq, shown)
         if self.holds(account) and self.is_ready:
             taken = HashTaken(
                 account=account.account,
@@ -353,6 +357,8 @@ class Worker:
                 seq=self.engine.world.seq,
                 count=account.records,
                 digest=digest,
+                projection=PROJECTION,
+                shown=shown,
             )
             self.journal.append([new_record(taken)])
 
@@ -362,7 +368,10 @@ class Worker:
             self._take_hash(self.engine.world.accounts[number])
 
     def _compare(self, fact: Fact) -> None:
-        if not isinstance(fact, HashTaken) or fact.release != self.release:
+        if not isinstance(fact, HashTaken):
+            return
+        if fact.release != self.release:
+            self._compare_shown(fact)
             return
         mine = self._hashes.get(fact.account, {}).get(fact.seq)
         if mine is None or mine == fact.digest:
@@ -377,6 +386,20 @@ class Worker:
         self.journal.append([new_record(alarm)])
         if fact.holder != self.name:
             self._fail(StateDiffers(text))
+
+    def _compare_shown(self, fact: HashTaken) -> None:
+        """Tell once where another release, which holds the account, sees it otherwise."""
+        text = self._shown.news(fact)
+        if text:
+            alarm = AlarmRaised(
+                account=fact.account,
+                level="warn",
+                what="releases differ",
+                text=f"account {fact.account}, as {self.release} sees it: {text}",
+                source=self.name,
+            )
+            name = f"differs:{self.release}:{fact.account}:{fact.seq}"
+            self.journal.append([new_record(alarm, name)])
 
     # --- keeping -------------------------------------------------------------------------
 

@@ -1,0 +1,43 @@
+"""What this worker saw of its accounts at its hashes, to compare with a holder of another release.
+
+States of two releases have two shapes and are never compared; their projections are, by the seq
+at which both were taken (`wire.view.projection`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from risk_daemon.core.events import HashTaken
+from risk_daemon.wire.view import PROJECTION, unlike
+
+KEPT: Final = 64
+
+
+class Projections:
+    """The newest projections of each account, and where a holder was last found to differ."""
+
+    def __init__(self) -> None:
+        self._taken: dict[int, dict[int, Mapping[str, str]]] = {}
+        self._told: dict[int, str] = {}
+
+    def take(self, account: int, seq: int, shown: Mapping[str, str]) -> None:
+        """Keep what was seen after a record."""
+        mine = self._taken.setdefault(account, {})
+        mine[seq] = shown
+        if len(mine) > KEPT:
+            del mine[min(mine)]
+
+    def news(self, theirs: HashTaken) -> str:
+        """Say how a holder sees an account otherwise; empty if it does not, or it was said.
+
+        Of a projection that this release does not know nothing can be said.
+        """
+        mine = self._taken.get(theirs.account, {}).get(theirs.seq)
+        if mine is None or theirs.projection != PROJECTION:
+            return ""
+        text = "; ".join(unlike(theirs.release, theirs.shown, mine))
+        before = self._told.get(theirs.account, "")
+        self._told[theirs.account] = text
+        return text if text != before else ""

@@ -1,0 +1,61 @@
+"""A holder of another release, compared in words that both know."""
+
+from __future__ import annotations
+
+from risk_daemon.core.events import HashTaken
+from risk_daemon.wire.view import PROJECTION
+from risk_daemon.worker.projections import KEPT, Projections
+
+
+def theirs(seq: int, version: int = PROJECTION, **shown: str) -> HashTaken:
+    return HashTaken(
+        account=7,
+        release="v1",
+        holder="worker-1@v1",
+        seq=seq,
+        count=1,
+        digest="d",
+        projection=version,
+        shown=shown,
+    )
+
+
+def test_a_difference_is_told_once_until_it_is_another_or_over() -> None:
+    mine = Projections()
+    for seq in range(1, 6):
+        mine.take(7, seq, {"locks": "none"})
+
+    assert mine.news(theirs(1, locks="full by a")) == "locks: v1 has full by a, the other none"
+    assert mine.news(theirs(2, locks="full by a")) == ""
+    assert mine.news(theirs(3, locks="full by b")) == "locks: v1 has full by b, the other none"
+    assert mine.news(theirs(4, locks="none")) == ""
+    assert mine.news(theirs(5, locks="full by b")) != ""
+
+
+def test_what_only_one_of_both_shows_is_a_difference() -> None:
+    mine = Projections()
+    mine.take(7, 1, {"mood": "good"})
+
+    said = mine.news(theirs(1, locks="none"))
+
+    assert "locks: v1 has none, the other nothing to say" in said
+    assert "mood: v1 has nothing to say, the other good" in said
+
+
+def test_another_record_another_version_and_another_account_say_nothing() -> None:
+    mine = Projections()
+    mine.take(7, 1, {"locks": "none"})
+    mine.take(8, 2, {"locks": "none"})
+
+    assert mine.news(theirs(2, locks="full")) == ""
+    assert mine.news(theirs(1, PROJECTION + 1, locks="full")) == ""
+    assert mine.news(theirs(1, 0)) == ""
+
+
+def test_only_so_many_are_kept() -> None:
+    mine = Projections()
+    for seq in range(1, KEPT + 2):
+        mine.take(7, seq, {"locks": "none"})
+
+    assert mine.news(theirs(1, locks="full")) == ""
+    assert mine.news(theirs(2, locks="full")) != ""
