@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -115,3 +117,9 @@ figures of one run and hold on any machine; times are this machine's.
 * *breach to close*: from the message that shows the breach to the arrival of the request, five
   kinds of process, one account, nothing else going on.
 """
+
+
+def host() -> str:
+    """Say what it was measured on, without naming the machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, shared, {platform.system()}, Python {platform.python_version()}"

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import platform
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.bench import hot, processes  # noqa: E402  this file is run, not imported
-from tests.bench.figures import budgets, exceeded, page_of, table  # noqa: E402
+from tests.bench.figures import budgets, exceeded, host, page_of, table  # noqa: E402
 
 PAGE = ROOT / "docs" / "architecture" / "performance.md"
 
@@ -58,12 +57,6 @@ def main() -> int:
         }
         print(json.dumps({"ok": not over, "exceeded": over, "figures": figures}))
     return int(bool(over))
-
-
-def host() -> str:
-    """Say what it was measured on, without naming the machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores, shared, {platform.system()}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

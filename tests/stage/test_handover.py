@@ -19,6 +19,7 @@ from risk_daemon.stage.handover import (
     closes,
     first_shown,
     in_words,
+    page_of,
     stale_requests,
     told_kind,
 )
@@ -105,3 +106,15 @@ def test_a_short_run_answers_every_breach_and_lets_nothing_stale_out(tmp_path: P
 def test_what_would_spoil_the_figures_of_others_is_a_run_by_itself(kind: str) -> None:
     with pytest.raises(OperatorError, match=f"{kind} is a run by itself: "):
         Handovers(20, 5, lambda *_: None, ("promote", kind))
+
+
+def test_the_page_of_the_figures_has_a_row_for_each_kind() -> None:
+    row = {"n": 20, "p50_ms": 2.0, "p99_ms": 20.0, "max_ms": 21.0}
+    counts = ("reversed", "increased", "duplicate_closes", "stale_accepted", "stale_refused")
+    verdict = {"kinds": {"kill_worker": row}, "steady": {"p50": 6.5}, **dict.fromkeys(counts, 0)}
+
+    page = page_of(verdict, "2026-11-26", "two cores")
+
+    assert "| kill worker | 20 | 2.0 | 20.0 | 21.0 | 100 |" in page
+    assert "nothing happens (6.5 ms)" in page
+    assert "duplicate closes 0, stale accepted 0" in page
