@@ -77,6 +77,18 @@ def test_how_long_the_accounts_waited_is_in_the_journal(pair: Pair) -> None:
     assert 0 < there.max < 5_000
 
 
+def test_after_a_stop_an_account_is_with_the_release_that_held_it(pair: Pair) -> None:
+    pair.command("promote", pair.new, "--account", str(ACCOUNT)).ok()
+    until(lambda: pair.release() == pair.new, 5, "the new release to enforce")
+    pair.daemon.run("stop", "--yes", "--reason", "the machine is restarted").ok()
+
+    pair.daemon.start()
+
+    assert pair.release() == pair.new
+    pair.breach_is_answered()
+    pair.command("rollback", pair.old).ok()
+
+
 def write(pair: Pair, record: NewRecord) -> None:
     """Write a record as a process of the newer release would."""
 

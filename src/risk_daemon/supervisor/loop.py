@@ -43,6 +43,8 @@ WATCH_EVERY_S: Final = 0.05
 #: A worker found alive must be heard within this time; it asks for us ten times a second.
 FIRST_BEAT_WITHIN: Final = 2_000_000_000
 STOP_WITHIN_S: Final = 4.0
+#: As long as accounts wait, after a start, for the workers of another release that held them.
+HOLDERS_START_WITHIN_S: Final = 5.0
 RECONNECT_WITHIN_S: Final = 2.0
 READY_WITHIN_S: Final = 20.0
 SECOND: Final = 1_000_000_000
@@ -118,8 +120,10 @@ class Supervisor:
     async def run(self, journal: Running) -> None:
         """Start or find everything, then watch until told to stop."""
         found = self._register.found() | {"journal": journal}
-        mine = {release_of(name) for name in found} - {"", self.release}
-        self.releases += sorted(mine)
+        running = {release_of(name) for name in found}
+        holders = await self._holders()
+        mine = running | {release_of(name) for name in holders}
+        self.releases += sorted(mine - {"", self.release})
         self._probers = {name: self._prober(name) for name in self._probed()}
         self._resorts.begin(is_protecting=resort.PROTECTOR in found)
         async with asyncio.TaskGroup() as group:
@@ -131,6 +135,7 @@ class Supervisor:
                     self._keep(name, found.get(name))
             if resort.PROTECTOR in found:
                 self._keep(resort.PROTECTOR, found[resort.PROTECTOR])
+            self._start(self._await(sorted(holders - found.keys())))
             links = group.create_task(self._start_links())
             keepers = [
                 group.create_task(self._watch()),
@@ -142,6 +147,36 @@ class Supervisor:
             await self._stop_all()
             for keeper in keepers:
                 keeper.cancel()
+
+    async def _holders(self) -> set[str]:
+        """Return who holds accounts, of another release that is here: it goes on with them."""
+        try:
+            held = await self.journal.leases()
+        except JournalAway:
+            return set()  # who is ready first gets them
+        names = {lease.holder for lease in held.leases if is_worker(lease.holder)}
+        return {
+            name
+            for name in names
+            if release_of(name) != self.release and self._is_here(release_of(name))
+        }
+
+    def _is_here(self, release: str) -> bool:
+        try:
+            interpreter(self.home, release, self.release)
+        except NotFound:
+            return False
+        return True
+
+    async def _await(self, names: Sequence[str]) -> None:
+        """Leave their accounts to holders that are starting too, but not for long."""
+        for name in names:
+            self._promote(promotion.WorkerFound(name))
+        if names:
+            await asyncio.sleep(HOLDERS_START_WITHIN_S)
+        for name in names:
+            if name in self.promotion.awaited:
+                self._promote(promotion.WorkerGone(name))
 
     async def _start_links(self) -> None:
         """Start the links that are not there, as many at once as there are cores.
