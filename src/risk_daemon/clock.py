@@ -2,15 +2,18 @@
 
 `now_ns` is UTC, anchored to the monotonic clock when the clock is made and
 *slewed* towards the wall clock afterwards, so that a stepped wall clock never
-moves it at once, and it never runs backwards. `steady_ns` is for durations
-within one boot. A wall clock further away than `TRUSTED_NS` is not followed
-at all: `divergence_ns` shows it, and only `confirm`, with a witness from
+moves it at once, and it never runs backwards. Nor does it ever stand still: where
+time in force is ahead (the wall clock was set back) it goes at half speed until it
+is caught up with, for whoever waits in it must get there. `steady_ns` is for
+durations within one boot. A wall clock further away than `TRUSTED_NS` is not
+followed at all: `divergence_ns` shows it, and only `confirm`, with a witness from
 outside, makes the clock jump there.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 SECOND_NS: Final = 1_000_000_000
@@ -20,6 +23,8 @@ TRUSTED_NS: Final = 2 * SECOND_NS
 ABSENT_NS: Final = 5 * SECOND_NS
 #: Greatest correction per elapsed time: 500 millionths, as NTP daemons slew.
 _SLEW_DIVISOR: Final = 2_000
+#: Time in force that is ahead goes so many times slower until it is caught up with.
+_SLOWER: Final = 2
 
 
 class Timekeeper(Protocol):
@@ -39,45 +44,60 @@ class Timekeeper(Protocol):
 
 
 class Clock:
-    """The machine's clock. `offset_ns` shifts a demo home's time, witnesses included."""
+    """The machine's clock. `offset_ns` shifts a demo home's time, witnesses included.
 
-    def __init__(self, offset_ns: int = 0) -> None:
+    `wall` and `steady` are where it reads the time; the simulator hands in others.
+    """
+
+    def __init__(
+        self,
+        offset_ns: int = 0,
+        *,
+        wall: Callable[[], int] = time.time_ns,
+        steady: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self.offset_ns = offset_ns
-        self._mono = time.monotonic_ns()
-        self._anchor = time.time_ns()
-        self._latest = 0
+        self._wall, self._steady = wall, steady
+        self._mono = steady()
+        self._anchor = wall()
+        self._latest, self._latest_mono = 0, self._mono
 
     def now_ns(self) -> int:
-        """UTC, nanoseconds since 1970, offset included; never decreases."""
-        mono = time.monotonic_ns()
+        """UTC, nanoseconds since 1970, offset included; never decreases, never stands still."""
+        mono = self._steady()
         elapsed = mono - self._mono
         anchored = self._anchor + elapsed
         if elapsed >= SECOND_NS:
-            anchored += slew(time.time_ns() - anchored, elapsed)
+            anchored += slew(self._wall() - anchored, elapsed)
             self._mono, self._anchor = mono, anchored
         now = anchored + self.offset_ns
         if now < self._latest:
-            return self._latest
-        self._latest = now
+            now = self._latest + (mono - self._latest_mono) // _SLOWER
+        self._latest, self._latest_mono = now, mono
         return now
+
+    def go_on_from(self, utc_ns: int) -> None:
+        """Time in force has been at `utc_ns` already: it goes on from there."""
+        if utc_ns > self.now_ns():
+            self._latest = utc_ns
 
     def steady_ns(self) -> int:
         """Nanoseconds of the monotonic clock: for durations only."""
-        return time.monotonic_ns()
+        return self._steady()
 
     def divergence_ns(self) -> int:
         """How far the wall clock is ahead of this one (negative: behind)."""
-        return time.time_ns() - (self._anchor + time.monotonic_ns() - self._mono)
+        return self._wall() - (self._anchor + self._steady() - self._mono)
 
     def confirm(self, utc_ns: int) -> bool:
         """Jump to the wall clock if a witness (a broker's answer) agrees with it within 2 s.
 
-        Backwards the clock stands still until time has caught up with it.
+        Backwards the clock goes slower until time has caught up with it.
         """
-        wall = time.time_ns()
+        wall = self._wall()
         if abs(wall + self.offset_ns - utc_ns) > TRUSTED_NS:
             return False
-        self._mono, self._anchor = time.monotonic_ns(), wall
+        self._mono, self._anchor = self._steady(), wall
         return True
 
 

@@ -574,6 +574,15 @@ def test_a_position_that_changed_keeps_it_open() -> None:
     assert ends(door.read(recent=(), after=SECOND)) == ["void"]
 
 
+def test_a_position_that_others_changed_keeps_it_open_for_ten_seconds_at_most() -> None:
+    door, _ = unknown()
+    door.read(position(1), recent=(), after=300 * MS)
+    left = door.gate.of(ACCOUNT).slots[MNQ].sent_at + 10 * SECOND - door.now
+
+    assert ends(door.read(position(1), recent=(), after=left - 1)) == []
+    assert ends(door.read(position(1), recent=(), after=1)) == ["void"]
+
+
 def test_a_read_without_orders_or_from_before_the_send_says_nothing() -> None:
     door, _ = unknown()
 

@@ -293,6 +293,21 @@ def test_its_requests_are_looked_for_from_the_instant_it_sent_them() -> None:
     assert unsettled(at(door, door.now + 1))
 
 
+def test_the_journals_clock_may_be_ahead_of_the_links() -> None:
+    door = Door()
+    intended = Intended(
+        account=ACCOUNT,
+        epoch=1,
+        cause_seq=1,
+        key="old",
+        goal=Goal(act="close", account=ACCOUNT, contract=MNQ, locked=True),
+    )
+
+    door.put(Resumed(intended, door.now + 60 * SECOND))
+
+    assert door.gate.of(ACCOUNT).slots[MNQ].sent_at == door.now
+
+
 def test_what_it_reduced_may_be_any_order_of_the_closing_side_even_the_first_one_seen() -> None:
     door = resumed("reduce", allowed=1)
 

@@ -192,6 +192,15 @@ def test_a_refusal_of_an_older_goal_frees_nothing() -> None:
     assert stream.account.slots[MNQ].request == ""
 
 
+def test_the_end_of_a_request_counts_though_its_sending_was_never_stored() -> None:
+    stream = killing()
+    (close,) = intents(stream.feed(flatten()))
+
+    (again,) = intents(stream.settle(close, "void"))
+
+    assert again.key != close.key
+
+
 def test_a_void_request_is_followed_by_a_new_goal_at_once() -> None:
     stream = killing()
     (close,) = intents(stream.feed(flatten()))

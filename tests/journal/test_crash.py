@@ -330,3 +330,26 @@ async def test_a_file_that_lost_its_name_is_put_back_whole(
     assert (await client.ask("verify")).data["ok"]
     aside = home.path / "set-aside" / "instead-of-journal.db"
     assert aside.exists() is is_replaced
+
+
+def test_time_goes_on_though_the_clock_was_set_back_between_two_starts(home: Home) -> None:
+    home.start("--offset-s", "3600")
+
+    async def an_hour_ahead() -> None:
+        await (await home.client()).append([mark()])
+
+    on_loop(an_hour_ahead)()
+    home.stop()
+    home.start()
+
+    async def set_right() -> None:
+        seen = Seen()
+        seen.subscribe(await home.client(), from_seq=1)
+        await seen.until(lambda: len(seen.of("pulse")) > 1)
+        before = max(record.at for record in seen.records)
+        await seen.until(lambda: seen.records[-1].at > before)
+
+        times = [record.at for record in seen.records]
+        assert times == sorted(times)
+
+    on_loop(set_right)()

@@ -51,7 +51,7 @@ def test_the_clock_never_runs_backwards() -> None:
     clock.offset_ns -= SECOND_NS
 
     assert times == sorted(times)
-    assert clock.now_ns() == times[-1]
+    assert times[-1] <= clock.now_ns() < times[-1] + SECOND_NS
     assert clock.steady_ns() <= clock.steady_ns()
 
 
@@ -89,6 +89,58 @@ def test_a_witness_is_believed_only_near_the_wall_clock(make: Callable[[], Timek
 
     assert clock.confirm(time.time_ns())
     assert not clock.confirm(time.time_ns() + 10 * SECOND_NS)
+
+
+class Machine:
+    """A wall clock that can be set, and a steady one that cannot."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = 1_000 * SECOND_NS, 0
+
+    def clock(self) -> Clock:
+        return Clock(wall=lambda: self.wall, steady=lambda: self.steady)
+
+    def wait(self, ns: int) -> None:
+        self.wall += ns
+        self.steady += ns
+
+
+def test_time_that_records_are_ahead_of_goes_on_at_half_speed_and_never_stands_still() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    ahead = machine.wall + 10 * SECOND_NS
+
+    clock.go_on_from(ahead)
+
+    assert clock.now_ns() == ahead
+    machine.wait(4 * SECOND_NS)
+    assert clock.now_ns() == ahead + 2 * SECOND_NS
+    machine.wait(16 * SECOND_NS)
+    assert clock.now_ns() == ahead + 10 * SECOND_NS == machine.wall
+    machine.wait(SECOND_NS)
+    assert clock.now_ns() == machine.wall
+
+
+def test_time_in_force_is_not_moved_back_by_older_records() -> None:
+    machine = Machine()
+    clock = machine.clock()
+
+    clock.go_on_from(machine.wall - SECOND_NS)
+
+    assert clock.now_ns() == machine.wall
+
+
+def test_a_witness_that_moves_time_back_makes_it_slower() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    before = clock.now_ns()
+    machine.wall -= 60 * SECOND_NS
+
+    assert clock.divergence_ns() == -60 * SECOND_NS
+    assert clock.confirm(machine.wall)
+    machine.wait(2 * SECOND_NS)
+
+    assert clock.now_ns() == before + SECOND_NS
 
 
 def test_a_fake_clock_moves_when_it_is_moved() -> None:

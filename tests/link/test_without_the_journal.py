@@ -14,7 +14,7 @@ from risk_daemon.core.events import (
     RequestSettled,
 )
 from risk_daemon.link.admin import ops
-from risk_daemon.link.outlet import WAITING_MAX
+from risk_daemon.link.unsaid import WAITING_MAX
 from risk_daemon.programs import service
 from risk_daemon.wire.client import ask
 from risk_daemon.wire.control import Answer

@@ -9,7 +9,8 @@ from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.world import World
 from risk_daemon.rules import CATALOG
 from risk_daemon.wire.view import decode_view, encode_view
-from risk_daemon.worker.loop import once_of, why_lines
+from risk_daemon.worker.loop import why_lines
+from risk_daemon.worker.speech import once_of
 from risk_daemon.worker.view import view_of
 from tests.build import ACCOUNT, Stream, contract, intents, of_kind, order, position, rule
 

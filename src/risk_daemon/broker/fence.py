@@ -94,7 +94,7 @@ def step(gate: Gate, given: Input, now: int) -> list[Output]:
         case EpochRaised(account=account, epoch=epoch):
             return _epoch_raised(gate.of(account), epoch)
         case Resumed(intended=intended, sent_at=sent_at):
-            return _resumed(gate, intended, sent_at)
+            return _resumed(gate, intended, min(sent_at, now))
         case Ticked():
             outputs: list[Output] = []
             for number in sorted(gate.accounts):
@@ -385,7 +385,10 @@ def _epoch_raised(account: AccountGate, epoch: int) -> list[Output]:
 
 
 def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
-    """Take over a goal of a run that died: it counts as sent, outcome unknown."""
+    """Take over a goal of a run that died: it counts as sent, outcome unknown.
+
+    The time is the journal's; where its clock is ahead of ours, no read could ever begin after it.
+    """
     account = gate.of(intended.account)
     goal = intended.goal
     request = _request(gate, intended, "partial" if goal.act == "reduce" else goal.act, 0)

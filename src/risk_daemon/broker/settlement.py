@@ -45,6 +45,8 @@ SETTLE_READ_AFTER: Final = 250 * MS
 VOID_AFTER: Final = SECOND
 VOID_AFTER_GAP: Final = 3 * SECOND
 VOID_BETWEEN: Final = 250 * MS
+#: After that nothing is under way any more, whatever else moved the position meanwhile.
+VOID_AT_LAST: Final = 10 * SECOND
 UNKNOWN_LOOK_AFTER: Final = 250 * MS
 ACCEPTED_LOOK_AFTER: Final = 750 * MS
 CLOCKS_DIFFER: Final = 100 * MS
@@ -215,7 +217,8 @@ def _is_void(account: AccountGate, contract: str, slot: Slot) -> bool:
     unchanged = abs(account.view(contract).quantity) >= slot.size
     flat = account.view(contract).is_flat
     enough = last - slot.sent_at >= wait and last - first >= VOID_BETWEEN
-    return enough and (unchanged or flat)
+    late = last - slot.sent_at >= VOID_AT_LAST
+    return enough and (unchanged or flat or late)
 
 
 def cancels_read(account: AccountGate, reading: Reading) -> list[Output]:

@@ -133,18 +133,25 @@ def _note_answered(account: Account, fact: RequestAnswered) -> None:
 
 
 def _note_settled(account: Account, fact: RequestSettled, at: int) -> None:
-    """The request has its end: the contract, or the order, may be acted on again."""
+    """The request has its end: the contract, or the order, may be acted on again.
+
+    Where the journal refused what was said of its sending, its end is all there is.
+    """
     slot = account.slots.get(fact.contract)
-    if slot is not None and slot.request == fact.request:
+    if slot is not None and _is_its(slot, fact):
         del account.slots[fact.contract]
         if fact.how == "rejected":
             account.plans[fact.contract].retry_at = at + REJECTED_WAIT
     asked = account.asked.get(fact.order)
-    if asked is not None and asked.request == fact.request:
+    if asked is not None and _is_its(asked, fact):
         if fact.how == "rejected":
             _ask_again_later(asked, at)
         else:
             asked.done = True
+
+
+def _is_its(item: Slot | Asked, fact: RequestSettled) -> bool:
+    return item.request == fact.request or (not item.request and item.key == fact.key)
 
 
 def wake_for_news(account: Account, contract: str) -> None:

@@ -89,6 +89,11 @@ class Intake:
         return self._sequencer.at
 
     @property
+    def stored_seq(self) -> int:
+        """The newest record that is stored, and so may be seen."""
+        return self._stored_seq
+
+    @property
     def is_empty(self) -> bool:
         """Whether the batch being filled has nothing in it."""
         return self._batch.is_empty

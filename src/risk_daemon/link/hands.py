@@ -54,11 +54,9 @@ class Hands:
         a close under a lock, a cancel. The locks that stand are flushed to the disk, then the
         goal, before it may leave.
         """
-        goal = intended.goal
-        if intended.account not in self._login.accounts:
-            return f"account {intended.account} is not of login {self._login.name}"
-        if not (goal.locked and goal.act in ("close", "cancel")):
-            return f"without the journal only closes and cancels under a lock leave, not {goal.act}"
+        why = objection(intended, self._login)
+        if why:
+            return why
         if not self._desk.knows(intended.key):
             for lock in locks:
                 self._keep_lock(lock)
@@ -171,3 +169,13 @@ class Hands:
             return None
         left = [f"{row.contract}: {row.quantity}" for row in reading.rows.positions if row.quantity]
         return left + [f"order {row.order} ({row.contract})" for row in reading.rows.orders]
+
+
+def objection(intended: Intended, login: Login) -> str:
+    """Say why a goal may not come from a worker directly, or ""."""
+    goal = intended.goal
+    if intended.account not in login.accounts:
+        return f"account {intended.account} is not of login {login.name}"
+    if not (goal.locked and goal.act in ("close", "cancel")):
+        return f"without the journal only closes and cancels under a lock leave, not {goal.act}"
+    return ""

@@ -14,8 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
 from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
@@ -29,16 +27,13 @@ from risk_daemon.core.events import (
     Intended,
     LeaseGranted,
     MarkChanged,
-    OrderChanged,
     PolicyAdopted,
-    PositionChanged,
     PrintSeen,
     RequestSent,
-    TradeSeen,
 )
 from risk_daemon.errors import BrokerUnavailable, JournalAway, Malformed
 from risk_daemon.journal.segment import Segment
-from risk_daemon.link import inherited, past, polling, spent
+from risk_daemon.link import inherited, past, polling, spent, stamping
 from risk_daemon.link.counted import Counted
 from risk_daemon.link.desk import Desk
 from risk_daemon.link.emergency import fold
@@ -325,10 +320,7 @@ class Link:
 
     def fact(self, fact: Fact) -> None:
         """Take one fact in: the fence first, the stream at once after it."""
-        outputs = fence.step(self.gate, fence.Arrived(fact), self.clock.now_ns())
-        if isinstance(fact, OrderChanged | PositionChanged | TradeSeen):
-            version = fence.version_of(self.gate, fact.account, fact.contract)
-            fact = msgspec.structs.replace(fact, version=version)
+        fact, outputs = stamping.arrived(self.gate, fact, self.clock.now_ns())
         self.outlet.put([fact])
         self.prices.see(fact)
         if outputs:
@@ -452,29 +444,9 @@ class Link:
         rows = reading.rows
         self._read_ok_at = self.clock.steady_ns()
         self.intake.note_contracts((*rows.positions, *rows.orders, *rows.trades))
-        ended = self._ended_unseen(reading)
-        outputs = fence.step(self.gate, fence.ReadDone(reading), self.clock.now_ns())
-        stamped = tuple(
-            msgspec.structs.replace(
-                row, version=fence.version_of(self.gate, row.account, row.contract)
-            )
-            for row in rows.positions
-        )
-        self.outlet.put(
-            [msgspec.structs.replace(rows, positions=stamped, orders=(*rows.orders, *ended))]
-        )
+        reconciled, outputs = stamping.read(self.gate, reading, self.clock.now_ns())
+        self.outlet.put([reconciled])
         self.perform(outputs)
-
-    def _ended_unseen(self, reading: Reading) -> tuple[OrderChanged, ...]:
-        """Return the orders that ended in a gap of the stream: only a read of all states tells."""
-        known = self.gate.of(reading.account).orders
-        return tuple(
-            order
-            for order in reading.recent or ()
-            if not fence.is_working(order)
-            and order.order in known
-            and fence.is_working(known[order.order].order)
-        )
 
     def _read_failed(self, account: int, error: Exception) -> None:
         if isinstance(error, Malformed):

@@ -58,6 +58,7 @@ def _run(home: Path, args: argparse.Namespace) -> int:
         if swap.is_begun(home):
             _log.warning("restore finished", extra={"kept": str(swap.finish(home))})
         file = JournalFile(state / "journal.db", clock.now_ns(), args.verify_last)
+        clock.go_on_from(file.head.at)
         journal = JournalServer(file, clock, args.release, lambda one: _objection(home, one))
         code = asyncio.run(_serve(journal, run_dir, args.prefer, ready))
         _log.info("journal stopped", extra={"exit": code})

@@ -21,7 +21,6 @@ from risk_daemon.core.account import Account
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     AlarmRaised,
-    BreachFound,
     DrainAsked,
     Entry,
     Fact,
@@ -47,6 +46,7 @@ from risk_daemon.worker.plan import plan_of
 from risk_daemon.worker.projections import Projections
 from risk_daemon.worker.rehearsal import rehearse
 from risk_daemon.worker.showing import Showing
+from risk_daemon.worker.speech import insists, once_of, spoken
 from risk_daemon.worker.view import view_of
 
 JOURNAL_PATIENCE_S: Final = 0.25
@@ -246,17 +246,18 @@ class Worker:
     # --- acting --------------------------------------------------------------------
 
     def _act(self, outputs: list[Fact]) -> None:
-        for output in outputs:
-            number = getattr(output, "account", 0)
-            account = self.engine.world.accounts.get(number)
-            if account is None or not self.holds(account):
-                continue
+        for output in spoken(outputs, self._holds):
             if isinstance(output, Intended):
-                self._intend(account, output)
+                self._intend(self.engine.world.accounts[output.account], output)
             else:
                 future = self.journal.append([new_record(output, once_of(output))])
                 if isinstance(output, LockPlaced):
-                    self._spawn(self._insist_on_lock(account.login, output, future))
+                    login = self.engine.world.accounts[output.account].login
+                    self._spawn(self._insist_on_lock(login, output, future))
+
+    def _holds(self, number: int) -> bool:
+        account = self.engine.world.accounts.get(number)
+        return account is not None and self.holds(account)
 
     def _intend(self, account: Account, intended: Intended) -> None:
         epoch = self._aside.get(account.account, 0)
@@ -265,7 +266,7 @@ class Worker:
         future = self.journal.intend(
             account.account, intended.epoch, intended.key, new_record(intended)
         )
-        if intended.goal.act in ("close", "cancel") and intended.goal.locked:
+        if insists(intended):
             locks = [encode(account.locks[name].placed) for name in sorted(account.locks)]
             self._spawn(self._insist(account.login, intended, locks, future))
 
@@ -513,15 +514,6 @@ class Worker:
     def pid(self) -> int:
         """This process."""
         return os.getpid()
-
-
-def once_of(output: Fact) -> str:
-    """Name what may be said by two workers but stored once."""
-    if isinstance(output, LockPlaced):
-        return f"{output.account}:{output.lock}:{output.began_at}"
-    if isinstance(output, BreachFound):
-        return output.incident + (f":{output.mode}" if output.mode != "enforce" else "")
-    return ""
 
 
 def why_lines(locks: tuple[Any, ...], account: Account) -> list[str]:
