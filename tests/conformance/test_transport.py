@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from risk_daemon.errors import Denied, Malformed, NotReachable
+from risk_daemon.stage.waiting import until
 from risk_daemon.wire import control
 from risk_daemon.wire.address import unix_socket
 from risk_daemon.wire.channel import FRAME_MAX, WAITING_MAX, decoder_of
@@ -650,3 +651,32 @@ async def main():
 asyncio.run(main())
 """
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("damaged", [None, b"", b'{"unix": "\xa5'])
+@on_loop
+async def test_an_address_that_is_lost_is_written_again(
+    tmp_path: Path, prefer: str, damaged: bytes | None
+) -> None:
+    side = Side()
+    server = await serve(tmp_path, "server", side.welcome, hello=THEIRS, prefer=prefer)
+    file = address_file(tmp_path, "server")
+    if damaged is None:
+        file.unlink()
+    else:
+        file.write_bytes(damaged)
+
+    there = await asyncio.to_thread(until, lambda: _is_there(tmp_path, server), 10, "the address")
+
+    assert there > 0
+    channel = await connect(tmp_path, "server", OURS, 5)
+    channel.close()
+    await server.close()
+    assert not file.exists()
+
+
+def _is_there(run_dir: Path, server: Server) -> bool:
+    try:
+        return read_address(run_dir, "server") == server.address
+    except (FileNotFoundError, Malformed):
+        return False

@@ -11,7 +11,7 @@ from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
 
-SOME = ("state/journal.db", "run/processes.json", "run/link-every-file.addr")
+SOME = ("state/journal.db", "run/processes.json", "run/link-every-file.addr", "run/console.json")
 
 
 def test_a_daemon_whose_files_are_deleted_under_it_guards_its_accounts() -> None:

@@ -125,9 +125,10 @@ def test_a_frozen_predecessors_socket_is_not_removed(tmp_path: Path) -> None:
         one.close()
 
 
-def test_room_is_made_where_no_or_no_readable_address_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"{", b'{"unix": "\xa5\xa5"}'])
+def test_room_is_made_where_no_or_no_readable_address_is(tmp_path: Path, damaged: bytes) -> None:
     make_room(address_file(tmp_path / "new" / "run", "server"))
-    address_file(tmp_path, "server").write_bytes(b"{")
+    address_file(tmp_path, "server").write_bytes(damaged)
     make_room(address_file(tmp_path, "server"))
 
     assert stat.S_IMODE((tmp_path / "new" / "run").stat().st_mode) == 0o700

@@ -87,7 +87,7 @@ def _console_health(at: Home) -> dict[str, Any]:
         with contextlib.closing(connection):
             connection.request("GET", "/health")
             body: dict[str, Any] = json.loads(connection.getresponse().read())
-    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException) as error:
         raise NotReachable(f"the console does not answer ({error})") from None
     return body
 

@@ -37,6 +37,7 @@ from risk_daemon.wire.transport import Hello, serve, write_private
 NAME: Final = "console"
 HOST: Final = "127.0.0.1"
 READY: Final = "console.json"
+SAY_EVERY_S: Final = 1.0
 #: Without settings (nothing was ever adopted) the console still shows that.
 UNSETTLED: Final = Settings(environment="demo")
 
@@ -90,7 +91,19 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then write where."""
         await super().startup(sockets)
-        write_private(self._ready, json.dumps({"port": self._port, "pid": os.getpid()}).encode())
+        self._say_where()
+
+    def _say_where(self) -> None:
+        line = json.dumps({"port": self._port, "pid": os.getpid()}).encode()
+        if not (self._ready.is_file() and self._ready.read_bytes() == line):
+            write_private(self._ready, line)
+
+    async def keep_saying(self) -> None:
+        """Write it again where somebody damaged or deleted it: without it nobody finds us."""
+        while True:
+            await asyncio.sleep(SAY_EVERY_S)
+            if self.started:
+                self._say_where()
 
 
 async def _serve(home: Home, listener: socket.socket, settings: Settings, version: str) -> None:
@@ -117,6 +130,7 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
             group.create_task(follower.follow_journal()),
             group.create_task(follower.ask_supervisor()),
             group.create_task(Carrier(home, seen, clock).run()),
+            group.create_task(server.keep_saying()),
         ]
         await server.serve(sockets=[listener])
         for task in following:

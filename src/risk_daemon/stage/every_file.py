@@ -176,7 +176,11 @@ class EveryFile:
             self._breach_is_answered()
         except (TimedOut, OperatorError) as error:
             return str(error)
-        return "" if self._is_locked() else "the person's lock is lost"
+        try:
+            until(self._is_locked, ANSWERED_WITHIN_S, "the person's lock to stand")
+        except TimedOut as error:
+            return str(error)
+        return ""
 
     def _is_guarded(self) -> bool:
         return self._daemon.run("health").code == 0

@@ -50,7 +50,7 @@ def read_address(run_dir: Path, name: str) -> Address:
     raw = address_file(run_dir, name).read_bytes()
     try:
         return msgspec.json.decode(raw, type=Address)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"{address_file(run_dir, name)} is no address: {error}") from error
 
 

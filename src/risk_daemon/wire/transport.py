@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from risk_daemon.errors import Denied, NotReachable
+from risk_daemon.errors import Denied, Malformed, NotReachable
 from risk_daemon.wire.address import (
     Address,
     address_file,
@@ -49,6 +49,8 @@ __all__ = [
 _RETRY_FIRST_S: Final = 0.002
 _RETRY_LONGEST_S: Final = 0.05
 _FAREWELL_S: Final = 1.0
+#: How often a server looks whether its address can still be read.
+KEEP_EVERY_S: Final = 1.0
 
 OnConnection = Callable[[Channel], Awaitable[None] | None]
 
@@ -66,6 +68,7 @@ class Server:
         self._decoder = decoder_of(reads)
         self._on_connection = on_connection
         self._listener: asyncio.Server | None = None
+        self._keeper: asyncio.TimerHandle | None = None
         self._arriving: set[Channel] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -82,10 +85,23 @@ class Server:
             self.address = Address(tcp=sock.getsockname()[1], token=token)
             self._listener = await loop.create_server(self._accept, sock=sock)
         write_private(self._file, msgspec.json.encode(self.address))
+        self._keep_address()
+
+    def _keep_address(self) -> None:
+        """Write the address again where somebody damaged or deleted it; a successor's stays."""
+        try:
+            read_address(self._file.parent, self._file.stem)
+        except (FileNotFoundError, Malformed):
+            with contextlib.suppress(OSError):
+                write_private(self._file, msgspec.json.encode(self.address))
+        loop = asyncio.get_running_loop()
+        self._keeper = loop.call_later(KEEP_EVERY_S, self._keep_address)
 
     def stop_listening(self) -> None:
         """Let nobody in any more, and take the address away."""
         if self._listener is not None:
+            assert self._keeper is not None
+            self._keeper.cancel()
             self._listener.close()
             self._listener = None
             withdraw(self._file, self.address)
