@@ -23,9 +23,11 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
+from risk_daemon.supervisor import restarting
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import Register, Running, mended, spawn
 from risk_daemon.supervisor.loop import Supervisor, journal_words
+from risk_daemon.supervisor.telling import Telling
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import NOW, Ask, Op, answer
 from risk_daemon.wire.heart import Heard, Heartbeat
@@ -205,9 +207,11 @@ def _take_mark(daemon: Supervisor, at: int, fact: object) -> None:
 
 
 def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
+    telling = Telling(daemon)
+
     async def status(args: dict[str, Any]) -> dict[str, Any]:
         del args
-        return daemon.status()
+        return telling.status()
 
     async def stop_now(args: dict[str, Any]) -> dict[str, Any]:
         del args
@@ -217,7 +221,7 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
 
     async def restart(args: dict[str, Any]) -> dict[str, Any]:
         del args
-        return {"gaps": await daemon.restart_all()}
+        return {"gaps": await restarting.all_of(daemon)}
 
     async def reload(args: dict[str, Any]) -> dict[str, Any]:
         async with reloading:

@@ -19,14 +19,12 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import aside, process, promotion, resort
+from risk_daemon.supervisor import aside, process, promotion, resort, restarting
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import (
     Register,
     Running,
-    Usage,
     last_words,
-    memory_mb,
     mended,
     spawn,
 )
@@ -42,11 +40,9 @@ from risk_daemon.wire.record import new_record
 WATCH_EVERY_S: Final = 0.05
 #: A worker found alive must be heard within this time; it asks for us ten times a second.
 FIRST_BEAT_WITHIN: Final = 2_000_000_000
-STOP_WITHIN_S: Final = 4.0
 #: As long as accounts wait, after a start, for the workers of another release that held them.
 HOLDERS_START_WITHIN_S: Final = 5.0
 RECONNECT_WITHIN_S: Final = 2.0
-READY_WITHIN_S: Final = 20.0
 SECOND: Final = 1_000_000_000
 LINKS_AT_ONCE: Final = max(2, os.cpu_count() or 1)
 #: A link that has not answered by then does not hold up the others any longer.
@@ -89,7 +85,6 @@ class Supervisor:
         #: Has the configuration adopted, in a process of its own; raises OperatorError.
         self.adopt: Callable[[], object] = lambda: None
         self._is_mended = False
-        self._usage = Usage()
         self._probers: dict[str, Prober] = {}
         self._complained: dict[tuple[int, str], int] = {}
         #: The releases whose workers are kept warm; our own is always one of them.
@@ -494,71 +489,9 @@ class Supervisor:
         for name in (resort.PROTECTOR, *reversed(self.names())):
             if name in self.children:
                 self._feed_child(name, process.Unwant())
-                await self._gone(name)
+                if name in self.running:
+                    await restarting.gone(self.running[name])
         self._register.write(self.running)
-
-    async def _gone(self, name: str) -> None:
-        running = self.running.get(name)
-        if running is None:
-            return
-        try:
-            await asyncio.wait_for(running.ended.wait(), STOP_WITHIN_S)
-        except TimeoutError:
-            running.kill()
-            await running.ended.wait()
-
-    async def restart_all(self) -> list[dict[str, Any]]:
-        """Restart one process at a time, standby first, protected throughout; return the gaps."""
-        return [
-            {"process": name, "gap_ms": await self._restart(name)} for name in self._restart_order()
-        ]
-
-    def _restart_order(self) -> list[str]:
-        holders = {lease.holder for lease in self.promotion.leases}
-        workers = [name for name in self.names() if is_worker(name)]
-        standby = [name for name in workers if name not in holders]
-        active = [name for name in workers if name in holders]
-        links = [name for name in self.names() if name.startswith("link-")]
-        return [*standby, *active, *links, "console", "journal"]
-
-    async def _restart(self, name: str) -> float:
-        """Restart one process; the gap is how long its work was done by nobody."""
-        if is_worker(name) and not self._others_ready(name):
-            raise OperatorError(f"{name} is not restarted: no other worker is ready to take over")
-        began = self.clock.steady_ns()
-        before = self.running.get(name)
-        if before is not None:
-            before.terminate()
-            try:
-                await asyncio.wait_for(before.ended.wait(), STOP_WITHIN_S)
-            except TimeoutError:
-                before.kill()
-                await before.ended.wait()
-        gap = await self._until(lambda: self._serves(name), began)
-        if is_worker(name):
-            await self._until(lambda: name in self.promotion.ready, began)
-        return round(gap / 1e6, 1)
-
-    def _others_ready(self, name: str) -> bool:
-        return any(other != name for other in self.promotion.ready)
-
-    def _serves(self, name: str) -> bool:
-        if is_worker(name):
-            held = {lease.account for lease in self.promotion.leases if lease.holder in self.beats}
-            return held >= set(self.promotion.accounts)
-        if name == "journal":
-            return self.journal.is_open
-        return name in self.running and (self.home / "run" / f"{name}.addr").exists()
-
-    async def _until(self, holds: Callable[[], bool], began: int) -> int:
-        deadline = began + int(READY_WITHIN_S * SECOND)
-        while not holds():
-            if self.clock.steady_ns() > deadline:
-                raise TimedOut(
-                    f"not back after {READY_WITHIN_S:g} s; see `risk-daemon-admin status`"
-                )
-            await asyncio.sleep(0.002)
-        return self.clock.steady_ns() - began
 
     # --- releases ---------------------------------------------------------------------------
 
@@ -589,7 +522,7 @@ class Supervisor:
             return pair <= set(self.promotion.ready) or gives_up or release not in self.releases
 
         with contextlib.suppress(TimedOut):
-            await self._until(is_settled, began)
+            await restarting.until(self.clock, is_settled, began)
         ready = pair & set(self.promotion.ready)
         if ready == pair or (ready and not is_new):
             return
@@ -599,8 +532,8 @@ class Supervisor:
         kept = "nothing was moved, every account is enforced by whom it was"
         if not why:
             raise TimedOut(
-                f"the workers of {release} are not ready after {READY_WITHIN_S:g} s; {kept}. "
-                "It is safe to repeat"
+                f"the workers of {release} are not ready after {restarting.READY_WITHIN_S:g} s; "
+                f"{kept}. It is safe to repeat"
             )
         raise OperatorError(
             f"the workers of {release} do not stay up ({why}); {kept}. "
@@ -649,66 +582,12 @@ class Supervisor:
     async def _dismiss(self, release: str) -> None:
         for name in workers_of(release):
             self._feed_child(name, process.Unwant())
-            await self._gone(name)
+            if name in self.running:
+                await restarting.gone(self.running[name])
         for name in workers_of(release):
             del self.children[name]
         self.releases.remove(release)
         self._register.write(self.running)
-
-    # --- telling ---------------------------------------------------------------------------
-
-    def status(self) -> dict[str, Any]:
-        """Return what people and the console see: processes and accounts."""
-        now = self.clock.steady_ns()
-        self._usage.forget({one.pid for one in self.running.values()})
-        return {
-            "release": self.release,
-            "processes": [self._process_row(name, now) for name in self._shown()],
-            "accounts": [self._account_row(account) for account in self.promotion.accounts],
-            "disabled": self.disabled,
-        }
-
-    def _shown(self) -> list[str]:
-        """Return the processes to tell of; a protector that is not needed is none of them."""
-        is_needed = resort.PROTECTOR in self.running
-        return [name for name in sorted(self.children) if is_needed or name != resort.PROTECTOR]
-
-    def _process_row(self, name: str, now: int) -> dict[str, Any]:
-        running, beat = self.running.get(name), self.beats.get(name)
-        child = self.children[name]
-        holders = {lease.holder for lease in self.promotion.leases}
-        role = name.split("-")[0]
-        if is_worker(name):
-            role = "active" if name in holders else "standby"
-        return {
-            "name": name,
-            "pid": running.pid if running else None,
-            "role": role,
-            "state": str(child.phase),
-            "since_s": round((now - child.since) / 1e9, 1),
-            "restarts": child.restarts,
-            "release": release_of(name) or self.release,
-            "heartbeat_age_ms": (now - beat[0]) // 1_000_000 if beat else None,
-            "memory_mb": memory_mb(running.pid) if running else None,
-            "cpu_percent": self._usage.percent(running.pid, now) if running else None,
-            "reconcile_every_s": self._reconcile_every_s(name),
-        }
-
-    def _reconcile_every_s(self, name: str) -> float | None:
-        """Return how often a link reads its accounts; None for other processes."""
-        login = name.removeprefix("link-")
-        return self.settings.login(login).reconcile_every_s if login != name else None
-
-    def _account_row(self, account: int) -> dict[str, Any]:
-        lease = next((one for one in self.promotion.leases if one.account == account), None)
-        if lease is None:
-            row: dict[str, Any] = {"account": account, "holder": None, "epoch": 0}
-            return row | {"release": self.release, "enforcing": False, "why": "no lease yet"}
-        beat = self.beats.get(lease.holder)
-        enforcing = beat is not None and (account, lease.epoch) in beat[1].enforcing
-        row = {"account": account, "holder": lease.holder, "epoch": lease.epoch}
-        why = "" if enforcing else f"{lease.holder} does not say that it enforces it"
-        return row | {"release": lease.release, "enforcing": enforcing, "why": why}
 
 
 def _lease(lease: control.Lease) -> promotion.Lease:

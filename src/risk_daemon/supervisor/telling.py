@@ -1,0 +1,101 @@
+"""What people and the console see of the supervisor: its processes, and who enforces what."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from risk_daemon.clock import Timekeeper
+from risk_daemon.settings import Settings
+from risk_daemon.supervisor import process, promotion, resort
+from risk_daemon.supervisor.children import Running, Usage, memory_mb
+from risk_daemon.supervisor.release import is_worker, release_of
+from risk_daemon.wire.heart import Heartbeat
+
+type Beats = dict[str, tuple[int, Heartbeat]]
+
+
+class Daemon(Protocol):
+    """What is told of the supervisor."""
+
+    settings: Settings
+    release: str
+    clock: Timekeeper
+    promotion: promotion.State
+    children: dict[str, process.Child]
+    running: dict[str, Running]
+    beats: Beats
+    disabled: dict[str, Any] | None
+
+
+class Telling:
+    """The answer to `status`; remembers each process's CPU time from one question to the next."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._usage = Usage()
+
+    def status(self) -> dict[str, Any]:
+        """Return processes and accounts as they are now."""
+        daemon, now = self._daemon, self._daemon.clock.steady_ns()
+        self._usage.forget({one.pid for one in daemon.running.values()})
+        return {
+            "release": daemon.release,
+            "processes": [self._process(name, now) for name in self._shown()],
+            "accounts": accounts(daemon.promotion, daemon.beats, daemon.release),
+            "disabled": daemon.disabled,
+        }
+
+    def _shown(self) -> list[str]:
+        """Return the processes to tell of; a protector that is not needed is none of them."""
+        is_needed = resort.PROTECTOR in self._daemon.running
+        names = sorted(self._daemon.children)
+        return [name for name in names if is_needed or name != resort.PROTECTOR]
+
+    def _process(self, name: str, now: int) -> dict[str, Any]:
+        daemon = self._daemon
+        running, beat = daemon.running.get(name), daemon.beats.get(name)
+        child = daemon.children[name]
+        holders = {lease.holder for lease in daemon.promotion.leases}
+        role = name.split("-")[0]
+        if is_worker(name):
+            role = "active" if name in holders else "standby"
+        return {
+            "name": name,
+            "pid": running.pid if running else None,
+            "role": role,
+            "state": str(child.phase),
+            "since_s": round((now - child.since) / 1e9, 1),
+            "restarts": child.restarts,
+            "release": release_of(name) or daemon.release,
+            "heartbeat_age_ms": (now - beat[0]) // 1_000_000 if beat else None,
+            "memory_mb": memory_mb(running.pid) if running else None,
+            "cpu_percent": self._usage.percent(running.pid, now) if running else None,
+            "reconcile_every_s": self._reconcile_every_s(name),
+        }
+
+    def _reconcile_every_s(self, name: str) -> float | None:
+        """Return how often a link reads its accounts; None for other processes."""
+        login = name.removeprefix("link-")
+        return self._daemon.settings.login(login).reconcile_every_s if login != name else None
+
+
+def accounts(state: promotion.State, beats: Beats, release: str) -> list[dict[str, Any]]:
+    """Return who holds each account, and whether its heartbeat says that it enforces it."""
+    leases = {lease.account: lease for lease in state.leases}
+    said = {name: set(beat.enforcing) for name, (_, beat) in beats.items()}
+    return [_account(one, leases.get(one), said, release) for one in state.accounts]
+
+
+def _account(
+    account: int,
+    lease: promotion.Lease | None,
+    said: dict[str, set[tuple[int, int]]],
+    release: str,
+) -> dict[str, Any]:
+    if lease is None:
+        row: dict[str, Any] = {"account": account, "holder": None, "epoch": 0}
+        return row | {"release": release, "enforcing": False, "why": "no lease yet"}
+    enforcing = (account, lease.epoch) in said.get(lease.holder, ())
+    row = {"account": account, "holder": lease.holder, "epoch": lease.epoch}
+    why = "" if enforcing else f"{lease.holder} does not say that it enforces it"
+    return row | {"release": lease.release, "enforcing": enforcing, "why": why}
