@@ -106,6 +106,7 @@ def test_the_locks_behind_a_goal_are_kept_before_it_leaves_and_come_in_once(play
         await work.holds(0)
         await work.journal_is_back()
         await work.until(lambda: not work.link.emergency.read(), "the segment to be folded in")
+        await work.until(lambda: work.stream.of(LockPlaced), "the lock in the stream")
         assert work.stream.of(LockPlaced) == [lock]
 
     play(story)

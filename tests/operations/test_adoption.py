@@ -88,7 +88,7 @@ def test_show_prints_the_settings_and_adopts_nothing(home: Home) -> None:
 
     assert done.returncode == 0
     assert json.loads(done.stdout)["logins"][0]["name"] == "alpha"
-    assert not list(home.state.iterdir())
+    assert [one.name for one in home.state.iterdir()] == ["home.json"]  # what the home is
 
 
 def test_orders_that_waited_are_adopted_once(home: Home) -> None:
