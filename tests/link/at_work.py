@@ -237,11 +237,11 @@ class AtWork:
             self.start_journal()
         await self._journal.reconnect(WITHIN_S)
 
-    async def lease(self, epoch: int) -> None:
-        """Grant the accounts' next epoch, before anybody else comes back."""
+    async def lease(self, epoch: int, *others: int) -> None:
+        """Grant the next epoch of our accounts, or of others, before anybody else comes back."""
         supervisor = await self._client("supervisor", "supervisor")
         granted = await supervisor.grant(
-            [Grant(account, epoch - 1, "worker-2", "v1") for account in self.accounts]
+            [Grant(account, epoch - 1, "worker-2", "v1") for account in others or self.accounts]
         )
         assert granted.refused == ""
         supervisor.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.core.events import OperatorActed
+from risk_daemon.core.events import FeedChanged, OperatorActed
 from risk_daemon.errors import UsageError
 from risk_daemon.link.admin import ops
 from tests.link.at_work import CLOSING, MNQ, AtWork
@@ -28,6 +28,24 @@ def test_the_connection_is_probed_now(play: Play) -> None:
         assert bad["error"]
         status = await ask(work, "status")
         assert (status["state"], status["journal"], status["unsettled"]) == ("trusted", True, 0)
+
+    play(story)
+
+
+def test_a_link_tells_of_the_epochs_of_its_own_accounts_only(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.lease(1, 77)  # an account of another login
+        await work.end_link()
+        before = work.stream.last_seq
+
+        await work.run_link()
+
+        def states() -> list[str]:
+            return [one.state for one in work.stream.of(FeedChanged, before)]
+
+        await work.until(lambda: "trusted" in states(), "the next link to be trusted")
+        told = (await ask(work, "tasks"))["epochs"]
+        assert {account for account, _ in told} == set(work.accounts)
 
     play(story)
 

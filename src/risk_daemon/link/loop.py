@@ -203,7 +203,7 @@ class Link:
 
     async def _resume(self) -> None:
         """Take over from an earlier run: epochs, policies, budget, goals without an end."""
-        for account, epoch, release in await past.leases(self.journal):
+        for account, epoch, release in await past.leases(self.journal, self.accounts):
             self.apply(fence.EpochRaised(account, epoch))
             self._held_by(account, release)
         last_seq = await past.last_seq(self.journal)

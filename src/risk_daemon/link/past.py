@@ -11,10 +11,18 @@ from risk_daemon.wire.record import Record, decode
 PAGE: Final = 10_000
 
 
-async def leases(journal: JournalClient) -> list[tuple[int, int, str]]:
-    """Return the highest epoch of every account that was ever leased, and the release it is of."""
+async def leases(journal: JournalClient, accounts: tuple[int, ...]) -> list[tuple[int, int, str]]:
+    """Return the highest epoch of each of these accounts that was ever leased, and its release.
+
+    Of no other: what a link says of the epochs it lets through is compared with the leases, and
+    those of another login it would not follow.
+    """
     held = await journal.leases()
-    return [(lease.account, lease.epoch, lease.release) for lease in held.leases]
+    return [
+        (lease.account, lease.epoch, lease.release)
+        for lease in held.leases
+        if lease.account in accounts
+    ]
 
 
 async def last_seq(journal: JournalClient) -> int:
