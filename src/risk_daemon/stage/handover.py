@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import pause, until
+from risk_daemon.supervisor import process
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import NewRecord
 
@@ -39,6 +41,7 @@ EXCESS: Final = 3
 SPREAD_S: Final = 0.05
 LEAD_S: Final = 0.25
 SETTLE_WITHIN_S: Final = 20.0
+STAYED_UP_S: Final = process.STAYED_UP / SECOND_NS
 #: A minute until the broker's window has room again, and what a restart takes.
 WHOLE_WITHIN_S: Final = 100.0
 #: Of 200 in a minute: a round of an account costs a close, its reads, and those of a restart.
@@ -185,18 +188,35 @@ class Handovers:
             self._series(kind, CROWD.accounts(), self._fill, self._leave_room)
         elif what == "supervisor":
             self._series(kind, CROWD.accounts(), lambda: self._strike(verb, what), self._start)
+        elif what == "link":
+            self._links(kind)
         else:
-            # Of links, only the accounts of the struck one have something to lose.
-            mine = CROWD.accounts_of(0) if what == "link" else CROWD.accounts()
-            self._series(kind, mine, lambda: self._strike(verb, what))
+            self._series(kind, CROWD.accounts(), lambda: self._strike(verb, what))
+
+    def _links(self, kind: str) -> None:
+        """Strike one link after the other: only the accounts of its own login have to wait."""
+        verb, number = kind.partition("_")[0], 0
+        while len(self._raw.get(kind, ())) < self._wanted(kind):
+            login = number % CROWD.logins
+            name, number = f"link-{CROWD.login(login)}", number + 1
+            self._rested(name)
+            self._one(kind, CROWD.accounts_of(login), partial(self._strike, verb, name))
+
+    def _rested(self, name: str) -> None:
+        """Wait until a process has stayed up: what ends again sooner is started later each time."""
+
+        def stayed_up() -> bool:
+            rows = {row["name"]: row for row in asked.status(self._home)["processes"]}
+            return bool(rows[name]["since_s"] >= STAYED_UP_S)
+
+        until(stayed_up, WHOLE_WITHIN_S, f"{name} to stay up", every_s=0.5)
 
     def _strike(self, verb: str, what: str) -> None:
-        names = {"worker": self._active(), "link": f"link-{CROWD.login(0)}"}
-        process = self._daemon.processes()[names.get(what, what)]
+        struck = self._daemon.processes()[self._active() if what == "worker" else what]
         if verb == "kill":
-            process.kill()
+            struck.kill()
         else:
-            process.suspend()
+            struck.suspend()
 
     def _take_over(self) -> None:
         """Move what is decided and not sent; then let it be sent, and count what is refused."""
@@ -244,13 +264,26 @@ class Handovers:
         after: Callable[[], None] = lambda: None,
     ) -> None:
         rounds = -(-self._wanted(kind) // len(mine))
-        for number in range(rounds):
-            found = self._round(kind, mine, event)
-            after()
-            self._make_whole()
-            self._raw.setdefault(kind, []).extend(found)
-            worst = max(found, default=0.0)
-            self._say(kind, f"round {number + 1} of {rounds}: worst {worst:.1f} ms")
+        for _ in range(rounds):
+            if kind.endswith("_journal"):
+                self._rested("journal")
+            self._one(kind, mine, event, after)
+
+    def _one(
+        self,
+        kind: str,
+        mine: list[int],
+        event: Callable[[], None],
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Play a round, make all whole again, and say what came of it."""
+        found = self._round(kind, mine, event)
+        after()
+        self._make_whole()
+        told = self._raw.setdefault(kind, [])
+        told.extend(found)
+        worst = max(found, default=0.0)
+        self._say(kind, f"{len(told)} of {self._wanted(kind)} breaches: worst {worst:.1f} ms")
 
     def _wanted(self, kind: str) -> int:
         """Return how many breaches of a kind are sent at least."""
