@@ -10,7 +10,6 @@ which nothing happens; the raw figures stand beside it.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,8 +25,7 @@ from risk_daemon.operations.releases import release
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import figures, small_disk
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
-from risk_daemon.stage.daemon import Daemon
-from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
+from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import pause, until
@@ -134,23 +132,17 @@ class Handovers:
     def run(self, keep: Path | None = None) -> dict[str, Any]:
         """Play all rounds, and return the verdict."""
         with contextlib.ExitStack() as stack:
-            folder = keep or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="risk-daemon-handover-"))
+
+            def prepare(home: Path) -> None:
+                if FULL in self._kinds:
+                    home.mkdir()
+                    small_disk.mount(DISK, home)
+                    stack.callback(small_disk.unmount, home)
+
+            self._gateway, self._daemon = open_all(
+                stack, "handover", CROWD, self._seed, keep, prepare
             )
-            folder.mkdir(parents=True, exist_ok=True)
-            config = folder / "handover.yaml"
-            config.write_text(CROWD.scenario())
-            offset_s = wednesday_offset_s(self._clock)
-            self._gateway = Gateway(folder, config=config, seed=self._seed, offset_s=offset_s)
-            stack.callback(self._gateway.stop)
-            self._daemon = Daemon(folder / "home")
-            if FULL in self._kinds:
-                self._daemon.home.mkdir()
-                small_disk.mount(DISK, self._daemon.home)
-                stack.callback(small_disk.unmount, self._daemon.home)
             self._home = Home(self._daemon.home)
-            stack.callback(self._daemon.stop)
-            self._daemon.found(self._gateway, offset_s)
             install(self._daemon.home, OTHER, *((LATE,) if STALE in self._kinds else ()))
             self._daemon.start()
             self._to(OTHER)

@@ -8,7 +8,6 @@ both; and to `health`.
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -22,9 +21,8 @@ from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.stage import figures, large
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
-from risk_daemon.stage.daemon import Daemon
-from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.handover import closes, first_shown
+from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.waiting import until
 
@@ -48,19 +46,8 @@ class LostState:
     def run(self, keep: Path | None = None) -> dict[str, Any]:
         """Play, and return the verdict."""
         with contextlib.ExitStack() as stack:
-            folder = keep or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="risk-daemon-lost-"))
-            )
-            folder.mkdir(parents=True, exist_ok=True)
-            config = folder / "lost.yaml"
-            config.write_text(CROWD.scenario())
-            offset_s = wednesday_offset_s(self._clock)
-            self._gateway = Gateway(folder, config=config, seed=self._seed, offset_s=offset_s)
-            stack.callback(self._gateway.stop)
-            self._daemon = Daemon(folder / "home")
+            self._gateway, self._daemon = open_all(stack, "lost", CROWD, self._seed, keep)
             self._home = Home(self._daemon.home)
-            stack.callback(self._daemon.stop)
-            self._daemon.found(self._gateway, offset_s)
             return self._played()
 
     def _played(self) -> dict[str, Any]:

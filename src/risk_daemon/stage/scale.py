@@ -8,7 +8,6 @@ Times are of the journal's own order: from the first drain of the way back to ea
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +19,8 @@ from risk_daemon.operations.releases import release
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import figures
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
-from risk_daemon.stage.daemon import Daemon
-from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.handover import OTHER, closes, first_shown, move
+from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
@@ -49,19 +47,8 @@ class Scale:
     def run(self, keep: Path | None = None) -> dict[str, Any]:
         """Play, and return the verdict."""
         with contextlib.ExitStack() as stack:
-            folder = keep or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="risk-daemon-scale-"))
-            )
-            folder.mkdir(parents=True, exist_ok=True)
-            config = folder / "scale.yaml"
-            config.write_text(self._crowd.scenario())
-            offset_s = wednesday_offset_s(self._clock)
-            self._gateway = Gateway(folder, config=config, seed=self._seed, offset_s=offset_s)
-            stack.callback(self._gateway.stop)
-            self._daemon = Daemon(folder / "home")
+            self._gateway, self._daemon = open_all(stack, "scale", self._crowd, self._seed, keep)
             self._home = Home(self._daemon.home)
-            stack.callback(self._daemon.stop)
-            self._daemon.found(self._gateway, offset_s)
             install(self._daemon.home, OTHER)
             return self._played()
 
