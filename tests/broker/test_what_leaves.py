@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_daemon.broker import fence, gate
-from risk_daemon.broker.fence import Read, Report, Resumed, Send, Ticked
+from risk_daemon.broker.fence import EpochRaised, Read, Report, Resumed, Send, Ticked
 from risk_daemon.broker.gate import View, protects
 from risk_daemon.broker.port import (
     ACCEPTED,
@@ -87,7 +87,9 @@ def test_a_goal_leaves_as_one_request_and_is_reported_first(
         order=number,
         size=size,
         epoch=7,
+        highest=5,
     )
+    door.put(EpochRaised(ACCOUNT, 5))
     assert door.decide(act, epoch=7, **more) == [Report(report), Send(request)]
 
 

@@ -64,23 +64,57 @@ def test_only_closing_requests_are_closes() -> None:
 
 
 def test_every_request_of_a_long_journal_is_looked_at(tmp_path: Path) -> None:
-    lease = LeaseGranted(account=1, holder="w", release="v", epoch=2, incarnation=1)
     filler = GoalRefused(account=1, key="k" * 2_000, contract="MNQ", order=0, why="flat")
-    facts: list[Fact] = [lease, *[filler] * 1_200, sent(epoch=2), sent(epoch=1)]
-    sequencer = Sequencer()
-    batch = Batch(1)
-    batch.records = [sequencer.admit(new_record(fact), 1) for fact in facts]
-    with closing(JournalFile(tmp_path / "journal.db", 5)) as file:
-        file.store(batch)
+    facts: list[Fact] = [sent(epoch=2, highest=2), *[filler] * 1_200, sent(epoch=1, highest=2)]
 
-    counts = stale_requests(tmp_path / "journal.db")
+    counts = stale_counts(tmp_path, facts)
 
     assert counts == {"stale_accepted": 1, "stale_refused": 0}
 
 
-def sent(epoch: int) -> RequestSent:
+@pytest.mark.parametrize(
+    ("stale", "facts"),
+    [
+        pytest.param(0, [("lease", 2), (1, 1)], id="left before the link saw the raise"),
+        pytest.param(0, [(1, 1), (2, 2)], id="the goal of the new holder"),
+        pytest.param(1, [(1, 2)], id="the link knew of a newer epoch"),
+        pytest.param(1, [(2, 2), (1, 1)], id="the link had let a newer one out"),
+        pytest.param(0, [(2, 2), (1, 0)], id="of an earlier run, only told again"),
+    ],
+)
+def test_a_request_is_stale_if_its_link_knew_better(
+    tmp_path: Path, stale: int, facts: list[tuple[int | str, int]]
+) -> None:
+    told: list[Fact] = [
+        LeaseGranted(account=1, holder="w", release="v", epoch=second, incarnation=1)
+        if first == "lease"
+        else sent(epoch=int(first), highest=second)
+        for first, second in facts
+    ]
+
+    assert stale_counts(tmp_path, told)["stale_accepted"] == stale
+
+
+def stale_counts(folder: Path, facts: list[Fact]) -> dict[str, int]:
+    sequencer = Sequencer()
+    batch = Batch(1)
+    batch.records = [sequencer.admit(new_record(fact), 1) for fact in facts]
+    with closing(JournalFile(folder / "journal.db", 5)) as file:
+        file.store(batch)
+    return stale_requests(folder / "journal.db")
+
+
+def sent(epoch: int, highest: int) -> RequestSent:
     return RequestSent(
-        account=1, key="k", request="r", act="close", contract="MNQ", order=0, size=0, epoch=epoch
+        account=1,
+        key="k",
+        request="r",
+        act="close",
+        contract="MNQ",
+        order=0,
+        size=0,
+        epoch=epoch,
+        highest=highest,
     )
 
 

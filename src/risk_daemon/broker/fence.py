@@ -195,7 +195,7 @@ def _send_for_order(
 ) -> list[Output]:
     request = _request(gate, intended, act, size)
     account.cancels[request.order] = CancelSlot(request=request, intended=intended, sent_at=now)
-    return [Report(_sent(intended, request)), Send(request)]
+    return [Report(_sent(intended, request, account.epoch)), Send(request)]
 
 
 def _request(gate: Gate, intended: Intended, act: str, size: int) -> Request:
@@ -212,7 +212,7 @@ def _request(gate: Gate, intended: Intended, act: str, size: int) -> Request:
     )
 
 
-def _sent(intended: Intended, request: Request) -> RequestSent:
+def _sent(intended: Intended, request: Request, highest: int) -> RequestSent:
     return RequestSent(
         account=request.account,
         key=request.key,
@@ -222,6 +222,7 @@ def _sent(intended: Intended, request: Request) -> RequestSent:
         order=request.order,
         size=request.size,
         epoch=intended.epoch,
+        highest=highest,
     )
 
 
@@ -279,7 +280,7 @@ def _send_close(
         size=size,
         seen_before=account.sights,
     )
-    return [Report(_sent(intended, request)), Send(request)]
+    return [Report(_sent(intended, request, account.epoch)), Send(request)]
 
 
 def _closing_side(view: View) -> int:
@@ -410,7 +411,7 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
     else:
         return []
     return [
-        Report(_sent(intended, request)),
+        Report(_sent(intended, request, 0)),
         Read(account.account, RECENT, "a request of an earlier run is not settled"),
     ]
 

@@ -372,7 +372,11 @@ class GoalRefused(Fact, frozen=True, kw_only=True):
 
 
 class RequestSent(Fact, frozen=True, kw_only=True):
-    """A mutating request is leaving. Its goal was durable before; this need not wait."""
+    """A mutating request is leaving. Its goal was durable before; this need not wait.
+
+    `epoch` is the goal's, `highest` the highest of the account that the link had seen as it left
+    (0: it left, if at all, in an earlier run).
+    """
 
     account: int
     key: str
@@ -382,6 +386,7 @@ class RequestSent(Fact, frozen=True, kw_only=True):
     order: int
     size: int
     epoch: int
+    highest: int = 0
 
 
 class RequestAnswered(Fact, frozen=True, kw_only=True):

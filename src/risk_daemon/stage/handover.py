@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Clock
-from risk_daemon.core.events import GoalRefused, LeaseGranted, RequestSent
+from risk_daemon.core.events import GoalRefused, RequestSent
 from risk_daemon.errors import OperatorError
 from risk_daemon.journal.reserve import FILE as RESERVE
 from risk_daemon.operations import daemon as asked
@@ -419,15 +419,19 @@ def closes(rows: Iterable[dict[str, Any]]) -> dict[int, list[float]]:
 
 
 def stale_requests(file: Path) -> dict[str, int]:
-    """Count what left under an epoch that was over by the journal's order, and what was refused."""
-    epochs: dict[int, int] = {}
+    """Count what left under an epoch that the link knew to be over, and what was refused.
+
+    The journal's order does not tell: a goal stored before the raise may leave before the link sees
+    the raise, and that it left is stored after both. So: the link's word of what it had seen, and
+    its earlier requests.
+    """
+    left: dict[int, int] = {}
     accepted = refused = 0
-    for entry in entries(file, ("lease-granted", "request-sent", "goal-refused")):
+    for entry in entries(file, ("request-sent", "goal-refused")):
         match entry.fact:
-            case LeaseGranted(account=account, epoch=epoch):
-                epochs[account] = epoch
-            case RequestSent(account=account, epoch=epoch):
-                accepted += epoch < epochs.get(account, 0)
+            case RequestSent(account=account, epoch=epoch, highest=highest) if highest:
+                left[account] = max(left.get(account, 0), epoch)
+                accepted += epoch < max(highest, left[account])
             case GoalRefused(why=why):
                 refused += "epoch" in why
             case _:
