@@ -17,9 +17,9 @@ from risk_daemon.proving.chance import Fault
 from risk_daemon.proving.judge import Broken
 from risk_daemon.proving.scenes import SCENES
 from risk_daemon.proving.without import DEFENCES
-from risk_daemon.proving.world import Plan, World
+from risk_daemon.proving.world import Plan, World, length
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 CHUNK: Final = 25
 FAILURES_KEPT: Final = 5
 SHRINK_TRIES: Final = 400
@@ -139,7 +139,10 @@ def _shorter(best: History, piece: int, tries: int) -> History | None:
 
 def write_tape(folder: Path, failure: History) -> Path:
     """Write a failure into a folder; return the file."""
-    plan = msgspec.structs.replace(failure.plan, tape=failure.tape, is_traced=False)
+    seconds = length(failure.plan)
+    plan = msgspec.structs.replace(
+        failure.plan, tape=failure.tape, seconds=seconds, is_traced=False
+    )
     tape = Tape(format=FORMAT, broken=failure.broken, plan=plan)
     path = folder / f"{failure.which}-{plan.seed}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(tape), indent=1) + b"\n")
@@ -165,6 +168,8 @@ def read_tape(path: Path) -> Tape:
 def _some(plans: list[Plan]) -> Sum:
     """Play some histories; their worlds are thrown away together, which is a fifth of the time."""
     found = Sum()
+    gc.collect()
+    gc.freeze()  # nor is what was there before looked at again
     gc.disable()
     try:
         for plan in plans:
@@ -172,6 +177,7 @@ def _some(plans: list[Plan]) -> Sum:
     finally:
         gc.enable()
         gc.collect()
+        gc.unfreeze()
     return found
 
 
