@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import connection
 from pathlib import Path
 from typing import Final
 
@@ -195,9 +198,25 @@ def _spread(chunks: list[list[Plan]], cores: int) -> Iterator[Sum]:
     if cores == 1 or len(chunks) == 1:
         yield from map(_some, chunks)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, mp_context=context) as pool:
+    with _players(cores) as pool:
         yield from pool.map(_some, chunks)
+
+
+def _players(cores: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(cores, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """End when whoever asked is gone: nobody would hear what is found, and nothing else ends it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_wait_and_end, args=(parent.sentinel,), daemon=True).start()
+
+
+def _wait_and_end(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)  # from a thread there is no other way, and there is nothing to put in order
 
 
 # --- without a defence ---------------------------------------------------------------------
@@ -210,8 +229,7 @@ def unnoticed(verdicts: dict[str, str]) -> list[str]:
 
 def defences(seeds: int, cores: int) -> Iterator[tuple[str, str]]:
     """Leave out each defence in turn; tell who noticed."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, mp_context=context) as pool:
+    with _players(cores) as pool:
         yield from zip(DEFENCES, pool.map(defence, DEFENCES, [seeds] * len(DEFENCES)), strict=True)
 
 
