@@ -33,7 +33,7 @@ from risk_daemon.wire.record import PROMISES, Record, decode, new_record
 
 RELEASES: Final = ("v1", "v2")
 LIMIT: Final = 3
-OPEN_LOSS: Final = {"limit": "2500.00"}
+OPEN_LOSS: Final[dict[str, object]] = {"limit": "2500.00"}
 #: After the faults are over everything must come right within so long.
 HEALS_WITHIN: Final = 45 * SECOND
 BACK_AFTER: Final = 500 * MS
