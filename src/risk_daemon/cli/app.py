@@ -44,6 +44,9 @@ app.command("restart", short_help="Restart each process in turn, protected throu
 )
 app.command("promote", short_help="Give accounts to another release, protected.")(releasing.promote)
 app.command("rollback", short_help="Give accounts back to an earlier release.")(releasing.rollback)
+app.command("hand-over", short_help="Have the other processes run as that release too.")(
+    releasing.hand_over
+)
 app.command("retire", short_help="Stop the workers of a release that holds nothing.")(
     releasing.retire
 )

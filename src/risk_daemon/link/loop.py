@@ -37,6 +37,7 @@ from risk_daemon.link import inherited, past, polling, spent, stamping
 from risk_daemon.link.counted import Counted
 from risk_daemon.link.desk import Desk
 from risk_daemon.link.emergency import fold
+from risk_daemon.link.frames import Frames
 from risk_daemon.link.hands import Hands
 from risk_daemon.link.listing import Listing, unthrottled
 from risk_daemon.link.outlet import Outlet
@@ -105,6 +106,7 @@ class Link:
             on_quarantine=self._read_after_quarantine,
             on_market=self._heard,
         )
+        self.frames = Frames()
         self.reader = Reader(
             broker,
             self.budget,
@@ -119,8 +121,8 @@ class Link:
             broker,
             clock,
             accounts=login.accounts,
-            handlers=self.intake.handlers(),
-            market_handlers=self.intake.market_handlers(),
+            handlers=self.frames.noting(self.intake.handlers()),
+            market_handlers=self.frames.noting(self.intake.market_handlers()),
             on_state=self._feed,
             on_open=self._opened,
         )

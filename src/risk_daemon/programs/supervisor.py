@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,14 +17,15 @@ import msgspec
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
-from risk_daemon.errors import OperatorError
+from risk_daemon.errors import OperatorError, Refused
+from risk_daemon.journal.exclusive import Hold
 from risk_daemon.operations import home as homes
 from risk_daemon.operations import postponed
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import restarting
+from risk_daemon.supervisor import handing_over, restarting
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import Register, Running, mended, spawn
 from risk_daemon.supervisor.loop import Supervisor, journal_words
@@ -39,6 +41,8 @@ NAME: Final = "supervisor"
 DUE_EVERY_S: Final = 1.0
 #: A file that is damaged again right after it was made is no case for making another one.
 REBUILDS_MAX: Final = 2
+#: So long may the one before take to leave; it has nothing to do but to answer.
+SUCCEED_WITHIN_S: Final = 10.0
 
 _log = logging.getLogger(NAME)
 
@@ -46,32 +50,48 @@ _log = logging.getLogger(NAME)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon of a home until it is stopped."""
     parser = service.arguments(NAME, "Starts and watches the others.")
+    parser.add_argument("--succeed", action="store_true", help="take over from the one that runs")
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
     (home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
-    return process.run(NAME, home, lambda: _hold(Home(home), args.release or release()))
+    version = args.release or release()
+    return process.run(NAME, home, lambda: _hold(Home(home), version, succeeds=args.succeed))
 
 
-def _hold(home: Home, version: str) -> int:
-    hold = homes.lock(home)
+def _hold(home: Home, version: str, *, succeeds: bool) -> int:
+    hold = _succeed(home) if succeeds else homes.lock(home)
     try:
         return asyncio.run(_main(home, version))
     finally:
         hold.release()
 
 
+def _succeed(home: Home) -> Hold:
+    """Say that we are there, and wait for the one before us to leave the lock."""
+    handing_over.announce(home.path)
+    clock = Clock()
+    until = clock.steady_ns() + int(SUCCEED_WITHIN_S * SECOND_NS)
+    while True:
+        try:
+            return homes.lock(home)
+        except Refused:
+            if clock.steady_ns() > until:
+                raise
+        time.sleep(handing_over.LOOK_EVERY_S)
+
+
 async def _main(home: Home, version: str) -> int:
     stop, lost = asyncio.Event(), asyncio.Event()
     process.stop_on_signal(stop)
-    running = Register(home.run / "processes.json").found().get("journal")
-    if running is None:
-        running = _spawn_journal(home, version)
+    found = Register(home.run / "processes.json").found().get("journal")
+    running = found or _spawn_journal(home, version)
     hello = Hello(NAME, NAME, version, pid=os.getpid())
     try:
         running, journal = await _journal(home, version, running, hello, lost)
         settings = await asyncio.to_thread(_adopt, home)
     except OperatorError:
-        running.terminate()  # nothing stays half-started
+        if found is None:
+            running.terminate()  # nothing stays half-started
         raise
     daemon = Supervisor(
         home.path,
@@ -108,7 +128,7 @@ async def _main(home: Home, version: str) -> int:
 def _spawn_journal(home: Home, version: str) -> Running:
     settings = msgspec.json.decode(_ask_adopt(home, "--show"), type=Settings)
     words = journal_words(home.path, settings, version)
-    return spawn("journal", words, home.logs, secrets=False)
+    return spawn("journal", words, home.logs, secrets=False, release=version)
 
 
 async def _journal(
@@ -236,6 +256,15 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         release = str(args["release"])
         return {"release": release, "accounts": await daemon.move(release, accounts)}
 
+    async def hand_over(args: dict[str, Any]) -> dict[str, Any]:
+        names, stays_s = [str(one) for one in args["processes"]], float(args["stays_s"])
+        return {"processes": await daemon.hand_over(str(args["release"]), names, stays_s)}
+
+    async def succeed(args: dict[str, Any]) -> dict[str, Any]:
+        pid = await daemon.succeed(str(args["release"]))
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        return {"pid": pid}
+
     async def retire(args: dict[str, Any]) -> dict[str, Any]:
         await daemon.retire(str(args["release"]))
         return {"releases": daemon.releases}
@@ -249,6 +278,8 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         "approve": approve,
         "move": move,
         "retire": retire,
+        "hand-over": hand_over,
+        "succeed": succeed,
         "tasks": tasks,
     }
 

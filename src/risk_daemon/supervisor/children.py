@@ -41,10 +41,12 @@ else:
 class Running:
     """One live process, ours or found again."""
 
-    def __init__(self, name: str, pid: int, started: float) -> None:
-        self.name, self.pid, self.started = name, pid, started
+    def __init__(self, name: str, pid: int, started: float, release: str = "") -> None:
+        self.name, self.pid, self.started, self.release = name, pid, started, release
         self.ended = asyncio.Event()
         self.exit: int | None = None
+        #: Its end is ours: nothing failed.
+        self.is_told = False
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -56,6 +58,7 @@ class Running:
 
     def terminate(self) -> None:
         """Ask it to end."""
+        self.is_told = True
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             if self.is_alive:
                 psutil.Process(self.pid).terminate()
@@ -112,7 +115,13 @@ def is_same(pid: int, started: float) -> bool:
 
 
 def spawn(
-    name: str, words: list[str], logs: Path, *, secrets: bool, python: str = sys.executable
+    name: str,
+    words: list[str],
+    logs: Path,
+    *,
+    secrets: bool,
+    python: str = sys.executable,
+    release: str = "",
 ) -> Running:
     """Start a process in a session of its own; only a link gets credentials to see."""
     environment = {key: value for key, value in os.environ.items() if secrets or key not in SECRETS}
@@ -126,7 +135,7 @@ def spawn(
             start_new_session=True,
             creationflags=_ALONE,
         )
-    running = Running(name, popen.pid, psutil.Process(popen.pid).create_time())
+    running = Running(name, popen.pid, psutil.Process(popen.pid).create_time(), release)
     running._popen = popen  # noqa: SLF001
     return running
 
@@ -157,7 +166,7 @@ class Register:
     def write(self, children: dict[str, Running]) -> None:
         """Write who runs; what has no room is told in the log, and stops nobody."""
         rows = {
-            name: {"pid": child.pid, "started": child.started}
+            name: {"pid": child.pid, "started": child.started, "release": child.release}
             for name, child in sorted(children.items())
         }
         try:
@@ -172,7 +181,7 @@ class Register:
         except (FileNotFoundError, ValueError):
             return {}
         return {
-            name: Running(name, int(row["pid"]), float(row["started"]))
+            name: Running(name, int(row["pid"]), float(row["started"]), str(row.get("release", "")))
             for name, row in rows.items()
             if is_same(int(row["pid"]), float(row["started"]))
         }

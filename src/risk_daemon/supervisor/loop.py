@@ -15,11 +15,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import aside, process, promotion, resort, restarting
+from risk_daemon.supervisor import (
+    aside,
+    handing_over,
+    process,
+    promotion,
+    resort,
+    restarting,
+)
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import (
     Register,
@@ -53,6 +62,10 @@ GIVEN_UP_AFTER: Final = 2
 GAVE_UP: Final = 1
 
 _log = logging.getLogger("supervisor")
+
+
+class Succeeded(Exception):
+    """Another supervisor goes on: what is watched here is to be left as it is."""
 
 
 class Supervisor:
@@ -89,12 +102,16 @@ class Supervisor:
         self._complained: dict[tuple[int, str], int] = {}
         #: The releases whose workers are kept warm; our own is always one of them.
         self.releases = [release]
+        #: By name: the release of a child that is no worker, where it is not our own.
+        self.versions: dict[str, str] = {}
+        self.is_succeeded = False
+        self._handing_over = asyncio.Lock()
         self.mover = Mover(home / "run", journal, clock, self._promote)
         self._resorts = Resorts(self)
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
-        common = ["--home", str(self.home), "--release", release_of(name) or self.release]
+        common = ["--home", str(self.home), "--release", self.version_of(name)]
         if name.startswith("link-"):
             login = name.removeprefix("link-")
             return ["risk_daemon.programs.link", *common, "--login", login]
@@ -102,7 +119,11 @@ class Supervisor:
             return ["risk_daemon.programs.worker", *common, "--name", name]
         if name in ("console", resort.PROTECTOR):
             return [f"risk_daemon.programs.{name}", "--home", str(self.home)]
-        return journal_words(self.home, self.settings, self.release)
+        return journal_words(self.home, self.settings, self.version_of(name))
+
+    def version_of(self, name: str) -> str:
+        """Return the release that a child belongs to."""
+        return release_of(name) or self.versions.get(name, self.release)
 
     def names(self) -> list[str]:
         """Return all children in the order of starting."""
@@ -113,7 +134,11 @@ class Supervisor:
     # --- running -----------------------------------------------------------------
 
     async def run(self, journal: Running) -> None:
-        """Start or find everything, then watch until told to stop."""
+        """Start or find everything, then watch until told to stop, or that another goes on."""
+        with contextlib.suppress(Succeeded):  # whoever ran runs on: the next one finds them
+            await self._run(journal)
+
+    async def _run(self, journal: Running) -> None:
         found = self._register.found() | {"journal": journal}
         running = {release_of(name) for name in found}
         holders = await self._holders()
@@ -138,6 +163,8 @@ class Supervisor:
                 *(group.create_task(one.run()) for one in self._probers.values()),
             ]
             await self.stopping.wait()
+            if self.is_succeeded:
+                raise Succeeded
             links.cancel()
             await self._stop_all()
             for keeper in keepers:
@@ -204,6 +231,8 @@ class Supervisor:
 
     def _adopt(self, name: str, found: Running) -> None:
         """Take over a process that an earlier supervisor started."""
+        if found.release and not is_worker(name) and self._is_here(found.release):
+            self.versions[name] = found.release
         self.children[name] = process.Child(
             name=name,
             phase=process.Phase.RUNNING,
@@ -231,13 +260,15 @@ class Supervisor:
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
         try:
-            python = interpreter(self.home, release_of(name) or self.release, self.release)
+            release = self.version_of(name)
+            python = interpreter(self.home, release, self.release)
             running = spawn(
                 name,
                 self.words(name),
                 self.home / "logs",
                 secrets=name.startswith("link-") or name == resort.PROTECTOR,
                 python=python,
+                release=release,
             )
         except (OSError, NotFound) as error:
             # A failed start like any other: what cannot be started must not end its starter.
@@ -267,11 +298,12 @@ class Supervisor:
         if name not in self.children:
             return  # its release was let go meanwhile
         self._say_blind(name)
-        if not self.stopping.is_set() and self.children[name].wanted:
+        is_failure = self.children[name].wanted and not (self.stopping.is_set() or running.is_told)
+        if is_failure:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
         if is_worker(name):
             self._promote(promotion.WorkerGone(name))
-        if not self.stopping.is_set() and self.children[name].wanted:
+        if is_failure:
             self._resorts.ended(name)
         if self._fails_by_itself(running):
             self._is_mended = await asyncio.to_thread(mended, self.home) or self._is_mended
@@ -547,6 +579,36 @@ class Supervisor:
             for name in workers_of(release):
                 self._keep(name)
 
+    async def hand_over(
+        self, release: str, names: Sequence[str], stays_s: float
+    ) -> list[dict[str, Any]]:
+        """Have processes that are no workers run as another release, one after the other.
+
+        Return a row each, up to the first that did not stay up: it is of its old release again.
+        """
+        own = [name for name in self.names() if not is_worker(name)]
+        if unknown := sorted(set(names) - set(own)):
+            raise NotFound(f"there is no process {unknown[0]} to hand over; {', '.join(own)}")
+        interpreter(self.home, release, self.release)
+        if self._handing_over.locked():
+            raise OperatorError("processes are being handed over already; nothing was done", 3)
+        async with self._handing_over:
+            return await handing_over.each(self, release, names, stays_s)
+
+    def begin_anew(self, name: str) -> None:
+        """Forget how often a child was restarted: its next start is at once."""
+        self.children[name] = msgspec.structs.replace(self.children[name], restarts=0, retry_at=0)
+
+    async def succeed(self, release: str) -> int:
+        """Start the supervisor of a release and leave everything to it; return its process id.
+
+        Raises OperatorError if it does not come up; then nothing has changed.
+        """
+        python = interpreter(self.home, release, self.release)
+        pid = await handing_over.successor(self.home, release, python)
+        self.is_succeeded = True
+        return pid
+
     def protect(self) -> None:
         """Start the minimal protector, unless it runs."""
         child = self.children.get(resort.PROTECTOR)
@@ -572,7 +634,10 @@ class Supervisor:
     async def retire(self, release: str) -> None:
         """Stop a release's workers; refused while they hold an account, or are our own."""
         held = [lease.account for lease in self.promotion.leases if lease.release == release]
-        if release == self.release or held:
+        is_ours = any(
+            self.version_of(name) == release for name in self.running if not is_worker(name)
+        )
+        if release == self.release or is_ours or held:
             why = f"account {held[0]} is held by it" if held else "the daemon itself is of it"
             raise OperatorError(f"{release} is not retired: {why}", 3)
         if release not in self.releases:
