@@ -12,7 +12,7 @@ def main() -> int:
         return 2
     from risk_daemon.cli.app import app
 
-    app(prog_name="risk-daemon-admin")
+    app(sys.argv[1:])(prog_name="risk-daemon-admin")
     return 0
 
 
