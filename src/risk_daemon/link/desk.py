@@ -29,10 +29,11 @@ class Desk:
         apply: Callable[[fence.Input], list[fence.Output]],
         on_unauthorized: Callable[[], None],
         release_of: Callable[[int], str] = lambda _: "",
+        left_at: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         self._gate, self._broker, self._clock = gate, broker, clock
         self._apply = apply
-        self._queue = Waiting(budget, clock.now_ns, apply, on_unauthorized, release_of)
+        self._queue = Waiting(budget, clock.now_ns, apply, on_unauthorized, release_of, left_at)
         self._tasks: set[asyncio.Task[None]] = set()
         self._pump_at: asyncio.TimerHandle | None = None
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
-from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
+from risk_daemon.broker.gate import refuse
+from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading, Request
 from risk_daemon.clock import Absence, Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
@@ -42,6 +43,7 @@ from risk_daemon.link.listing import Listing, unthrottled
 from risk_daemon.link.outlet import Outlet
 from risk_daemon.link.prices import Prices
 from risk_daemon.link.reader import Reader, forever
+from risk_daemon.link.send_log import SendLog
 from risk_daemon.link.session import BLIND, POLLING, Session
 from risk_daemon.link.token_clock import TokenClock
 from risk_daemon.settings import Login
@@ -50,6 +52,9 @@ from risk_daemon.wire.record import Record, decode
 
 SECOND: Final = 1_000_000_000
 RESUME_WITHIN: Final = 600 * SECOND
+#: Changes of all logins' feeds among which the last one of a login is looked for.
+FEEDS_MAX: Final = 1_000
+SUPERSEDED: Final = "its link ended before it left, and a later goal is for the same"
 RECONNECT_WITHIN_S: Final = 5.0
 OVERLAP: Final = 60 * SECOND
 TICK_S_MAX: Final = 0.25
@@ -79,6 +84,7 @@ class Link:
         journal: JournalClient,
         clock: Timekeeper,
         emergency: Path,
+        send_log: Path,
         session_name: str,
     ) -> None:
         self.login, self.accounts = login.name, login.accounts
@@ -87,6 +93,7 @@ class Link:
         self.budget = rationing.Budget()
         self.broker = broker = Counted(broker, self.budget, clock)
         self.emergency = Segment(emergency)
+        self.sent = SendLog(send_log)
         self.outlet = Outlet(journal, self._gap)
         self.desk = Desk(
             self.gate,
@@ -96,6 +103,7 @@ class Link:
             apply=self.apply,
             on_unauthorized=self._unauthorized,
             release_of=lambda account: self._releases.get(account, ""),
+            left_at=self.sent.left_at,
         )
         self.intake = intake(
             login.name,
@@ -182,6 +190,13 @@ class Link:
 
     async def run(self) -> None:
         """Serve until cancelled; raises when the stream cannot be followed any more."""
+        self.sent.begin()
+        try:
+            await self._serve()
+        finally:
+            self.sent.close()
+
+    async def _serve(self) -> None:
         await self._resume()
         self._take_room()
         await self._fold_emergency()
@@ -219,13 +234,18 @@ class Link:
     async def _take_goals(self, last_seq: int) -> None:
         """Goals that may have left without an end count as sent; those that have not, leave now."""
         since = self.clock.now_ns() - RESUME_WITHIN
-        records = await past.tail(self.journal, inherited.KINDS, 0, since)
-        known = [record for record in records if record.seq <= last_seq]
-        found = inherited.inherited(known, self.login, self.accounts)
-        for at, intended in found.in_doubt:
+        found = await past.tail(self.journal, inherited.KINDS, 0, since)
+        found += await past.last(self.journal, inherited.FEED, FEEDS_MAX)
+        known = {record.seq: record for record in found if record.seq <= last_seq}
+        records = [known[seq] for seq in sorted(known)]
+        sent = inherited.Sent(self.sent.name, self.sent.left_at)
+        goals = inherited.inherited(records, self.login, self.accounts, sent)
+        for at, intended in goals.in_doubt:
             self.apply(fence.Resumed(intended, at))
-        for intended in found.fresh:
+        self.perform([refuse(one, SUPERSEDED) for one in goals.superseded])
+        for intended in goals.fresh:
             self.desk.take(intended)
+        self._say_feed(BLIND, "its link begins")
 
     def _truncated(self, last_seq: int) -> None:
         """The journal lost what we have seen: begin again from what it has."""
@@ -295,12 +315,20 @@ class Link:
                     # The request leaves before the journal is woken to write down that it does.
                     self.outlet.put([fact], patient=isinstance(fact, RequestSent))
                 case fence.Send(request=request):
+                    self._note(request)
                     self.desk.send(request)
                 case fence.Read(account=account, depth=depth, why=why):
                     self.reader.want(account, depth, why=why)
         self._schedule_tick()
         for watcher in self._watchers:
             watcher()
+
+    def _note(self, request: Request) -> None:
+        """Note that a request leaves: whoever comes after us must not have to guess."""
+        name = self.sent.name
+        self.sent.note(request.key, self.clock.now_ns())
+        if name != self.sent.name:
+            self._say_feed(self.session.state, "what leaves can not be noted any more")
 
     def _schedule_tick(self) -> None:
         due = fence.wake_at(self.gate)
@@ -392,7 +420,12 @@ class Link:
             self._read_all("the streams are gone")
             price = f"{self.login}: {why}; {polling.price(len(self.accounts))}"
             self.alarm(0, "urgent", "session taken", price)
-        self.outlet.put([FeedChanged(login=self.login, state=state, why=why)])
+        self._say_feed(state, why)
+
+    def _say_feed(self, state: str, why: str) -> None:
+        self.outlet.put(
+            [FeedChanged(login=self.login, state=state, why=why, send_log=self.sent.name)]
+        )
 
     async def _opened(self) -> None:
         """Read everything once after every (re)subscription; only then is the feed trusted."""

@@ -15,6 +15,7 @@ from risk_daemon.broker.projectx.intake import Intake
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import NotFound
 from risk_daemon.journal import segment
+from risk_daemon.link import send_log
 from risk_daemon.link.admin import ops
 from risk_daemon.link.loop import Link
 from risk_daemon.operations import credentials, gateway
@@ -74,6 +75,7 @@ def make(
         journal,
         Clock(int(settings.clock_offset_s * SECOND_NS)),
         segment.path_of(home.state, login.name),
+        send_log.path_of(home.run, login.name),
         f"{name}-{os.getpid()}",
     )
 
