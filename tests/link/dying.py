@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from risk_daemon.broker.port import Outcome, Request
 from risk_daemon.broker.projectx.adapter import ProjectXBroker
+from risk_daemon.broker.projectx.connection import unheard
 from risk_daemon.broker.projectx.intake import Intake
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.journal import segment
@@ -27,11 +30,15 @@ class Dying(ProjectXBroker):
 
     is_sent_first = False
 
-    async def send(self, request: Request) -> Outcome:
+    async def send(self, request: Request, leaving: Callable[[], None] = unheard) -> Outcome:
+        def dies() -> None:
+            leaving()
+            psutil.Process().kill()
+
         if self.is_sent_first:
-            await super().send(request)
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError("still alive")
+            await super().send(request, leaving)
+            psutil.Process().kill()
+        return await super().send(request, dies)
 
 
 async def run(home: Path, login_name: str, key: str, when: str) -> None:

@@ -125,9 +125,13 @@ def test_a_goal_that_was_not_noted_has_certainly_not_left() -> None:
     assert fresh(NOTING, intended("a"), sent=log()) == ["a"]  # no witness is needed
 
 
-def test_a_goal_that_was_noted_is_in_doubt_from_then_on_though_no_record_says_that_it_left() -> None:
+def test_a_goal_that_was_noted_is_in_doubt_though_no_record_says_that_it_left() -> None:
     assert doubtful(NOTING, intended("a"), DOWN, sent=log(a=77)) == [(77, "a")]
     assert doubtful(NOTING, intended("a"), sent("a"), DOWN, sent=log(a=77)) == [(77, "a")]
+
+
+def test_a_goal_whose_record_says_that_it_is_sent_and_that_was_not_noted_has_not_left() -> None:
+    assert fresh(NOTING, intended("a"), sent("a"), DOWN, sent=log()) == ["a"]
 
 
 def test_a_goal_that_left_without_the_journal_and_was_stored_later_is_in_doubt() -> None:

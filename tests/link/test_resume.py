@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from risk_daemon.core.events import (
@@ -79,7 +79,7 @@ class Program(AtWork):
     def freeze_link(self) -> None:
         """Stop it where it stands: it takes in nothing more, and is killed so."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        psutil.Process(self._process.pid).suspend()
 
     def lose_log(self) -> None:
         """Have nobody know any more what the link let out."""

@@ -1,4 +1,4 @@
-"""What a link let out, noted where its death does not take it, and not believed where it may lack."""
+"""What a link let out, noted where its death does not take it; not believed where it may lack."""
 
 import os
 import subprocess
@@ -126,13 +126,16 @@ def test_where_there_can_be_no_log_there_is_none_and_requests_leave(tmp_path: Pa
 
 
 def test_a_log_that_cannot_be_written_any_more_is_none(path: Path) -> None:
-    log = begun(path)
+    told: list[str] = []
+    log = SendLog(path, told.append)
+    log.begin()
     full = os.open("/dev/full", os.O_RDWR)
     os.dup2(full, log._file or 0)  # noqa: SLF001 - no room, as the system says it
     os.close(full)
 
     log.note("a", 1)
     assert log.name == ""
+    assert len(told) == 1
     assert not path.exists()
 
 

@@ -33,9 +33,24 @@ About = tuple[int, str, int]
 
 class _Open(msgspec.Struct):
     intended: Intended
-    at: int
-    has_left: bool
-    is_fresh: bool
+    stored_at: int
+    noted_at: int | None
+    #: Nobody was there to let it out, or whoever was would have noted it.
+    would_be_known: bool
+    said_at: int | None = None
+
+    @property
+    def has_left(self) -> bool:
+        """It was noted; a record says less: it is written before the request leaves."""
+        return self.noted_at is not None or not (self.said_at is None or self.would_be_known)
+
+    @property
+    def may_have_left(self) -> bool:
+        return self.has_left or not self.would_be_known
+
+    @property
+    def at(self) -> int:
+        return self.noted_at or self.said_at or self.stored_at
 
 
 class Inherited(msgspec.Struct, frozen=True):
@@ -66,11 +81,10 @@ def inherited(
         match decode(record).fact:
             case Intended(account=account, key=key) as intended if account in accounts:
                 if intended.goal.act != "look":
-                    left_at = sent.left_at(key)
-                    has_left, at = left_at is not None, left_at or record.at
-                    goals[key] = _Open(intended, at, has_left, is_fresh=is_down or is_noted)
-            case RequestSent(key=key) if key in goals and not goals[key].has_left:
-                goals[key].has_left, goals[key].at = True, record.at
+                    is_known = is_down or is_noted
+                    goals[key] = _Open(intended, record.at, sent.left_at(key), is_known)
+            case RequestSent(key=key) if key in goals:
+                goals[key].said_at = record.at
             case RequestSettled(key=key) | GoalRefused(key=key):
                 goals.pop(key, None)
             case FeedChanged(login=name, why=why, send_log=log) if name == login:
@@ -78,15 +92,15 @@ def inherited(
                 is_noted = bool(log) and log == sent.name
                 if not (is_down or is_noted):  # another link spoke: it may have let them out
                     for one in goals.values():
-                        one.is_fresh = False
+                        one.would_be_known = False
             case _:
                 pass
     return _sorted(list(goals.values()))
 
 
 def _sorted(goals: list[_Open]) -> Inherited:
-    doubtful = [one for one in goals if one.has_left or not one.is_fresh]
-    fresh = [one.intended for one in goals if one not in doubtful]
+    doubtful = [one for one in goals if one.may_have_left]
+    fresh = [one.intended for one in goals if not one.may_have_left]
     last = {_about(intended): intended for intended in fresh}
     return Inherited(
         [(one.at, one.intended) for one in _last_of_each(doubtful)],

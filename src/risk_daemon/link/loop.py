@@ -17,7 +17,7 @@ from typing import Final
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
 from risk_daemon.broker.gate import refuse
-from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading, Request
+from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
 from risk_daemon.clock import Absence, Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
@@ -93,7 +93,7 @@ class Link:
         self.budget = rationing.Budget()
         self.broker = broker = Counted(broker, self.budget, clock)
         self.emergency = Segment(emergency)
-        self.sent = SendLog(send_log)
+        self.sent = SendLog(send_log, self._no_log)
         self.outlet = Outlet(journal, self._gap)
         self.desk = Desk(
             self.gate,
@@ -103,7 +103,7 @@ class Link:
             apply=self.apply,
             on_unauthorized=self._unauthorized,
             release_of=lambda account: self._releases.get(account, ""),
-            left_at=self.sent.left_at,
+            sent=self.sent,
         )
         self.intake = intake(
             login.name,
@@ -315,20 +315,12 @@ class Link:
                     # The request leaves before the journal is woken to write down that it does.
                     self.outlet.put([fact], patient=isinstance(fact, RequestSent))
                 case fence.Send(request=request):
-                    self._note(request)
                     self.desk.send(request)
                 case fence.Read(account=account, depth=depth, why=why):
                     self.reader.want(account, depth, why=why)
         self._schedule_tick()
         for watcher in self._watchers:
             watcher()
-
-    def _note(self, request: Request) -> None:
-        """Note that a request leaves: whoever comes after us must not have to guess."""
-        name = self.sent.name
-        self.sent.note(request.key, self.clock.now_ns())
-        if name != self.sent.name:
-            self._say_feed(self.session.state, "what leaves can not be noted any more")
 
     def _schedule_tick(self) -> None:
         due = fence.wake_at(self.gate)
@@ -421,6 +413,10 @@ class Link:
             price = f"{self.login}: {why}; {polling.price(len(self.accounts))}"
             self.alarm(0, "urgent", "session taken", price)
         self._say_feed(state, why)
+
+    def _no_log(self, why: str) -> None:
+        """From now on nobody could know what left: not to be taken for a link that notes it."""
+        self._say_feed(self.session.state, f"what leaves is not noted any more: {why}")
 
     def _say_feed(self, state: str, why: str) -> None:
         self.outlet.put(

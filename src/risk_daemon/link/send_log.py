@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -38,8 +39,10 @@ _log = logging.getLogger("link")
 class SendLog:
     """One login's log; its one writer is the link that runs. `name` is "" while there is none."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_lost: Callable[[str], None] = lambda _: None) -> None:
+        """`on_lost` hears why, when notes cannot be written any more."""
         self.name = ""
+        self._on_lost = on_lost
         self._path = path
         self._file: int | None = None
         self._last = 0
@@ -66,6 +69,7 @@ class SendLog:
             self._put(1 + (self._last - 1) % ENTRIES, f"{self._last} {at} {_digest(key)}")
         except OSError as error:
             self._give_up(str(error))
+            self._on_lost(str(error))
 
     def close(self) -> None:
         """Let it go; the next link goes on with it."""

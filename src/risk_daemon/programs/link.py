@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from risk_daemon.broker.projectx.adapter import ProjectXBroker
+from risk_daemon.broker.projectx.connection import require_sdk
 from risk_daemon.broker.projectx.intake import Intake
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import NotFound
@@ -29,11 +30,28 @@ from risk_daemon.wire.transport import Hello, serve
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one login's link until SIGTERM."""
     parser = service.arguments("link", "Talks to the broker for one login.")
-    parser.add_argument("--login", required=True, help="the login's name in daemon.yaml")
+    whose = parser.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--login", help="the login's name in daemon.yaml")
+    whose.add_argument("--spare", action="store_true", help="wait for the login's name on stdin")
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
-    name = f"link-{args.login}"
-    return process.run(name, home, lambda: asyncio.run(_main(home, name, args.login, args.release)))
+    login = args.login or _told(home)
+    if not login:
+        return 0  # whoever kept us has ended, or needs no spare any more
+    name = f"link-{login}"
+    return process.run(name, home, lambda: asyncio.run(_main(home, name, login, args.release)))
+
+
+def _told(home: Path) -> str:
+    """Load all that a link needs, and wait to be told whose link this is; "" for nobody's."""
+    require_sdk()
+    gc.collect()
+    login = sys.stdin.readline().strip()
+    if login:
+        with (home / "logs" / f"link-{login}.out").open("ab") as out:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(out.fileno(), stream.fileno())
+    return login
 
 
 async def _main(home: Path, name: str, login_name: str, release: str) -> int:

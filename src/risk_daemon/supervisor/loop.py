@@ -19,7 +19,7 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import aside, process, promotion, resort, restarting
+from risk_daemon.supervisor import aside, process, promotion, resort, restarting, spare
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import (
     Register,
@@ -91,10 +91,13 @@ class Supervisor:
         self.releases = [release]
         self.mover = Mover(home / "run", journal, clock, self._promote)
         self._resorts = Resorts(self)
+        self._spare = spare.Spare(lambda: self._spawned(spare.NAME, waits=True))
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
         common = ["--home", str(self.home), "--release", release_of(name) or self.release]
+        if name == spare.NAME:
+            return ["risk_daemon.programs.link", *common, spare.WORD]
         if name.startswith("link-"):
             login = name.removeprefix("link-")
             return ["risk_daemon.programs.link", *common, "--login", login]
@@ -231,14 +234,7 @@ class Supervisor:
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
         try:
-            python = interpreter(self.home, release_of(name) or self.release, self.release)
-            running = spawn(
-                name,
-                self.words(name),
-                self.home / "logs",
-                secrets=name.startswith("link-") or name == resort.PROTECTOR,
-                python=python,
-            )
+            running = self._take_spare(name) or self._spawned(name)
         except (OSError, NotFound) as error:
             # A failed start like any other: what cannot be started must not end its starter.
             _log.warning("not started", extra={"child": name, "why": str(error)})
@@ -249,6 +245,26 @@ class Supervisor:
         _log.info("started", extra={"child": name, "pid": running.pid})
         self._wait_for_end(running)
         self._feed_child(name, process.Started())
+
+    def _spawned(self, name: str, *, waits: bool = False) -> Running:
+        return spawn(
+            name,
+            self.words(name),
+            self.home / "logs",
+            secrets=name.startswith("link-") or name == resort.PROTECTOR,
+            python=interpreter(self.home, release_of(name) or self.release, self.release),
+            waits=waits,
+        )
+
+    def _take_spare(self, name: str) -> Running | None:
+        if not name.startswith("link-"):
+            return None
+        return self._spare.take(name, name.removeprefix("link-"), self.clock.steady_ns())
+
+    def _keep_spare(self, now: int) -> None:
+        links = [name for name in self.names() if name.startswith("link-")]
+        is_calm = all(name in self.running and self._probers[name].has_answered for name in links)
+        self._spare.keep(now, is_calm=is_calm)
 
     def _wait_for_end(self, running: Running) -> None:
         assert self._group is not None
@@ -453,6 +469,7 @@ class Supervisor:
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
             self._resorts.look(now)
+            self._keep_spare(now)
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
 
@@ -486,6 +503,7 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         """Stop in reverse order, the journal last: everybody's last words are kept."""
+        self._spare.end()
         for name in (resort.PROTECTOR, *reversed(self.names())):
             if name in self.children:
                 self._feed_child(name, process.Unwant())
