@@ -1,4 +1,4 @@
-"""A link that waits, loaded, for the login whose link ends next. Python's own shell stands in."""
+"""A process that waits, loaded, to be the next of its kind. Python's own shell stands in."""
 
 from __future__ import annotations
 
@@ -111,8 +111,10 @@ def test_one_that_waits_ends_with_whoever_keeps_it(bench: Bench) -> None:
     assert ended(bench.started[0])
 
 
-def test_a_real_one_that_is_nobodys_ends_when_its_keeper_is_gone(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "risk_daemon.programs.link", "--home", str(tmp_path), "--spare"]
+@pytest.mark.parametrize("kind", ["journal", "link"])
+def test_a_real_one_that_is_nobodys_ends_when_its_keeper_is_gone(tmp_path: Path, kind: str) -> None:
+    module = f"risk_daemon.programs.{kind}"
+    words = [sys.executable, "-m", module, "--home", str(tmp_path), "--spare"]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

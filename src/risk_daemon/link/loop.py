@@ -56,6 +56,9 @@ RESUME_WITHIN: Final = 600 * SECOND
 FEEDS_MAX: Final = 1_000
 SUPERSEDED: Final = "its link ended before it left, and a later goal is for the same"
 RECONNECT_WITHIN_S: Final = 5.0
+#: How long after the journal is back every account is read.
+LOOK_AFTER_S: Final = 1.0
+JOURNAL_AWAY: Final = "the journal was away"
 OVERLAP: Final = 60 * SECOND
 TICK_S_MAX: Final = 0.25
 #: The SDK closes connections that idle for 60 s.
@@ -268,8 +271,9 @@ class Link:
             self.outlet.resend()
             await self._fold_emergency()
             self._feed(self.session.state, "the journal is back")
-            for account in self.accounts:
-                self.reader.want(account, why="the journal was away")
+            # All that was noticed has been said again; to look whether it was all is less urgent
+            # than what is decided now.
+            asyncio.get_running_loop().call_later(LOOK_AFTER_S, self._read_all, JOURNAL_AWAY)
 
     def _take_room(self) -> None:
         try:

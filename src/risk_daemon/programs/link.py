@@ -46,12 +46,7 @@ def _told(home: Path) -> str:
     """Load all that a link needs, and wait to be told whose link this is; "" for nobody's."""
     require_sdk()
     gc.collect()
-    login = sys.stdin.readline().strip()
-    if login:
-        with (home / "logs" / f"link-{login}.out").open("ab") as out:
-            for stream in (sys.stdout, sys.stderr):
-                os.dup2(out.fileno(), stream.fileno())
-    return login
+    return process.told(home / "logs", lambda login: f"link-{login}")
 
 
 async def _main(home: Path, name: str, login_name: str, release: str) -> int:

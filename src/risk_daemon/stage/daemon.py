@@ -16,8 +16,7 @@ from risk_daemon.operations.home import Home
 from risk_daemon.stage.gateway import LOOPBACK, Gateway, environment
 from risk_daemon.stage.waiting import until
 from risk_daemon.supervisor.children import Register
-from risk_daemon.supervisor.spare import NAME as SPARE
-from risk_daemon.supervisor.spare import WORD as SPARE_WORD
+from risk_daemon.supervisor.spare import SPARE, WORD
 
 COMMAND_WITHIN_S: Final = 60.0
 FAST_ENOUGH_HASHES: Final = 100
@@ -133,8 +132,8 @@ class Daemon:
     def processes(self, *, spare: bool = False) -> dict[str, psutil.Process]:
         """Return the home's processes by name, found by their command lines.
 
-        A link that was the spare one has the name it was given, as the supervisor wrote it down;
-        `spare`: also the one that waits.
+        One that was a spare has the name it was given, as the supervisor wrote it down;
+        `spare`: also those that wait.
         """
         found: dict[str, psutil.Process] = {}
         registered = Register(self.home / "run" / "processes.json").found()
@@ -144,7 +143,7 @@ class Daemon:
             if str(self.home) not in words or process.info["status"] == psutil.STATUS_ZOMBIE:
                 continue
             name = named.get(process.pid) or _name(words)
-            if name and (spare or name != SPARE):
+            if name and (spare or not name.endswith(SPARE)):
                 found[name] = process
         return found
 
@@ -186,8 +185,8 @@ def _name(words: list[str]) -> str:
         or "--verify" in words
     ):
         return ""
-    if kind == "link" and SPARE_WORD in words:
-        return SPARE
+    if WORD in words:
+        return f"{kind}{SPARE}"
     if kind == "link":
         return f"link-{words[words.index('--login') + 1]}"
     if kind == "worker" and "--name" in words:

@@ -91,12 +91,12 @@ class Supervisor:
         self.releases = [release]
         self.mover = Mover(home / "run", journal, clock, self._promote)
         self._resorts = Resorts(self)
-        self._spare = spare.Spare(lambda: self._spawned(spare.NAME, waits=True))
+        self._spares = {name: self._spare(name) for name in (spare.JOURNAL, spare.LINK)}
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
         common = ["--home", str(self.home), "--release", release_of(name) or self.release]
-        if name == spare.NAME:
+        if name == spare.LINK:
             return ["risk_daemon.programs.link", *common, spare.WORD]
         if name.startswith("link-"):
             login = name.removeprefix("link-")
@@ -105,7 +105,8 @@ class Supervisor:
             return ["risk_daemon.programs.worker", *common, "--name", name]
         if name in ("console", resort.PROTECTOR):
             return [f"risk_daemon.programs.{name}", "--home", str(self.home)]
-        return journal_words(self.home, self.settings, self.release)
+        words = journal_words(self.home, self.settings, self.release)
+        return [*words, spare.WORD] if name == spare.JOURNAL else words
 
     def names(self) -> list[str]:
         """Return all children in the order of starting."""
@@ -256,15 +257,18 @@ class Supervisor:
             waits=waits,
         )
 
-    def _take_spare(self, name: str) -> Running | None:
-        if not name.startswith("link-"):
-            return None
-        return self._spare.take(name, name.removeprefix("link-"), self.clock.steady_ns())
+    def _spare(self, name: str) -> spare.Spare:
+        return spare.Spare(lambda: self._spawned(name, waits=True))
 
-    def _keep_spare(self, now: int) -> None:
-        links = [name for name in self.names() if name.startswith("link-")]
-        is_calm = all(name in self.running and self._probers[name].has_answered for name in links)
-        self._spare.keep(now, is_calm=is_calm)
+    def _take_spare(self, name: str) -> Running | None:
+        kind, _, login = name.partition("-")
+        kept = self._spares.get(f"{kind}{spare.SPARE}")
+        return kept.take(name, login or kind, self.clock.steady_ns()) if kept else None
+
+    def _keep_spares(self, now: int) -> None:
+        is_calm = all(n in self.running and one.has_answered for n, one in self._probers.items())
+        for kept in self._spares.values():
+            kept.keep(now, is_calm=is_calm)
 
     def _wait_for_end(self, running: Running) -> None:
         assert self._group is not None
@@ -469,7 +473,7 @@ class Supervisor:
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
             self._resorts.look(now)
-            self._keep_spare(now)
+            self._keep_spares(now)
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
 
@@ -503,7 +507,8 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         """Stop in reverse order, the journal last: everybody's last words are kept."""
-        self._spare.end()
+        for kept in self._spares.values():
+            kept.end()
         for name in (resort.PROTECTOR, *reversed(self.names())):
             if name in self.children:
                 self._feed_child(name, process.Unwant())

@@ -1,7 +1,7 @@
-"""A spare link: a program that has loaded all it needs and waits to be told whose link it is.
+"""Spare processes: a journal and a link that have loaded all they need, and wait to be the next.
 
-Half of what a link's restart takes is loading the broker's SDK, and that is the same for all
-logins: so it is done beforehand, once for all of them. It ends by itself when we do.
+More than half of what their restart takes is loading Python's modules (for a link the broker's
+SDK), the same for whichever login: so it is done beforehand. They end by themselves when we do.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from risk_daemon.clock import SECOND_NS
 from risk_daemon.errors import NotFound
 from risk_daemon.supervisor.children import Running
 
-NAME: Final = "link-spare"
+SPARE: Final = "-spare"
+LINK: Final = f"link{SPARE}"
+JOURNAL: Final = f"journal{SPARE}"
 WORD: Final = "--spare"
 #: After one was used, or did not stay: whoever starts just now needs the cores more.
-AFTER_NS: Final = 2 * SECOND_NS
+AFTER_NS: Final = SECOND_NS // 2
 
 _log = logging.getLogger("supervisor")
 
@@ -42,13 +44,16 @@ class Spare:
             try:
                 self._waiting = self._start()
             except (OSError, NotFound) as error:
-                _log.warning("no spare link", extra={"why": str(error)})
+                _log.warning("no spare process", extra={"why": str(error)})
 
-    def take(self, name: str, login: str, now: int) -> Running | None:
-        """Make the one that waits a login's link; None where there is none."""
+    def take(self, name: str, word: str, now: int) -> Running | None:
+        """Make the one that waits a process of this name; None where there is none.
+
+        `word` is what it reads: a link the name of its login.
+        """
         self._not_before = now + AFTER_NS
         spare, self._waiting = self._waiting, None
-        if spare is None or not spare.begin(name, login):
+        if spare is None or not spare.begin(name, word):
             return None
         return spare
 
