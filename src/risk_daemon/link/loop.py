@@ -16,6 +16,7 @@ from typing import Final
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
+from risk_daemon.broker.gate import refuse
 from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
 from risk_daemon.clock import Absence, Timekeeper
 from risk_daemon.core import session as calendar
@@ -43,6 +44,7 @@ from risk_daemon.link.listing import Listing, unthrottled
 from risk_daemon.link.outlet import Outlet
 from risk_daemon.link.prices import Prices
 from risk_daemon.link.reader import Reader, forever
+from risk_daemon.link.send_log import SendLog
 from risk_daemon.link.session import BLIND, POLLING, Session
 from risk_daemon.link.token_clock import TokenClock
 from risk_daemon.settings import Login
@@ -51,7 +53,13 @@ from risk_daemon.wire.record import Record, decode
 
 SECOND: Final = 1_000_000_000
 RESUME_WITHIN: Final = 600 * SECOND
+#: Changes of all logins' feeds among which the last one of a login is looked for.
+FEEDS_MAX: Final = 1_000
+SUPERSEDED: Final = "its link ended before it left, and a later goal is for the same"
 RECONNECT_WITHIN_S: Final = 5.0
+#: How long after the journal is back every account is read.
+LOOK_AFTER_S: Final = 1.0
+JOURNAL_AWAY: Final = "the journal was away"
 OVERLAP: Final = 60 * SECOND
 TICK_S_MAX: Final = 0.25
 #: The SDK closes connections that idle for 60 s.
@@ -80,6 +88,7 @@ class Link:
         journal: JournalClient,
         clock: Timekeeper,
         emergency: Path,
+        send_log: Path,
         session_name: str,
     ) -> None:
         self.login, self.accounts = login.name, login.accounts
@@ -88,6 +97,7 @@ class Link:
         self.budget = rationing.Budget()
         self.broker = broker = Counted(broker, self.budget, clock)
         self.emergency = Segment(emergency)
+        self.sent = SendLog(send_log, self._no_log)
         self.outlet = Outlet(journal, self._gap)
         self.desk = Desk(
             self.gate,
@@ -97,6 +107,7 @@ class Link:
             apply=self.apply,
             on_unauthorized=self._unauthorized,
             release_of=lambda account: self._releases.get(account, ""),
+            sent=self.sent,
         )
         self.intake = intake(
             login.name,
@@ -184,6 +195,13 @@ class Link:
 
     async def run(self) -> None:
         """Serve until cancelled; raises when the stream cannot be followed any more."""
+        self.sent.begin()
+        try:
+            await self._serve()
+        finally:
+            self.sent.close()
+
+    async def _serve(self) -> None:
         await self._resume()
         self._take_room()
         await self._fold_emergency()
@@ -221,13 +239,18 @@ class Link:
     async def _take_goals(self, last_seq: int) -> None:
         """Goals that may have left without an end count as sent; those that have not, leave now."""
         since = self.clock.now_ns() - RESUME_WITHIN
-        records = await past.tail(self.journal, inherited.KINDS, 0, since)
-        known = [record for record in records if record.seq <= last_seq]
-        found = inherited.inherited(known, self.login, self.accounts)
-        for at, intended in found.in_doubt:
+        found = await past.tail(self.journal, inherited.KINDS, 0, since)
+        found += await past.last(self.journal, inherited.FEED, FEEDS_MAX)
+        known = {record.seq: record for record in found if record.seq <= last_seq}
+        records = [known[seq] for seq in sorted(known)]
+        sent = inherited.Sent(self.sent.name, self.sent.left_at)
+        goals = inherited.inherited(records, self.login, self.accounts, sent)
+        for at, intended in goals.in_doubt:
             self.apply(fence.Resumed(intended, at))
-        for intended in found.fresh:
+        self.perform([refuse(one, SUPERSEDED) for one in goals.superseded])
+        for intended in goals.fresh:
             self.desk.take(intended)
+        self._say_feed(BLIND, "its link begins")
 
     def _truncated(self, last_seq: int) -> None:
         """The journal lost what we have seen: begin again from what it has."""
@@ -250,8 +273,9 @@ class Link:
             self.outlet.resend()
             await self._fold_emergency()
             self._feed(self.session.state, "the journal is back")
-            for account in self.accounts:
-                self.reader.want(account, why="the journal was away")
+            # All that was noticed has been said again; to look whether it was all is less urgent
+            # than what is decided now.
+            asyncio.get_running_loop().call_later(LOOK_AFTER_S, self._read_all, JOURNAL_AWAY)
 
     def _take_room(self) -> None:
         try:
@@ -394,7 +418,16 @@ class Link:
             self._read_all("the streams are gone")
             price = f"{self.login}: {why}; {polling.price(len(self.accounts))}"
             self.alarm(0, "urgent", "session taken", price)
-        self.outlet.put([FeedChanged(login=self.login, state=state, why=why)])
+        self._say_feed(state, why)
+
+    def _no_log(self, why: str) -> None:
+        """From now on nobody could know what left: not to be taken for a link that notes it."""
+        self._say_feed(self.session.state, f"what leaves is not noted any more: {why}")
+
+    def _say_feed(self, state: str, why: str) -> None:
+        self.outlet.put(
+            [FeedChanged(login=self.login, state=state, why=why, send_log=self.sent.name)]
+        )
 
     async def _opened(self) -> None:
         """Read everything once after every (re)subscription; only then is the feed trusted."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import logging.handlers
+import os
 import signal
 import sys
 import time
@@ -57,6 +58,19 @@ def stop_on_signal(stop: asyncio.Event) -> None:
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+
+def told(logs: Path, name_of: Callable[[str], str]) -> str:
+    """Wait on stdin for the word to begin, and return it; "" if whoever keeps us needs no spare.
+
+    What is said outside of the log goes where it belongs to the name that the word means.
+    """
+    word = sys.stdin.readline().strip()
+    if word:
+        with (logs / f"{name_of(word)}.out").open("ab") as out:
+            for stream in (sys.stdout, sys.stderr):
+                os.dup2(out.fileno(), stream.fileno())
+    return word
 
 
 def run(name: str, home: Path, serve: Callable[[], int]) -> int:

@@ -28,6 +28,7 @@ from risk_daemon.supervisor import (
     promotion,
     resort,
     restarting,
+    spare,
 )
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import (
@@ -106,12 +107,17 @@ class Supervisor:
         self.versions: dict[str, str] = {}
         self.is_succeeded = False
         self._handing_over = asyncio.Lock()
+        #: The release to which processes are being handed over.
+        self._next = ""
         self.mover = Mover(home / "run", journal, clock, self._promote)
         self._resorts = Resorts(self)
+        self._spares = {name: self._spare(name) for name in (spare.JOURNAL, spare.LINK)}
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
         common = ["--home", str(self.home), "--release", self.version_of(name)]
+        if name == spare.LINK:
+            return ["risk_daemon.programs.link", *common, spare.WORD]
         if name.startswith("link-"):
             login = name.removeprefix("link-")
             return ["risk_daemon.programs.link", *common, "--login", login]
@@ -119,10 +125,15 @@ class Supervisor:
             return ["risk_daemon.programs.worker", *common, "--name", name]
         if name in ("console", resort.PROTECTOR):
             return [f"risk_daemon.programs.{name}", "--home", str(self.home)]
-        return journal_words(self.home, self.settings, self.version_of(name))
+        words = journal_words(self.home, self.settings, self.version_of(name))
+        return [*words, spare.WORD] if name == spare.JOURNAL else words
 
     def version_of(self, name: str) -> str:
-        """Return the release that a child belongs to."""
+        """Return the release that a child belongs to; a spare is for whoever is next."""
+        if name == spare.JOURNAL:
+            return self._next or self.version_of("journal")
+        if name == spare.LINK:
+            return self._next or self.version_of(f"link-{self.settings.logins[-1].name}")
         return release_of(name) or self.versions.get(name, self.release)
 
     def names(self) -> list[str]:
@@ -260,16 +271,7 @@ class Supervisor:
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
         try:
-            release = self.version_of(name)
-            python = interpreter(self.home, release, self.release)
-            running = spawn(
-                name,
-                self.words(name),
-                self.home / "logs",
-                secrets=name.startswith("link-") or name == resort.PROTECTOR,
-                python=python,
-                release=release,
-            )
+            running = self._take_spare(name) or self._spawned(name)
         except (OSError, NotFound) as error:
             # A failed start like any other: what cannot be started must not end its starter.
             _log.warning("not started", extra={"child": name, "why": str(error)})
@@ -280,6 +282,32 @@ class Supervisor:
         _log.info("started", extra={"child": name, "pid": running.pid})
         self._wait_for_end(running)
         self._feed_child(name, process.Started())
+
+    def _spawned(self, name: str, *, waits: bool = False) -> Running:
+        return spawn(
+            name,
+            self.words(name),
+            self.home / "logs",
+            secrets=name.startswith("link") or name == resort.PROTECTOR,
+            python=interpreter(self.home, self.version_of(name), self.release),
+            release=self.version_of(name),
+            waits=waits,
+        )
+
+    def _spare(self, name: str) -> spare.Spare:
+        return spare.Spare(lambda: self._spawned(name, waits=True))
+
+    def _take_spare(self, name: str) -> Running | None:
+        kind, _, login = name.partition("-")
+        kept = self._spares.get(f"{kind}{spare.SPARE}")
+        if kept is None:
+            return None
+        return kept.take(name, login or kind, self.version_of(name), self.clock.steady_ns())
+
+    def _keep_spares(self, now: int) -> None:
+        is_calm = all(n in self.running and one.has_answered for n, one in self._probers.items())
+        for name, kept in self._spares.items():
+            kept.keep(now, self.version_of(name), is_calm=is_calm)
 
     def _wait_for_end(self, running: Running) -> None:
         assert self._group is not None
@@ -485,6 +513,7 @@ class Supervisor:
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
             self._resorts.look(now)
+            self._keep_spares(now)
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
 
@@ -518,6 +547,8 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         """Stop in reverse order, the journal last: everybody's last words are kept."""
+        for kept in self._spares.values():
+            kept.end()
         for name in (resort.PROTECTOR, *reversed(self.names())):
             if name in self.children:
                 self._feed_child(name, process.Unwant())
@@ -593,7 +624,11 @@ class Supervisor:
         if self._handing_over.locked():
             raise OperatorError("processes are being handed over already; nothing was done", 3)
         async with self._handing_over:
-            return await handing_over.each(self, release, names, stays_s)
+            self._next = release
+            try:
+                return await handing_over.each(self, release, names, stays_s)
+            finally:
+                self._next = ""
 
     def begin_anew(self, name: str) -> None:
         """Forget how often a child was restarted: its next start is at once."""
