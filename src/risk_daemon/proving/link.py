@@ -32,7 +32,7 @@ from risk_daemon.proving.exchange import CONTRACTS, ON_READ
 from risk_daemon.proving.shell import Shell
 from risk_daemon.settings import Login
 from risk_daemon.wire import control
-from risk_daemon.wire.record import NewRecord, Record, decode, new_record
+from risk_daemon.wire.record import NewRecord, Record, new_record
 
 if TYPE_CHECKING:
     from risk_daemon.proving.world import World
@@ -191,7 +191,7 @@ class Link(Shell):
         """Take goals and epochs from the stream."""
         for record in records:
             self.seen = record.seq, record.crc
-            match decode(record).fact:
+            match self.world.entry(record).fact:
                 case Intended(account=account) as intended if account in self.login.accounts:
                     self.take_goal(intended)
                 case LeaseGranted(account=account, epoch=epoch) if account in self.login.accounts:
