@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from risk_daemon.errors import OperatorError
+from risk_daemon.programs import loading
 
 _LOG_BYTES_MAX: Final = 5_000_000
 _LOGS_KEPT: Final = 3
@@ -80,6 +81,7 @@ def run(name: str, home: Path, serve: Callable[[], int]) -> int:
         return 2
     log_to(home / "logs" / f"{name}.log")
     log = logging.getLogger(name)
+    loading.is_done()
     try:
         return serve()
     except OperatorError as error:
