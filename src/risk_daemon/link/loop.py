@@ -17,7 +17,7 @@ from typing import Final
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
 from risk_daemon.broker.gate import refuse
-from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
+from risk_daemon.broker.port import COST, FULL, RECENT, Broker, IntakeMaker, Reading
 from risk_daemon.clock import Absence, Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
@@ -32,7 +32,7 @@ from risk_daemon.core.events import (
     PrintSeen,
     RequestSent,
 )
-from risk_daemon.errors import BrokerUnavailable, JournalAway, Malformed
+from risk_daemon.errors import BrokerRefused, BrokerUnavailable, JournalAway, Malformed
 from risk_daemon.journal.segment import Segment
 from risk_daemon.link import inherited, past, polling, spent, stamping
 from risk_daemon.link.counted import Counted
@@ -43,7 +43,7 @@ from risk_daemon.link.hands import Hands
 from risk_daemon.link.listing import Listing, unthrottled
 from risk_daemon.link.outlet import Outlet
 from risk_daemon.link.prices import Prices
-from risk_daemon.link.reader import Reader, forever
+from risk_daemon.link.reader import RECONNECT_KEEPS, Reader, forever
 from risk_daemon.link.send_log import SendLog
 from risk_daemon.link.session import BLIND, POLLING, Session
 from risk_daemon.link.token_clock import TokenClock
@@ -68,6 +68,8 @@ PRICES_EVERY_S: Final = 1.0
 TOKEN_LOOK_S: Final = 0.25
 PRESENT_LOOK_S: Final = 1.0
 NEXT_READ_WITHIN_S: Final = 20.0
+#: The shares of the budget that reads are paid from.
+READS: Final = (rationing.VERIFICATION, rationing.REST)
 SET_ASIDE: Final = "a message was set aside"
 #: Longer than the journal takes to answer that it refuses what was read for a gap.
 GAP_SETTLES_S: Final = 0.5
@@ -136,6 +138,7 @@ class Link:
             market_handlers=self.frames.noting(self.intake.market_handlers()),
             on_state=self._feed,
             on_open=self._opened,
+            on_login=self._logged_in,
         )
         self.token = TokenClock(
             broker,
@@ -322,6 +325,8 @@ class Link:
                     self.outlet.put([fact], patient=isinstance(fact, RequestSent))
                 case fence.Send(request=request):
                     self.desk.send(request)
+                    if not self.session.is_open:  # nothing shows what becomes of it
+                        self.apply(fence.StreamBroken())
                 case fence.Read(account=account, depth=depth, why=why):
                     self.reader.want(account, depth, why=why)
         self._schedule_tick()
@@ -429,12 +434,34 @@ class Link:
             [FeedChanged(login=self.login, state=state, why=why, send_log=self.sent.name)]
         )
 
-    async def _opened(self) -> None:
-        """Read everything once after every (re)subscription; only then is the feed trusted."""
+    def _logged_in(self) -> None:
+        if not self.reader.last_read_at:
+            self.spawn(self._look_early())
+
+    async def _look_early(self) -> None:
+        """Read what a new link has to act upon before its streams are there: goals wait for it."""
+        with suppress(BrokerUnavailable, BrokerRefused, Malformed):  # as soon as the streams are
+            await self._list()
+            waiting = [n for n, one in sorted(self.gate.accounts.items()) if one.held or one.slots]
+            for account in (*waiting, *(self.accounts if self._may_read_twice() else ())):
+                self.reader.want(account, why="its link begins")
+
+    def _may_read_twice(self) -> bool:
+        """Tell whether all accounts may be read now and once more after subscribing."""
+        now = self.clock.now_ns()
+        left = [rationing.left(self.budget, share, now) for share in READS]
+        return sum(left) >= len(self.accounts) * (COST[FULL] + COST[RECENT]) + RECONNECT_KEEPS
+
+    async def _list(self) -> None:
+        """Have the rows of all accounts shown, once it is known what their contracts are."""
         if not self._catalog:
             contracts = await unthrottled(self.broker.contracts)
             self._catalog = {found.contract: found for found in contracts}
         self.listing.take(await unthrottled(self.broker.accounts))
+
+    async def _opened(self) -> None:
+        """Read everything once after every (re)subscription; only then is the feed trusted."""
+        await self._list()
         began = self.clock.now_ns()
         shown = [account for account in self.accounts if account in self.intake.standing]
         for account in shown:
