@@ -12,7 +12,7 @@ import pytest
 from risk_daemon.errors import NotFound
 from risk_daemon.stage.waiting import until
 from risk_daemon.supervisor.children import Running, spawn
-from risk_daemon.supervisor.spare import AFTER_NS, Spare
+from risk_daemon.supervisor.spare import AFTER_NS, DIVIDES, LINK, Loaded, Spare
 
 LONG_AFTER = 10 * AFTER_NS
 WITHIN_S = 20.0
@@ -122,10 +122,78 @@ def test_one_that_waits_ends_with_whoever_keeps_it(bench: Bench) -> None:
     assert ended(bench.started[0])
 
 
-@pytest.mark.parametrize("kind", ["journal", "link"])
-def test_a_real_one_that_is_nobodys_ends_when_its_keeper_is_gone(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "says"), [("journal", b""), ("link", b"ready\n" if DIVIDES else b"")]
+)
+def test_a_real_one_that_is_nobodys_ends_when_its_keeper_is_gone(
+    tmp_path: Path, kind: str, says: bytes
+) -> None:
     module = f"risk_daemon.programs.{kind}"
     words = [sys.executable, "-m", module, "--home", str(tmp_path), "--spare"]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert (done.returncode, done.stdout, done.stderr) == (0, says, b"")
+
+
+class Links(Bench):
+    """Starts the real program of a link, which loads what it needs and waits."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home / "logs")
+        self.home = home
+        (home / "logs").mkdir()
+
+    def start(self) -> Running:
+        words = ["risk_daemon.programs.link", "--home", str(self.home), "--spare"]
+        logs = self.home / "logs"
+        running = spawn(LINK, words, logs, secrets=False, release=RELEASE, waits=True, answers=True)
+        self.started.append(running)
+        return running
+
+
+@pytest.fixture
+def links(tmp_path: Path) -> Iterator[Links]:
+    links = Links(tmp_path)
+    yield links
+    for running in links.started:
+        running.kill()
+        until(lambda: not running.is_alive, WITHIN_S, "its end")  # noqa: B023
+        running.dismiss()
+
+
+@pytest.mark.skipif(not DIVIDES, reason="Windows can't divide a process; `told` is its way")
+def test_every_link_is_a_part_of_what_was_loaded_once(links: Links) -> None:
+    loaded = Loaded(links.start)
+    loaded.keep(LONG_AFTER, RELEASE, is_calm=True)
+    assert loaded.take("link-north", "north", RELEASE, LONG_AFTER) is None, "it has not loaded yet"
+    until(lambda: loaded.is_ready, WITHIN_S, "the libraries to be loaded")
+
+    north = loaded.take("link-north", "north", RELEASE, LONG_AFTER)
+    south = loaded.take("link-south", "south", RELEASE, LONG_AFTER)
+
+    assert north is not None
+    assert south is not None
+    links.started += [north, south]
+    assert (north.name, north.release, south.name) == ("link-north", RELEASE, "link-south")
+    assert len({north.pid, south.pid, links.started[0].pid}) == 3
+    until((links.home / "logs" / "link-south.log").exists, WITHIN_S, "its own log")
+    south.kill()
+    until(lambda: not south.is_alive, WITHIN_S, "the end of one")
+    links.started[0].kill()
+    until(lambda: not loaded.is_loading and not links.started[0].is_alive, WITHIN_S, "its end")
+    assert north.is_alive, "the end of what was loaded took a link with it"
+
+
+@pytest.mark.skipif(not DIVIDES, reason="Windows can't divide a process; `told` is its way")
+def test_one_that_can_not_divide_any_more_is_replaced(links: Links) -> None:
+    loaded = Loaded(links.start)
+    loaded.keep(LONG_AFTER, RELEASE, is_calm=True)
+    until(lambda: loaded.is_ready, WITHIN_S, "the libraries to be loaded")
+    links.started[0].kill()
+    until(lambda: not links.started[0].is_alive, WITHIN_S, "its end")
+
+    assert loaded.take("link-north", "north", RELEASE, LONG_AFTER) is None
+    assert not loaded.is_ready
+    loaded.keep(LONG_AFTER * 2, RELEASE, is_calm=True)
+    assert len(links.started) == 2
+    assert loaded.is_loading

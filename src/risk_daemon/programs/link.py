@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = service.arguments("link", "Talks to the broker for one login.")
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--login", help="the login's name in daemon.yaml")
-    whose.add_argument("--spare", action="store_true", help="wait for the login's name on stdin")
+    whose.add_argument("--spare", action="store_true", help="each login on stdin is a link")
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
     login = args.login or _told(home)
@@ -43,10 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told(home: Path) -> str:
-    """Load all that a link needs, and wait to be told whose link this is; "" for nobody's."""
+    """Load all that a link needs, and become each link that is asked for; "" for nobody's."""
     require_sdk()
-    gc.collect()
-    return process.told(home / "logs", lambda login: f"link-{login}")
+    return process.told_each(home / "logs", lambda login: f"link-{login}")
 
 
 async def _main(home: Path, name: str, login_name: str, release: str) -> int:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -83,10 +84,32 @@ class Running:
         self.name = name
         return self.is_alive
 
+    def divide(self, name: str, word: str, within_s: float) -> Running | None:
+        """Have a process that has loaded begin another one; None where none begins in time."""
+        assert self._popen is not None
+        assert self._popen.stdin is not None
+        try:
+            self._popen.stdin.write(f"{word}\n".encode())
+            self._popen.stdin.flush()
+            pid = int(self.hear(within_s))
+            return Running(name, pid, psutil.Process(pid).create_time(), self.release)
+        except (OSError, ValueError, psutil.Error):
+            return None
+
+    def hear(self, within_s: float) -> str:
+        """Return the next line that a process answers, "" if none comes in time. Not on Windows."""
+        assert self._popen is not None
+        assert self._popen.stdout is not None
+        if not select.select([self._popen.stdout], [], [], within_s)[0]:
+            return ""
+        return os.read(self._popen.stdout.fileno(), WORDS_BYTES).decode().strip()
+
     def dismiss(self) -> None:
         """End a process that waits: nobody needs it."""
-        if self._popen is not None and self._popen.stdin is not None:
-            self._popen.stdin.close()
+        for end in (self._popen.stdin, self._popen.stdout) if self._popen else ():
+            with contextlib.suppress(OSError):  # a word that nobody read any more
+                if end is not None:
+                    end.close()
         self.terminate()
 
     async def wait(self) -> None:
@@ -143,17 +166,19 @@ def spawn(
     python: str = sys.executable,
     release: str = "",
     waits: bool = False,
+    answers: bool = False,
 ) -> Running:
     """Start a process in a session of its own; only a link gets credentials to see.
 
-    `waits`: it begins when `Running.begin` tells it whose it is.
+    `waits`: it begins when it is told whose it is (`Running.begin`, `divide`); `answers`: it says
+    what becomes of it.
     """
     environment = {key: value for key, value in os.environ.items() if secrets or key not in SECRETS}
     with (logs / f"{name}.out").open("ab") as out:
         popen = subprocess.Popen(
             [python, "-m", *words],
             stdin=subprocess.PIPE if waits else subprocess.DEVNULL,
-            stdout=out,
+            stdout=subprocess.PIPE if answers else out,
             stderr=out,
             env=environment,
             start_new_session=True,

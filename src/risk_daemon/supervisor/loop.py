@@ -48,6 +48,7 @@ from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
 from risk_daemon.wire.record import new_record
 
 WATCH_EVERY_S: Final = 0.05
+LOAD_LOOK_S: Final = 0.01
 #: A worker found alive must be heard within this time; it asks for us ten times a second.
 FIRST_BEAT_WITHIN: Final = 2_000_000_000
 #: As long as accounts wait, after a start, for the workers of another release that held them.
@@ -111,7 +112,11 @@ class Supervisor:
         self._next = ""
         self.mover = Mover(home / "run", journal, clock, self._promote)
         self._resorts = Resorts(self)
-        self._spares = {name: self._spare(name) for name in (spare.JOURNAL, spare.LINK)}
+        self._loaded = spare.Loaded(lambda: self._spawned(spare.LINK, waits=True, answers=True))
+        self._spares: dict[str, spare.Spare] = {
+            spare.JOURNAL: self._spare(spare.JOURNAL),
+            spare.LINK: self._loaded if spare.DIVIDES else self._spare(spare.LINK),
+        }
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
@@ -219,6 +224,7 @@ class Supervisor:
         """
         waiting = [name for name in self.names() if name.startswith("link-")]
         waiting = [name for name in waiting if name not in self.running]
+        await self._load(waiting)
         starting: dict[str, int] = {}
         for name in waiting:
             while len(starting) >= LINKS_AT_ONCE:
@@ -231,6 +237,16 @@ class Supervisor:
                 }
             starting[name] = self.clock.steady_ns()
             self._keep(name)
+
+    async def _load(self, names: Sequence[str]) -> None:
+        """Have what every link needs loaded once, before the first of them."""
+        if not names or not spare.DIVIDES:
+            return
+        began = self.clock.steady_ns()
+        self._loaded.keep(began, self.version_of(spare.LINK), is_calm=True)
+        # What is waited for is another process's news, or its end.
+        while self._loaded.is_loading and self.clock.steady_ns() - began < LINK_STARTS_WITHIN:  # noqa: ASYNC110
+            await asyncio.sleep(LOAD_LOOK_S)
 
     def _keep(self, name: str, found: Running | None = None) -> None:
         """Have a process run from now on: this one, or a new one."""
@@ -283,7 +299,7 @@ class Supervisor:
         self._wait_for_end(running)
         self._feed_child(name, process.Started())
 
-    def _spawned(self, name: str, *, waits: bool = False) -> Running:
+    def _spawned(self, name: str, *, waits: bool = False, answers: bool = False) -> Running:
         return spawn(
             name,
             self.words(name),
@@ -292,6 +308,7 @@ class Supervisor:
             python=interpreter(self.home, self.version_of(name), self.release),
             release=self.version_of(name),
             waits=waits,
+            answers=answers,
         )
 
     def _spare(self, name: str) -> spare.Spare:
