@@ -33,10 +33,13 @@ def untraced_children() -> Iterator[None]:
         os.environ.update(taken)
 
 
-def of_a_command(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for one more run of a command: its first runs are traced."""
+def is_traced(words: Sequence[str]) -> bool:
+    """Tell whether one more run of a command is among its first, which are traced."""
     verb = tuple(word for word in words[:2] if not word.startswith("-"))
     _runs[verb] += 1
-    if _runs[verb] <= TRACED_RUNS:
-        return dict(environment)
+    return _runs[verb] <= TRACED_RUNS
+
+
+def untraced(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what makes a process traced."""
     return {name: value for name, value in environment.items() if name not in NAMES}

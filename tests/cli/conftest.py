@@ -1,12 +1,15 @@
 """The command line as people run it: a process, its words, its exit code."""
 
+import atexit
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from risk_daemon.operations import founding
 from risk_daemon.operations.home import Home
 from tests.operations import build
 from tests.operations.conftest import wait_for
-from tests.untraced import of_a_command, untraced_children
+from tests.untraced import is_traced, untraced, untraced_children
 
 REFEREE = """\
 seed: 11
@@ -32,6 +35,24 @@ logins:
 limits:
   default: {max_contracts: 5, daily_realized_loss: "500.00"}
 """
+
+
+WITHIN_S = 90.0
+
+#: Commands whose first runs have been real starts of the program start warm (docs/adr/0034).
+WARM: Callable[[], "Warm"] | None = None
+if sys.platform == "linux":
+    from tests.warm import Warm
+
+    @functools.cache
+    def _warm() -> Warm:
+        folder = tempfile.TemporaryDirectory(prefix="warm-")
+        warm = Warm(Path(folder.name), untraced(os.environ))
+        atexit.register(folder.cleanup)
+        atexit.register(warm.close)
+        return warm
+
+    WARM = _warm
 
 
 @dataclass(frozen=True)
@@ -57,19 +78,19 @@ class Admin:
 
     def __call__(self, *words: str) -> Said:
         """Run a command; its stdin is no terminal."""
-        done = subprocess.run(
-            [sys.executable, "-m", "risk_daemon.programs.admin", *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            env={
-                **of_a_command(words, os.environ),
-                **self.env,
-                "RISK_DAEMON_HOME": str(self.home.path),
-            },
-            timeout=90,
-        )
+        own = {**os.environ, **self.env, "RISK_DAEMON_HOME": str(self.home.path)}
+        if is_traced(words) or WARM is None or "PYTHONPATH" in self.env:
+            done = subprocess.run(
+                [sys.executable, "-m", "risk_daemon.programs.admin", *words],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                env=own,
+                timeout=WITHIN_S,
+            )
+        else:
+            done = WARM().run(words, untraced(own), WITHIN_S)
         return Said(done.returncode, done.stdout, done.stderr)
 
     def told(self, code: int, *words: str) -> Said:

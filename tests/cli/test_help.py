@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
+from risk_daemon.cli.app import ROOMS
 from tests.cli.conftest import Admin
 
 COMMANDS = [
@@ -106,6 +108,34 @@ def test_a_mistyped_command_is_answered_with_the_nearest(nobody: Admin) -> None:
     said = nobody.told(2, "statsu")
 
     assert "Did you mean 'status'" in said.err
+
+
+def test_each_first_word_leads_to_where_its_command_is() -> None:
+    for names, enter in ROOMS.items():
+        made = typer.Typer()
+        enter(made)
+
+        commands = {command.name for command in made.registered_commands}
+        groups = {group.name for group in made.registered_groups}
+
+        assert commands | groups == set(names)
+
+
+def test_a_command_loads_no_others() -> None:
+    code = (
+        "import sys; sys.argv = ['x', 'status', '--help']\n"
+        "from risk_daemon.programs.admin import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('risk_daemon.cli.')))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = {"app", "looking", "options", "show"}
+    assert done.stdout.splitlines()[-1] == str(
+        [f"risk_daemon.cli.{name}" for name in sorted(loaded)]
+    )
 
 
 def test_the_version_is_the_first_line(nobody: Admin) -> None:

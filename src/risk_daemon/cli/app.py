@@ -1,24 +1,18 @@
-"""`risk-daemon-admin`: every command of a person, in the order in which they are needed."""
+"""`risk-daemon-admin`: every command of a person, in the order in which they are needed.
+
+Typer makes every command it is told of before it looks at the first word: half of
+what `status` took. So only the room of the command that is asked for is entered;
+all of them are where the first word is no command (help, a mistyped one).
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from risk_daemon.cli import (
-    acting,
-    beginning,
-    configuring,
-    depot,
-    examining,
-    keeping,
-    looking,
-    members,
-    reading,
-    releasing,
-    testing,
-)
 from risk_daemon.cli.options import HomeOption
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.home import choose
@@ -28,58 +22,164 @@ EPILOG = (
     "8 daemon not reachable; status and health: 0 healthy, 3 degraded, 1 down."
 )
 
-app = typer.Typer(
-    name="risk-daemon-admin",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EPILOG,
-)
-app.command("init", short_help="Make a home and its configuration.")(beginning.init)
-app.command("start", short_help="Start, and wait until every account is enforced.")(beginning.start)
-app.command("stop", short_help="Switch protection off, until the next start.")(beginning.stop)
-app.command("restart", short_help="Restart each process in turn, protected throughout.")(
-    beginning.restart
-)
-app.command("promote", short_help="Give accounts to another release, protected.")(releasing.promote)
-app.command("rollback", short_help="Give accounts back to an earlier release.")(releasing.rollback)
-app.command("retire", short_help="Stop the workers of a release that holds nothing.")(
-    releasing.retire
-)
-app.command("status", short_help="Accounts, processes, stream, latest events.")(looking.status)
-app.command("health", short_help="What /health says, with an exit code.")(looking.health)
-app.command("why", short_help="Why an account is locked, and until when.")(looking.why)
-app.command("test-connection", short_help="Is the broker reached: REST, login, both hubs.")(
-    testing.connection
-)
-app.command("test-rule", short_help="Does a rule trip, and only when it must.")(testing.rule)
-app.command("test-persistence", short_help="Is state written, and read back.")(testing.persistence)
-app.command("reconcile-state", short_help="Compare and repair our view of the broker.")(
-    testing.reconcile
-)
-app.command("verify-state", short_help="Compare our state with the journal.")(testing.verify)
-app.command("verify-db", short_help="Is the state file whole: pages, chain, tables.")(
-    testing.database
-)
-app.command("doctor", short_help="Is the machine fit and the home whole; a bundle for support.")(
-    examining.doctor
-)
-app.command("restore", short_help="State from a backup or what is left; configuration.")(
-    keeping.restore
-)
-app.add_typer(keeping.backup, name="backup")
-app.add_typer(configuring.config, name="config")
-app.add_typer(members.accounts, name="accounts")
-app.add_typer(members.logins, name="logins")
-app.add_typer(members.credentials, name="credentials")
-app.add_typer(depot.release, name="release")
-app.add_typer(reading.logs, name="logs")
-app.add_typer(acting.emergency, name="emergency")
-app.add_typer(acting.lockout, name="lockout")
+type Room = Callable[[typer.Typer], None]
 
 
-@app.callback(invoke_without_command=True)
+def app(words: Sequence[str]) -> typer.Typer:
+    """Return the command line, with at least the commands that these words may mean."""
+    made = typer.Typer(
+        name="risk-daemon-admin",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        epilog=EPILOG,
+    )
+    made.callback(invoke_without_command=True)(root)
+    for enter in _rooms(words):
+        enter(made)
+    return made
+
+
+def _rooms(words: Sequence[str]) -> tuple[Room, ...]:
+    if list(words) == ["--version"]:
+        return ()
+    for names, room in ROOMS.items():
+        if words and words[0] in names:
+            return (room,)
+    return tuple(ROOMS.values())
+
+
+def _beginning(to: typer.Typer) -> None:
+    from risk_daemon.cli import beginning
+
+    to.command("init", short_help="Make a home and its configuration.")(beginning.init)
+    to.command("start", short_help="Start, and wait until every account is enforced.")(
+        beginning.start
+    )
+    to.command("stop", short_help="Switch protection off, until the next start.")(beginning.stop)
+    to.command("restart", short_help="Restart each process in turn, protected throughout.")(
+        beginning.restart
+    )
+
+
+def _releasing(to: typer.Typer) -> None:
+    from risk_daemon.cli import releasing
+
+    to.command("promote", short_help="Give accounts to another release, protected.")(
+        releasing.promote
+    )
+    to.command("rollback", short_help="Give accounts back to an earlier release.")(
+        releasing.rollback
+    )
+    to.command("hand-over", short_help="Have the other processes run as that release too.")(
+        releasing.hand_over
+    )
+    to.command("retire", short_help="Stop the workers of a release that holds nothing.")(
+        releasing.retire
+    )
+
+
+def _looking(to: typer.Typer) -> None:
+    from risk_daemon.cli import looking
+
+    to.command("status", short_help="Accounts, processes, stream, latest events.")(looking.status)
+    to.command("health", short_help="What /health says, with an exit code.")(looking.health)
+    to.command("why", short_help="Why an account is locked, and until when.")(looking.why)
+
+
+def _testing(to: typer.Typer) -> None:
+    from risk_daemon.cli import testing
+
+    to.command("test-connection", short_help="Is the broker reached: REST, login, both hubs.")(
+        testing.connection
+    )
+    to.command("test-rule", short_help="Does a rule trip, and only when it must.")(testing.rule)
+    to.command("test-persistence", short_help="Is state written, and read back.")(
+        testing.persistence
+    )
+    to.command("reconcile-state", short_help="Compare and repair our view of the broker.")(
+        testing.reconcile
+    )
+    to.command("verify-state", short_help="Compare our state with the journal.")(testing.verify)
+    to.command("verify-db", short_help="Is the state file whole: pages, chain, tables.")(
+        testing.database
+    )
+
+
+def _examining(to: typer.Typer) -> None:
+    from risk_daemon.cli import examining
+
+    to.command("doctor", short_help="Is the machine fit and the home whole; a bundle for support.")(
+        examining.doctor
+    )
+
+
+def _keeping(to: typer.Typer) -> None:
+    from risk_daemon.cli import keeping
+
+    to.command("restore", short_help="State from a backup or what is left; configuration.")(
+        keeping.restore
+    )
+    to.add_typer(keeping.backup, name="backup")
+
+
+def _configuring(to: typer.Typer) -> None:
+    from risk_daemon.cli import configuring
+
+    to.add_typer(configuring.config, name="config")
+
+
+def _members(to: typer.Typer) -> None:
+    from risk_daemon.cli import members
+
+    to.add_typer(members.accounts, name="accounts")
+    to.add_typer(members.logins, name="logins")
+    to.add_typer(members.credentials, name="credentials")
+
+
+def _depot(to: typer.Typer) -> None:
+    from risk_daemon.cli import depot
+
+    to.add_typer(depot.release, name="release")
+
+
+def _reading(to: typer.Typer) -> None:
+    from risk_daemon.cli import reading
+
+    to.add_typer(reading.logs, name="logs")
+
+
+def _acting(to: typer.Typer) -> None:
+    from risk_daemon.cli import acting
+
+    to.add_typer(acting.emergency, name="emergency")
+    to.add_typer(acting.lockout, name="lockout")
+
+
+#: What is entered for which first word.
+ROOMS: Final[dict[tuple[str, ...], Room]] = {
+    ("init", "start", "stop", "restart"): _beginning,
+    ("promote", "rollback", "hand-over", "retire"): _releasing,
+    ("status", "health", "why"): _looking,
+    (
+        "test-connection",
+        "test-rule",
+        "test-persistence",
+        "reconcile-state",
+        "verify-state",
+        "verify-db",
+    ): _testing,
+    ("doctor",): _examining,
+    ("restore", "backup"): _keeping,
+    ("config",): _configuring,
+    ("accounts", "logins", "credentials"): _members,
+    ("release",): _depot,
+    ("logs",): _reading,
+    ("emergency", "lockout"): _acting,
+}
+
+
 def root(
     context: typer.Context,
     version: Annotated[
@@ -97,7 +197,7 @@ def root(
     Emergency:  risk-daemon-admin emergency flatten-all --reason "..."
     """
     if home is not None:
-        context.default_map = _everywhere(str(home))
+        context.default_map = _everywhere(str(home), context.command)
     if version:
         from risk_daemon.operations import releases
 
@@ -107,15 +207,8 @@ def root(
         raise typer.Exit(2)
 
 
-def _everywhere(home: str) -> dict[str, Any]:
+def _everywhere(home: str, root: object) -> dict[str, Any]:
     """`--home` before the command counts for the command: it must never be lost silently."""
-    here = {"home": home}
-    names = [str(command.name) for command in app.registered_commands]
-    nested: dict[str, Any] = {
-        str(group.name): dict.fromkeys(
-            [str(command.name) for command in group.typer_instance.registered_commands], here
-        )
-        for group in app.registered_groups
-        if group.typer_instance is not None
-    }
-    return {**dict.fromkeys(names, here), **nested}
+    if not isinstance(root, TyperGroup):
+        return {"home": home}
+    return {name: _everywhere(home, command) for name, command in root.commands.items()}

@@ -1,7 +1,8 @@
-"""`promote` and `rollback`: which release holds which account."""
+"""`promote`, `rollback`, `hand-over`: which release holds which account, and runs as what."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,8 @@ from risk_daemon.cli.options import (
     JsonOption,
     ReasonOption,
 )
-from risk_daemon.cli.show import finish
+from risk_daemon.cli.show import finish, talk
+from risk_daemon.clock import Clock
 from risk_daemon.errors import UsageError
 from risk_daemon.operations.daemon import operator
 from risk_daemon.operations.home import choose
@@ -25,6 +27,8 @@ VersionOption = Annotated[
     str, typer.Option("--to-version", help="The release that is to hold them.")
 ]
 OneOption = Annotated[str | None, typer.Option("--account", help="Number or name of one account.")]
+#: A process that ends within a few seconds of its start would do so at every start.
+STAYS_S = 5.0
 AllOption = Annotated[bool, typer.Option("--all", help="Every account of this home.")]
 
 
@@ -86,6 +90,41 @@ def retire(
 
     who = Who(operator(), reason)
     finish(as_json, lambda: moving.retire(choose(home), version, who, dry_run=dry_run))
+
+
+def hand_over(
+    to_version: Annotated[str, typer.Option("--to-version", help="The release to run as.")],
+    stays: Annotated[
+        float, typer.Option("--stays", help="Seconds for which each is watched before the next.")
+    ] = STAYS_S,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have journal, links, console and supervisor run as the release that holds the accounts.
+
+    It first restores a backup made now and translates the last messages of each login: what
+    comes out otherwise is refused. Then one after the other; one that fails becomes what it was.
+
+    \b
+    Examples:
+      risk-daemon-admin hand-over --to-version v1.3.0 --dry-run
+      risk-daemon-admin hand-over --to-version v1.3.0
+    """
+    from risk_daemon.operations import handing_over, lifecycle
+
+    never = threading.Event()
+
+    def pause(seconds: float) -> None:
+        never.wait(seconds)
+
+    waiting = lifecycle.Waiting(Clock(), pause, 0, talk)
+    finish(
+        as_json,
+        lambda: handing_over.hand_over(
+            choose(home), to_version, waiting, stays_s=stays, dry_run=dry_run
+        ),
+    )
 
 
 def _move(

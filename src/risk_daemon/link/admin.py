@@ -69,6 +69,10 @@ def ops(link: Link) -> dict[str, Op]:
         del args
         return status_of(link)
 
+    async def frames(args: dict[str, Any]) -> dict[str, Any]:
+        del args
+        return {"frames": link.frames.told(), "accounts": list(link.accounts)}
+
     async def of_itself(args: dict[str, Any]) -> dict[str, Any]:
         """Say that it lives, and which epochs it lets through: the supervisor compares."""
         gates = sorted(link.gate.accounts.items())
@@ -84,6 +88,7 @@ def ops(link: Link) -> dict[str, Op]:
         "keep": keep,
         "standing": standing,
         "status": status,
+        "frames": frames,
         "tasks": of_itself,
     }
 

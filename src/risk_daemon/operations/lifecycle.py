@@ -57,7 +57,7 @@ def start(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
         return Outcome(lines, data={"accounts": list(settings.accounts())})
     _commit_edits(at, who, waiting.say)
     if not running:
-        process = _spawn(at)
+        process = spawn(at)
         waiting.say(f"supervisor started (process {process.pid})")
     else:
         process = None
@@ -97,10 +97,14 @@ def _is_running(at: Home) -> bool:
     return True
 
 
-def _spawn(at: Home) -> subprocess.Popen[bytes]:
-    """Start the supervisor detached; what it can't log goes to a file of its own."""
+def spawn(at: Home, *, python: str = sys.executable, version: str = "") -> subprocess.Popen[bytes]:
+    """Start the supervisor detached; what it can't log goes to a file of its own.
+
+    `python` and `version`: of another release than that of the command.
+    """
     at.logs.mkdir(exist_ok=True, mode=0o700)
-    words = [sys.executable, "-m", "risk_daemon.programs.supervisor", "--home", str(at.path)]
+    words = [python, "-m", "risk_daemon.programs.supervisor", "--home", str(at.path)]
+    words += ["--release", version] if version else []
     with (at.logs / "supervisor.out").open("ab") as out:
         return subprocess.Popen(
             words,

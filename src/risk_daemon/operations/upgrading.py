@@ -34,13 +34,13 @@ def preview(at: Home, version: str) -> Outcome:
     folder = at.releases / version
     if not (folder / staging.STAGED).is_file():
         staging.read(folder)  # which says why not
-    verdict = _asked(at, version, "validate")
+    verdict = asked(at, version, "config", "validate")
     if not verdict.get("ok"):
         said = str((verdict.get("error") or {}).get("message") or "it does not say why")
         raise Refused(f"{version} can't read this configuration; nothing was changed: {said}")
     shown = (policy.show(at, effective=False).data, policy.show(at, effective=True).data)
     mine = _joined(*(msgspec.json.decode(msgspec.json.encode(one)) for one in shown))
-    files, in_force = _asked(at, version, "show"), _asked(at, version, "show", "--effective")
+    files, in_force = _shown(at, version), _shown(at, version, "--effective")
     theirs = _joined(files.get("data", {}), in_force.get("data", {}))
     found = changes(mine, theirs)
     return Outcome(
@@ -50,6 +50,10 @@ def preview(at: Home, version: str) -> Outcome:
         notes=("nothing was changed",),
         next_command=f"risk-daemon-admin promote --to-version {version} --all --dry-run",
     )
+
+
+def _shown(at: Home, version: str, *flags: str) -> dict[str, Any]:
+    return asked(at, version, "config", "show", *flags)
 
 
 def _joined(files: Mapping[str, Any], in_force: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,10 +89,10 @@ def _flat(path: str, value: object) -> Iterator[tuple[str, str]]:
             yield path, json.dumps(value)
 
 
-def _asked(at: Home, version: str, *words: str) -> dict[str, Any]:
-    """Run `config ...` of a release on this home; what it answers as JSON."""
+def asked(at: Home, version: str, *words: str, within_s: float = WITHIN_S) -> dict[str, Any]:
+    """Run a command of a release on this home; return what it answers as JSON."""
     python = str(staging.python_of(at.releases / version))
-    command = [python, "-m", "risk_daemon.programs.admin", "config", *words, "--json"]
+    command = [python, "-m", "risk_daemon.programs.admin", *words, "--json"]
     try:
         done = subprocess.run(
             [*command, "--home", str(at.path)],
@@ -96,19 +100,19 @@ def _asked(at: Home, version: str, *words: str) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=WITHIN_S,
+            timeout=within_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise TimedOut(
-            f"{version} did not answer within {WITHIN_S:g} s; nothing was changed."
+            f"{version} did not answer within {within_s:g} s; nothing was changed."
         ) from None
     try:
         found = json.loads(done.stdout)
     except ValueError:
         said = (done.stderr.strip().splitlines() or ["nothing"])[-1][:200]
         raise OperatorError(
-            f"{version} can't say what it makes of this configuration ({said}); nothing was "
+            f"{version} can't answer `{' '.join(words)}` ({said}); nothing was "
             f"changed. `risk-daemon-admin release verify {version}` says whether it is whole."
         ) from None
     assert isinstance(found, dict)

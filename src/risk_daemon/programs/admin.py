@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+
+from risk_daemon.programs import loading
 
 
 def main() -> int:
@@ -10,9 +13,14 @@ def main() -> int:
     if not __debug__:
         sys.stderr.write("risk-daemon-admin does not run under -O.\n")
         return 2
+    loading.begins()
     from risk_daemon.cli.app import app
 
-    app(prog_name="risk-daemon-admin")
+    try:
+        app(sys.argv[1:])(prog_name="risk-daemon-admin")
+    finally:
+        # Python searches everything at its end, for what ends with it anyway.
+        gc.freeze()
     return 0
 
 

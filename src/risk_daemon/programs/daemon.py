@@ -6,6 +6,8 @@ import importlib
 import sys
 from typing import Final
 
+from risk_daemon.programs import loading
+
 PROGRAMS: Final = {
     "journal": "orders everything and writes the state file",
     "link": "talks to the broker for one login",
@@ -44,6 +46,7 @@ def main() -> int:
         sys.stderr.write(f"risk-daemon: there is no program {words[0]!r}.\n\n{usage()}\n")
         return 2
     sys.argv = [f"risk-daemon {words[0]}", *words[1:]]
+    loading.begins()
     code = importlib.import_module(f"risk_daemon.programs.{words[0]}").main()
     return int(code or 0)
 

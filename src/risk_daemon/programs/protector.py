@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.programs import loading
 from risk_daemon.protector.watch import ORDERS, Orders, Watch, read_orders
 
 
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: stop.set())
+    loading.is_done()
     guard(home, orders, stop)
     return 0
 

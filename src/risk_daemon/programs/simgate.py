@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from risk_daemon.programs import loading
 from risk_daemon.sim.config import ConfigRefused, read
 from risk_daemon.sim.server import Doors, PortInUse, serve
 from risk_daemon.sim.timeline import ScenarioRefused
@@ -52,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         config = replace(config, offset_s=wish.offset_s)
     try:
         doors = Doors(wish.port, wish.control_port, wish.ready_file, wish.log, scenario)
+        loading.is_done()
         asyncio.run(serve(config, doors))
     except PortInUse as taken:
         print(taken, file=sys.stderr)

@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,14 +17,15 @@ import msgspec
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
-from risk_daemon.errors import OperatorError
+from risk_daemon.errors import OperatorError, Refused
+from risk_daemon.journal.exclusive import Hold
 from risk_daemon.operations import home as homes
-from risk_daemon.operations import postponed
+from risk_daemon.operations import postponed, scheduled
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import restarting
+from risk_daemon.supervisor import handing_over, restarting
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import Register, Running, mended, spawn
 from risk_daemon.supervisor.loop import Supervisor, journal_words
@@ -37,8 +39,12 @@ from risk_daemon.wire.transport import Channel, Hello, serve, tasks
 NAME: Final = "supervisor"
 #: How often it looks whether a change of policy is due.
 DUE_EVERY_S: Final = 1.0
+BACKUP_LOOK_S: Final = 60.0
+BACKUP_AGAIN_S: Final = 3_600.0
 #: A file that is damaged again right after it was made is no case for making another one.
 REBUILDS_MAX: Final = 2
+#: So long may the one before take to leave; it has nothing to do but to answer.
+SUCCEED_WITHIN_S: Final = 10.0
 
 _log = logging.getLogger(NAME)
 
@@ -46,32 +52,48 @@ _log = logging.getLogger(NAME)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon of a home until it is stopped."""
     parser = service.arguments(NAME, "Starts and watches the others.")
+    parser.add_argument("--succeed", action="store_true", help="take over from the one that runs")
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
     (home / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
-    return process.run(NAME, home, lambda: _hold(Home(home), args.release or release()))
+    version = args.release or release()
+    return process.run(NAME, home, lambda: _hold(Home(home), version, succeeds=args.succeed))
 
 
-def _hold(home: Home, version: str) -> int:
-    hold = homes.lock(home)
+def _hold(home: Home, version: str, *, succeeds: bool) -> int:
+    hold = _succeed(home) if succeeds else homes.lock(home)
     try:
         return asyncio.run(_main(home, version))
     finally:
         hold.release()
 
 
+def _succeed(home: Home) -> Hold:
+    """Say that we are there, and wait for the one before us to leave the lock."""
+    handing_over.announce(home.path)
+    clock = Clock()
+    until = clock.steady_ns() + int(SUCCEED_WITHIN_S * SECOND_NS)
+    while True:
+        try:
+            return homes.lock(home)
+        except Refused:
+            if clock.steady_ns() > until:
+                raise
+        time.sleep(handing_over.LOOK_EVERY_S)
+
+
 async def _main(home: Home, version: str) -> int:
     stop, lost = asyncio.Event(), asyncio.Event()
     process.stop_on_signal(stop)
-    running = Register(home.run / "processes.json").found().get("journal")
-    if running is None:
-        running = _spawn_journal(home, version)
+    found = Register(home.run / "processes.json").found().get("journal")
+    running = found or _spawn_journal(home, version)
     hello = Hello(NAME, NAME, version, pid=os.getpid())
     try:
         running, journal = await _journal(home, version, running, hello, lost)
         settings = await asyncio.to_thread(_adopt, home)
     except OperatorError:
-        running.terminate()  # nothing stays half-started
+        if found is None:
+            running.terminate()  # nothing stays half-started
         raise
     daemon = Supervisor(
         home.path,
@@ -93,10 +115,14 @@ async def _main(home: Home, version: str) -> int:
         reads=Heard,
     )
     serving = asyncio.create_task(daemon.run(running))
-    due = asyncio.create_task(_adopt_when_due(daemon))
+    chores = [
+        asyncio.create_task(_adopt_when_due(daemon)),
+        asyncio.create_task(_back_up_when_due(daemon)),
+    ]
     try:
         await service.until_stopped(stop, serving)
-        due.cancel()
+        for chore in chores:
+            chore.cancel()
         daemon.stopping.set()
         await serving
     finally:
@@ -108,7 +134,7 @@ async def _main(home: Home, version: str) -> int:
 def _spawn_journal(home: Home, version: str) -> Running:
     settings = msgspec.json.decode(_ask_adopt(home, "--show"), type=Settings)
     words = journal_words(home.path, settings, version)
-    return spawn("journal", words, home.logs, secrets=False)
+    return spawn("journal", words, home.logs, secrets=False, release=version)
 
 
 async def _journal(
@@ -154,6 +180,22 @@ async def _adopt_when_due(daemon: Supervisor) -> None:
             daemon.alarms.say(
                 "urgent", "configuration", f"what is due is not adopted: {error.sentence}"
             )
+
+
+async def _back_up_when_due(daemon: Supervisor) -> None:
+    """Have backups made by themselves; one that fails is told, and tried again an hour later."""
+    home, clock, started = Home(daemon.home), daemon.clock, daemon.clock.now_ns()
+    every_h = daemon.settings.backup_every_h
+    while every_h:
+        due = scheduled.due_at(await asyncio.to_thread(scheduled.newest, home), started, every_h)
+        await asyncio.sleep(min(max(due - clock.now_ns(), 0) / SECOND_NS, BACKUP_LOOK_S))
+        if clock.now_ns() < due:
+            continue  # a laptop may have slept: the clock is asked again and again
+        try:
+            await asyncio.to_thread(scheduled.make, home)
+        except OperatorError as error:
+            daemon.alarms.say("urgent", "no backup", error.sentence)
+            await asyncio.sleep(BACKUP_AGAIN_S)
 
 
 def _reload(home: Home, args: dict[str, Any]) -> dict[str, Any]:
@@ -236,6 +278,15 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         release = str(args["release"])
         return {"release": release, "accounts": await daemon.move(release, accounts)}
 
+    async def hand_over(args: dict[str, Any]) -> dict[str, Any]:
+        names, stays_s = [str(one) for one in args["processes"]], float(args["stays_s"])
+        return {"processes": await daemon.hand_over(str(args["release"]), names, stays_s)}
+
+    async def succeed(args: dict[str, Any]) -> dict[str, Any]:
+        pid = await daemon.succeed(str(args["release"]))
+        asyncio.get_running_loop().call_later(0.05, stop.set)
+        return {"pid": pid}
+
     async def retire(args: dict[str, Any]) -> dict[str, Any]:
         await daemon.retire(str(args["release"]))
         return {"releases": daemon.releases}
@@ -249,6 +300,8 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         "approve": approve,
         "move": move,
         "retire": retire,
+        "hand-over": hand_over,
+        "succeed": succeed,
         "tasks": tasks,
     }
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ START_TIME_DIFFERS_S: Final = 0.05
 WORDS_BYTES: Final = 4_096
 WORDS_SHOWN: Final = 200
 USAGE_OVER_NS: Final = SECOND_NS
+#: For a core, or for a disk.
+WAITS: Final = frozenset({"R", "D"})
 SECRETS: Final = ("PROJECT_X_API_KEY", "PROJECT_X_USERNAME")
 
 _log = logging.getLogger("supervisor")
@@ -41,10 +44,12 @@ else:
 class Running:
     """One live process, ours or found again."""
 
-    def __init__(self, name: str, pid: int, started: float) -> None:
-        self.name, self.pid, self.started = name, pid, started
+    def __init__(self, name: str, pid: int, started: float, release: str = "") -> None:
+        self.name, self.pid, self.started, self.release = name, pid, started, release
         self.ended = asyncio.Event()
         self.exit: int | None = None
+        #: Its end is ours: nothing failed.
+        self.is_told = False
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -56,6 +61,7 @@ class Running:
 
     def terminate(self) -> None:
         """Ask it to end."""
+        self.is_told = True
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             if self.is_alive:
                 psutil.Process(self.pid).terminate()
@@ -65,6 +71,46 @@ class Running:
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             if self.is_alive:
                 psutil.Process(self.pid).kill()
+
+    def begin(self, name: str, word: str) -> bool:
+        """Tell a process that waits whose it is from now on; False where none is there to hear."""
+        assert self._popen is not None
+        assert self._popen.stdin is not None
+        try:
+            with self._popen.stdin as waits:
+                waits.write(f"{word}\n".encode())
+        except OSError:
+            return False
+        self.name = name
+        return self.is_alive
+
+    def divide(self, name: str, word: str, within_s: float) -> Running | None:
+        """Have a process that has loaded begin another one; None where none begins in time."""
+        assert self._popen is not None
+        assert self._popen.stdin is not None
+        try:
+            self._popen.stdin.write(f"{word}\n".encode())
+            self._popen.stdin.flush()
+            pid = int(self.hear(within_s))
+            return Running(name, pid, psutil.Process(pid).create_time(), self.release)
+        except (OSError, ValueError, psutil.Error):
+            return None
+
+    def hear(self, within_s: float) -> str:
+        """Return the next line that a process answers, "" if none comes in time. Not on Windows."""
+        assert self._popen is not None
+        assert self._popen.stdout is not None
+        if not select.select([self._popen.stdout], [], [], within_s)[0]:
+            return ""
+        return os.read(self._popen.stdout.fileno(), WORDS_BYTES).decode().strip()
+
+    def dismiss(self) -> None:
+        """End a process that waits: nobody needs it."""
+        for end in (self._popen.stdin, self._popen.stdout) if self._popen else ():
+            with contextlib.suppress(OSError):  # a word that nobody read any more
+                if end is not None:
+                    end.close()
+        self.terminate()
 
     async def wait(self) -> None:
         """Return when it has ended and is reaped."""
@@ -112,21 +158,33 @@ def is_same(pid: int, started: float) -> bool:
 
 
 def spawn(
-    name: str, words: list[str], logs: Path, *, secrets: bool, python: str = sys.executable
+    name: str,
+    words: list[str],
+    logs: Path,
+    *,
+    secrets: bool,
+    python: str = sys.executable,
+    release: str = "",
+    waits: bool = False,
+    answers: bool = False,
 ) -> Running:
-    """Start a process in a session of its own; only a link gets credentials to see."""
+    """Start a process in a session of its own; only a link gets credentials to see.
+
+    `waits`: it begins when it is told whose it is (`Running.begin`, `divide`); `answers`: it says
+    what becomes of it.
+    """
     environment = {key: value for key, value in os.environ.items() if secrets or key not in SECRETS}
     with (logs / f"{name}.out").open("ab") as out:
         popen = subprocess.Popen(
             [python, "-m", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdin=subprocess.PIPE if waits else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if answers else out,
             stderr=out,
             env=environment,
             start_new_session=True,
             creationflags=_ALONE,
         )
-    running = Running(name, popen.pid, psutil.Process(popen.pid).create_time())
+    running = Running(name, popen.pid, psutil.Process(popen.pid).create_time(), release)
     running._popen = popen  # noqa: SLF001
     return running
 
@@ -157,7 +215,7 @@ class Register:
     def write(self, children: dict[str, Running]) -> None:
         """Write who runs; what has no room is told in the log, and stops nobody."""
         rows = {
-            name: {"pid": child.pid, "started": child.started}
+            name: {"pid": child.pid, "started": child.started, "release": child.release}
             for name, child in sorted(children.items())
         }
         try:
@@ -172,7 +230,7 @@ class Register:
         except (FileNotFoundError, ValueError):
             return {}
         return {
-            name: Running(name, int(row["pid"]), float(row["started"]))
+            name: Running(name, int(row["pid"]), float(row["started"]), str(row.get("release", "")))
             for name, row in rows.items()
             if is_same(int(row["pid"]), float(row["started"]))
         }
@@ -186,6 +244,31 @@ def memory_mb(pid: int) -> float | None:
         return None
     size = getattr(info, "pss", 0) or getattr(info, "uss", 0) or info.rss
     return float(round(size / 1e6, 1))
+
+
+class Labour:
+    """Whether a process does anything, from one look to the next."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, float] = (0, 0.0)
+
+    def is_seen(self, pid: int) -> bool:
+        """Tell whether it used a core since the last look, or waits for one or for a disk."""
+        try:
+            times = psutil.Process(pid).cpu_times()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+        before, self._seen = self._seen, (pid, times.user + times.system)
+        return before != self._seen or bool(WAITS & _states(pid))
+
+
+def _states(pid: int) -> set[str]:
+    """Return the states of a process's threads, as Linux abbreviates them; elsewhere none."""
+    found = set()
+    with contextlib.suppress(OSError):  # no such folder, or no such thread any more
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            found.add((thread / "stat").read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 class Usage:

@@ -15,11 +15,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
 from risk_daemon.settings import Settings
-from risk_daemon.supervisor import aside, process, promotion, resort, restarting
+from risk_daemon.supervisor import (
+    aside,
+    handing_over,
+    process,
+    promotion,
+    resort,
+    restarting,
+    spare,
+)
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import (
     Register,
@@ -38,6 +48,7 @@ from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
 from risk_daemon.wire.record import new_record
 
 WATCH_EVERY_S: Final = 0.05
+LOAD_LOOK_S: Final = 0.01
 #: A worker found alive must be heard within this time; it asks for us ten times a second.
 FIRST_BEAT_WITHIN: Final = 2_000_000_000
 #: As long as accounts wait, after a start, for the workers of another release that held them.
@@ -53,6 +64,10 @@ GIVEN_UP_AFTER: Final = 2
 GAVE_UP: Final = 1
 
 _log = logging.getLogger("supervisor")
+
+
+class Succeeded(Exception):
+    """Another supervisor goes on: what is watched here is to be left as it is."""
 
 
 class Supervisor:
@@ -89,12 +104,25 @@ class Supervisor:
         self._complained: dict[tuple[int, str], int] = {}
         #: The releases whose workers are kept warm; our own is always one of them.
         self.releases = [release]
+        #: By name: the release of a child that is no worker, where it is not our own.
+        self.versions: dict[str, str] = {}
+        self.is_succeeded = False
+        self._handing_over = asyncio.Lock()
+        #: The release to which processes are being handed over.
+        self._next = ""
         self.mover = Mover(home / "run", journal, clock, self._promote)
         self._resorts = Resorts(self)
+        self._loaded = spare.Loaded(lambda: self._spawned(spare.LINK, waits=True, answers=True))
+        self._spares: dict[str, spare.Spare] = {
+            spare.JOURNAL: self._spare(spare.JOURNAL),
+            spare.LINK: self._loaded if spare.DIVIDES else self._spare(spare.LINK),
+        }
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
-        common = ["--home", str(self.home), "--release", release_of(name) or self.release]
+        common = ["--home", str(self.home), "--release", self.version_of(name)]
+        if name == spare.LINK:
+            return ["risk_daemon.programs.link", *common, spare.WORD]
         if name.startswith("link-"):
             login = name.removeprefix("link-")
             return ["risk_daemon.programs.link", *common, "--login", login]
@@ -102,7 +130,16 @@ class Supervisor:
             return ["risk_daemon.programs.worker", *common, "--name", name]
         if name in ("console", resort.PROTECTOR):
             return [f"risk_daemon.programs.{name}", "--home", str(self.home)]
-        return journal_words(self.home, self.settings, self.release)
+        words = journal_words(self.home, self.settings, self.version_of(name))
+        return [*words, spare.WORD] if name == spare.JOURNAL else words
+
+    def version_of(self, name: str) -> str:
+        """Return the release that a child belongs to; a spare is for whoever is next."""
+        if name == spare.JOURNAL:
+            return self._next or self.version_of("journal")
+        if name == spare.LINK:
+            return self._next or self.version_of(f"link-{self.settings.logins[-1].name}")
+        return release_of(name) or self.versions.get(name, self.release)
 
     def names(self) -> list[str]:
         """Return all children in the order of starting."""
@@ -113,7 +150,11 @@ class Supervisor:
     # --- running -----------------------------------------------------------------
 
     async def run(self, journal: Running) -> None:
-        """Start or find everything, then watch until told to stop."""
+        """Start or find everything, then watch until told to stop, or that another goes on."""
+        with contextlib.suppress(Succeeded):  # whoever ran runs on: the next one finds them
+            await self._run(journal)
+
+    async def _run(self, journal: Running) -> None:
         found = self._register.found() | {"journal": journal}
         running = {release_of(name) for name in found}
         holders = await self._holders()
@@ -138,6 +179,8 @@ class Supervisor:
                 *(group.create_task(one.run()) for one in self._probers.values()),
             ]
             await self.stopping.wait()
+            if self.is_succeeded:
+                raise Succeeded
             links.cancel()
             await self._stop_all()
             for keeper in keepers:
@@ -181,6 +224,7 @@ class Supervisor:
         """
         waiting = [name for name in self.names() if name.startswith("link-")]
         waiting = [name for name in waiting if name not in self.running]
+        await self._load(waiting)
         starting: dict[str, int] = {}
         for name in waiting:
             while len(starting) >= LINKS_AT_ONCE:
@@ -194,6 +238,16 @@ class Supervisor:
             starting[name] = self.clock.steady_ns()
             self._keep(name)
 
+    async def _load(self, names: Sequence[str]) -> None:
+        """Have what every link needs loaded once, before the first of them."""
+        if not names or not spare.DIVIDES:
+            return
+        began = self.clock.steady_ns()
+        self._loaded.keep(began, self.version_of(spare.LINK), is_calm=True)
+        # What is waited for is another process's news, or its end.
+        while self._loaded.is_loading and self.clock.steady_ns() - began < LINK_STARTS_WITHIN:  # noqa: ASYNC110
+            await asyncio.sleep(LOAD_LOOK_S)
+
     def _keep(self, name: str, found: Running | None = None) -> None:
         """Have a process run from now on: this one, or a new one."""
         self.children[name] = process.Child(name=name)
@@ -204,6 +258,8 @@ class Supervisor:
 
     def _adopt(self, name: str, found: Running) -> None:
         """Take over a process that an earlier supervisor started."""
+        if found.release and not is_worker(name) and self._is_here(found.release):
+            self.versions[name] = found.release
         self.children[name] = process.Child(
             name=name,
             phase=process.Phase.RUNNING,
@@ -231,14 +287,7 @@ class Supervisor:
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
         try:
-            python = interpreter(self.home, release_of(name) or self.release, self.release)
-            running = spawn(
-                name,
-                self.words(name),
-                self.home / "logs",
-                secrets=name.startswith("link-") or name == resort.PROTECTOR,
-                python=python,
-            )
+            running = self._take_spare(name) or self._spawned(name)
         except (OSError, NotFound) as error:
             # A failed start like any other: what cannot be started must not end its starter.
             _log.warning("not started", extra={"child": name, "why": str(error)})
@@ -249,6 +298,33 @@ class Supervisor:
         _log.info("started", extra={"child": name, "pid": running.pid})
         self._wait_for_end(running)
         self._feed_child(name, process.Started())
+
+    def _spawned(self, name: str, *, waits: bool = False, answers: bool = False) -> Running:
+        return spawn(
+            name,
+            self.words(name),
+            self.home / "logs",
+            secrets=name.startswith("link") or name == resort.PROTECTOR,
+            python=interpreter(self.home, self.version_of(name), self.release),
+            release=self.version_of(name),
+            waits=waits,
+            answers=answers,
+        )
+
+    def _spare(self, name: str) -> spare.Spare:
+        return spare.Spare(lambda: self._spawned(name, waits=True))
+
+    def _take_spare(self, name: str) -> Running | None:
+        kind, _, login = name.partition("-")
+        kept = self._spares.get(f"{kind}{spare.SPARE}")
+        if kept is None:
+            return None
+        return kept.take(name, login or kind, self.version_of(name), self.clock.steady_ns())
+
+    def _keep_spares(self, now: int) -> None:
+        is_calm = all(n in self.running and one.has_answered for n, one in self._probers.items())
+        for name, kept in self._spares.items():
+            kept.keep(now, self.version_of(name), is_calm=is_calm)
 
     def _wait_for_end(self, running: Running) -> None:
         assert self._group is not None
@@ -267,11 +343,12 @@ class Supervisor:
         if name not in self.children:
             return  # its release was let go meanwhile
         self._say_blind(name)
-        if not self.stopping.is_set() and self.children[name].wanted:
+        is_failure = self.children[name].wanted and not (self.stopping.is_set() or running.is_told)
+        if is_failure:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
         if is_worker(name):
             self._promote(promotion.WorkerGone(name))
-        if not self.stopping.is_set() and self.children[name].wanted:
+        if is_failure:
             self._resorts.ended(name)
         if self._fails_by_itself(running):
             self._is_mended = await asyncio.to_thread(mended, self.home) or self._is_mended
@@ -453,6 +530,7 @@ class Supervisor:
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
             self._resorts.look(now)
+            self._keep_spares(now)
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
 
@@ -486,6 +564,8 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         """Stop in reverse order, the journal last: everybody's last words are kept."""
+        for kept in self._spares.values():
+            kept.end()
         for name in (resort.PROTECTOR, *reversed(self.names())):
             if name in self.children:
                 self._feed_child(name, process.Unwant())
@@ -547,6 +627,40 @@ class Supervisor:
             for name in workers_of(release):
                 self._keep(name)
 
+    async def hand_over(
+        self, release: str, names: Sequence[str], stays_s: float
+    ) -> list[dict[str, Any]]:
+        """Have processes that are no workers run as another release, one after the other.
+
+        Return a row each, up to the first that did not stay up: it is of its old release again.
+        """
+        own = [name for name in self.names() if not is_worker(name)]
+        if unknown := sorted(set(names) - set(own)):
+            raise NotFound(f"there is no process {unknown[0]} to hand over; {', '.join(own)}")
+        interpreter(self.home, release, self.release)
+        if self._handing_over.locked():
+            raise OperatorError("processes are being handed over already; nothing was done", 3)
+        async with self._handing_over:
+            self._next = release
+            try:
+                return await handing_over.each(self, release, names, stays_s)
+            finally:
+                self._next = ""
+
+    def begin_anew(self, name: str) -> None:
+        """Forget how often a child was restarted: its next start is at once."""
+        self.children[name] = msgspec.structs.replace(self.children[name], restarts=0, retry_at=0)
+
+    async def succeed(self, release: str) -> int:
+        """Start the supervisor of a release and leave everything to it; return its process id.
+
+        Raises OperatorError if it does not come up; then nothing has changed.
+        """
+        python = interpreter(self.home, release, self.release)
+        pid = await handing_over.successor(self.home, release, python)
+        self.is_succeeded = True
+        return pid
+
     def protect(self) -> None:
         """Start the minimal protector, unless it runs."""
         child = self.children.get(resort.PROTECTOR)
@@ -572,7 +686,10 @@ class Supervisor:
     async def retire(self, release: str) -> None:
         """Stop a release's workers; refused while they hold an account, or are our own."""
         held = [lease.account for lease in self.promotion.leases if lease.release == release]
-        if release == self.release or held:
+        is_ours = any(
+            self.version_of(name) == release for name in self.running if not is_worker(name)
+        )
+        if release == self.release or is_ours or held:
             why = f"account {held[0]} is held by it" if held else "the daemon itself is of it"
             raise OperatorError(f"{release} is not retired: {why}", 3)
         if release not in self.releases:

@@ -8,7 +8,7 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import process, promotion, resort
 from risk_daemon.supervisor.children import Running, Usage, memory_mb
-from risk_daemon.supervisor.release import is_worker, release_of
+from risk_daemon.supervisor.release import is_worker
 from risk_daemon.wire.heart import Heartbeat
 
 type Beats = dict[str, tuple[int, Heartbeat]]
@@ -25,6 +25,9 @@ class Daemon(Protocol):
     running: dict[str, Running]
     beats: Beats
     disabled: dict[str, Any] | None
+
+    def version_of(self, name: str) -> str:
+        """Return the release of a child."""
 
 
 class Telling:
@@ -66,7 +69,7 @@ class Telling:
             "state": str(child.phase),
             "since_s": round((now - child.since) / 1e9, 1),
             "restarts": child.restarts,
-            "release": release_of(name) or daemon.release,
+            "release": daemon.version_of(name),
             "heartbeat_age_ms": (now - beat[0]) // 1_000_000 if beat else None,
             "memory_mb": memory_mb(running.pid) if running else None,
             "cpu_percent": self._usage.percent(running.pid, now) if running else None,
