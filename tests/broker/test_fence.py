@@ -912,3 +912,38 @@ def test_whatever_comes_nothing_leaves_that_could_raise_or_flip(
             }.get(word, Outcome(outcome=word))
             door.answer(request, outcome)
         del view
+
+
+def left(act: str, key: str, sent_at: int, **more: object) -> Resumed:
+    found: dict[str, object] = {"contract": MNQ, "locked": True}
+    goal = Goal(act=act, account=ACCOUNT, **(found | more))  # type: ignore[arg-type]
+    return Resumed(Intended(account=ACCOUNT, epoch=1, cause_seq=1, key=key, goal=goal), sent_at)
+
+
+@pytest.mark.parametrize("act", ["close", "cancel"])
+@pytest.mark.parametrize(("ago", "over"), [(2, "first"), (0, "second")])
+def test_of_two_goals_for_the_same_the_one_that_left_last_is_in_doubt_and_the_other_is_over(
+    act: str, ago: int, over: str
+) -> None:
+    door = Door()
+    door.now += 10 * SECOND
+    door.put(left(act, "first", door.now - ago * SECOND, order=11))
+
+    outputs = door.put(left(act, "second", door.now - SECOND, order=11))
+
+    assert [
+        one.fact.key
+        for one in outputs
+        if isinstance(one, Report) and isinstance(one.fact, GoalRefused)
+    ] == [over]
+    assert fence.unsettled(door.gate) == 1
+
+
+def test_what_left_here_is_under_way_whatever_a_run_before_had_let_out() -> None:
+    door = Door().holding(2)
+    (request,) = sent(door.decide("close"))
+
+    outputs = door.put(left("close", "old", door.now))
+
+    assert refusals(outputs) == ["another request for the same left after it"]
+    assert door.gate.of(ACCOUNT).slots[MNQ].request == request

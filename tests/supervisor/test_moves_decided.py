@@ -199,6 +199,21 @@ def test_a_holder_that_shows_nothing_in_time_is_killed() -> None:
     assert play.give(Shown((1, 2), ())) == ()  # too late
 
 
+def test_a_killed_holder_that_is_back_before_the_journal_is_drained_anew() -> None:
+    play = Play()
+    play.drained()
+    play.give(Passed(2_000 + QUIESCE_NS))
+    play.give(GrantFailed())  # the journal went away meanwhile
+    assert play.give(WorkerGone("old")) == (AskLeases(),)
+    play.give(GrantFailed())
+
+    assert play.give(WorkerReady("old", OLD)) == (
+        EndDrain("old", NEW, ((1, 1), (2, 1))),
+        AskLeases(),
+    )
+    assert play.give(play.seen()) == (Drain("old", NEW, ((1, 1), (2, 1))),)
+
+
 def test_until_it_is_reaped_its_accounts_are_nobody_elses() -> None:
     play = Play()
     play.give(WorkerReady("old-too", OLD))

@@ -77,6 +77,9 @@ UNREAD_MAX: Final = 30 * SECOND
 VIEWS: Final = "views"
 UNREAD: Final = "the account has not been read"
 
+#: Why a goal that left is over though nothing of it was seen.
+SUPERSEDED: Final = "another request for the same left after it"
+
 
 def step(gate: Gate, given: Input, now: int) -> list[Output]:
     """Take one input at an instant; return what is to be done, in order."""
@@ -392,12 +395,21 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
     """
     account = gate.of(intended.account)
     goal = intended.goal
+    before: Slot | CancelSlot | None = None
+    if goal.act in ("cancel", "resize"):
+        before = account.cancels.get(goal.order)
+    elif goal.act in ("close", "reduce"):
+        before = account.slots.get(goal.contract)
+    else:
+        return []
+    if before is not None and not _left_later(before, sent_at):
+        return [refuse(intended, SUPERSEDED)]
     request = _request(gate, intended, "partial" if goal.act == "reduce" else goal.act, 0)
     if goal.act in ("cancel", "resize"):
         account.cancels[goal.order] = CancelSlot(
             request=request, intended=intended, sent_at=sent_at, outcome=UNKNOWN
         )
-    elif goal.act in ("close", "reduce"):
+    else:
         account.slots[goal.contract] = Slot(
             request=request,
             intended=intended,
@@ -408,12 +420,21 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
             gapless=False,
             outcome=UNKNOWN,
         )
-    else:
-        return []
+    over = [] if before is None else [refuse(before.intended, SUPERSEDED)]
     return [
+        *over,
         Report(_sent(intended, request, 0)),
         Read(account.account, RECENT, "a request of an earlier run is not settled"),
     ]
+
+
+def _left_later(before: Slot | CancelSlot, sent_at: int) -> bool:
+    """Tell whether a goal of an earlier run left after what is under way for the same.
+
+    One leaves at a time, so what left before the last has ended. What left here is the last.
+    """
+    is_of_earlier_run = isinstance(before, CancelSlot) or not before.side
+    return is_of_earlier_run and sent_at > before.sent_at
 
 
 def wake_at(gate: Gate) -> int:

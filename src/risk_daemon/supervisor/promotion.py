@@ -339,7 +339,15 @@ def _ready(state: State, given: WorkerReady) -> tuple[State, Outputs]:
     ready = tuple(sorted({*state.ready, given.name}))
     releases = tuple(sorted({*state.releases, (given.name, given.release)}))
     awaited = _without(state.awaited, given.name)
-    return _next(_replace(state, ready=ready, releases=releases, awaited=awaited))
+    state = _replace(state, ready=ready, releases=releases, awaited=awaited)
+    group = state.move.group if state.move else None
+    ended: Outputs = ()
+    if group is not None and group.killed and group.holder == given.name:
+        # It was killed, and is there again before anybody could be given its accounts: they are
+        # not free any more, and nothing else would end this group.
+        state, ended = _again(state, group)
+    state, outputs = _next(state)
+    return state, (*ended, *outputs)
 
 
 def _forget(state: State, name: str) -> tuple[State, Outputs]:
