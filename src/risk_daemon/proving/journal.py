@@ -216,6 +216,8 @@ class Journal(Shell):
 
     def subscribe(self, who: Any, life: int, seen: tuple[int, int], kinds: frozenset[str]) -> None:
         """Send all after what was seen, then what comes; who knows more than the file is told."""
+        if life != who.life:
+            return  # the last words of a process that ended: its successor has its own connection
         seq, crc = seen
         ours = self.world.disk.crc_at(seq)
         if ours is None or (crc >= 0 and ours != crc):
