@@ -234,21 +234,20 @@ def defences(seeds: int, cores: int) -> Iterator[tuple[str, str]]:
 
 
 def defence(name: str, seeds: int) -> str:
-    """Leave a defence out, together with those that mask it: alone nobody would notice."""
+    """Leave a defence out, alone and together with those that mask it; tell who noticed."""
     masks = DEFENCES[name]
-    found = _first(frozenset({name, *masks}), frozenset(masks), seeds)
-    if found is not None:
-        beside = f"with {' and '.join(masks)} off" if masks else "alone"
-        return f"noticed at seed {found} {beside}"
+    for seed in range(seeds):
+        if _is_noticed(seed, frozenset({name}), frozenset()):
+            return f"noticed at seed {seed} alone"
+        if masks and _is_noticed(seed, frozenset({name, *masks}), frozenset(masks)):
+            return f"noticed at seed {seed} with {' and '.join(masks)} off"
     return f"not noticed in {seeds} seeds"
 
 
-def _first(off: frozenset[str], masks: frozenset[str], seeds: int) -> int | None:
-    """Return the first seed that fails without some defences, and not with only the masks off."""
-    for seed in range(seeds):
-        if play(Plan(seed=seed, off=off)).broken and not play(Plan(seed=seed, off=masks)).broken:
-            return seed
-    return None
+def _is_noticed(seed: int, off: frozenset[str], masks: frozenset[str]) -> bool:
+    """Tell whether a history fails without some defences, and not with only the masks off."""
+    broken = play(Plan(seed=seed, off=off)).broken
+    return bool(broken) and not play(Plan(seed=seed, off=masks)).broken
 
 
 # --- a crash at every effect -------------------------------------------------------------------
