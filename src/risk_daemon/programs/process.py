@@ -77,9 +77,9 @@ def told(logs: Path, name_of: Callable[[str], str]) -> str:
 def told_each(logs: Path, name_of: Callable[[str], str]) -> str:
     """As `told`, but each word begins a process of its own: what was loaded is there once for all.
 
-    Says `ready` on stdout, then the process id for each word. Returns in each of those processes
-    with its word, and here with "" at the end of stdin. Where the system can't divide a process
-    (Windows) it is `told`.
+    One of them always waits, divided already; its process id is said on stdout, and a word is for
+    the process whose id stands before it. Returns in each of those with its word, and here with ""
+    at the end of stdin. Where the system can't divide a process (Windows) it is `told`.
     """
     if sys.platform == "win32":
         return told(logs, name_of)
@@ -88,18 +88,39 @@ def told_each(logs: Path, name_of: Callable[[str], str]) -> str:
     # Threads of the SDK's libraries that we never call do not come along, and hold no lock of ours.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the ended are reaped by the system
-    print("ready", flush=True)
-    while word := sys.stdin.readline().strip():
+    news = b""
+    while news != _OVER:
+        hears, tells = os.pipe()
         pid = os.fork()
         if pid == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.setsid()
-            with Path(os.devnull).open("rb") as nothing:
-                os.dup2(nothing.fileno(), sys.stdin.fileno())
-            _speak_as(logs, name_of(word))
+            os.close(hears)
+            if word := _waits(tells):
+                _speak_as(logs, name_of(word))
             return word
+        os.close(tells)
         print(pid, flush=True)
+        news = os.read(hears, 1)  # nothing: it ended while it waited, and another one waits
+        os.close(hears)
     return ""
+
+
+_TAKEN, _OVER = b"1", b"0"
+
+
+def _waits(tells: int) -> str:
+    """Wait, as the one that was divided last, for our word; tell that we do not wait any more."""
+    mine, word, line = f"{os.getpid()} ", "", sys.stdin.readline()
+    while line and not word:
+        # A word for one that has ended is nobody's: whoever sent it does not know of us.
+        word = line.removeprefix(mine).strip() if line.startswith(mine) else ""
+        line = "" if word else sys.stdin.readline()
+    os.write(tells, _TAKEN if word else _OVER)
+    os.close(tells)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    return word
 
 
 def _speak_as(logs: Path, name: str) -> None:
