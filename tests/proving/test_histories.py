@@ -14,7 +14,7 @@ from risk_daemon.proving import runs
 from risk_daemon.proving.runs import play
 from risk_daemon.proving.scenes import SCENES
 from risk_daemon.proving.without import DEFENCES
-from risk_daemon.proving.world import Plan
+from risk_daemon.proving.world import Plan, World
 
 TAPES = sorted((Path(__file__).parent / "tapes").glob("*.json"))
 SEEDS = 25
@@ -40,6 +40,15 @@ def test_nothing_is_broken_in_some_histories() -> None:
 def test_there_are_thirty_scenes_and_none_is_broken_by_itself() -> None:
     assert len(SCENES) >= 30
     assert [name for name in SCENES if play(Plan(seed=0, scene=name, tape=())).broken] == []
+
+
+@pytest.mark.parametrize(
+    ("scene", "locked"), [("wild-quote", []), ("wild-quote-that-stands", ["daily-combined-loss"])]
+)
+def test_a_quote_that_is_far_off_counts_when_it_stands(scene: str, locked: list[str]) -> None:
+    world = World(Plan(seed=0, scene=scene, tape=())).run()
+
+    assert [lock.rule for lock in world.judge.standing.locks.get(102, {}).values()] == locked
 
 
 def test_a_crash_at_some_effects_of_each_scene_breaks_nothing() -> None:

@@ -117,6 +117,9 @@ class Exchange:
         self._numbers = 0
         self._streams = 0
         self.is_down = False
+        self.quiet_until = 0
+        #: The last that was shown of a price is not what it is.
+        self.is_misquoted = False
 
     # --- streams ----------------------------------------------------------------
 
@@ -165,10 +168,30 @@ class Exchange:
 
     def quote(self, contract: str) -> None:
         """Show the price on every open stream."""
+        if self.world.clockwork.now < self.quiet_until:
+            if self.streams and not self.is_misquoted:
+                self.is_misquoted = True
+                self.world.fault("quotes-stopped", "broker", contract)
+            return
+        self.is_misquoted = False
         price = self.price[contract]
-        mark = MarkChanged(contract=contract, bid=price - TICK, ask=price, last=price)
+        self._show(MarkChanged(contract=contract, bid=price - TICK, ask=price, last=price))
+
+    def _show(self, mark: MarkChanged) -> None:
         for login in sorted(self.streams):
             self._pass_on(self.streams[login], mark, 0)
+
+    def misquote(self, contract: str, *, bid: int = 0, ask: int = 0, is_empty: bool = False) -> str:
+        """Show a quote that is so far off, or has no price; tells what, "" where nobody listens."""
+        if not self.streams:
+            return ""
+        self.is_misquoted = True
+        price = self.price[contract]
+        bad = MarkChanged(contract=contract, bid=price - TICK + bid, ask=price + ask, last=price)
+        if is_empty:
+            bad = MarkChanged(contract=contract, bid=None, ask=None, last=None)
+        self._show(bad)
+        return f"{bad.bid} {bad.ask}"
 
     # --- prices -------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 What is still to be found is in the orders of events, and a quiet second costs as much as one in
 which five things go wrong. So histories are quick: short, with traders that break limits often.
-Tapes name the pace they were made at; *slow* is that of the first ones.
+Tapes name the pace they were made at, so none is ever changed; *slow* is that of the first ones.
 """
 
 from __future__ import annotations

@@ -55,6 +55,9 @@ class Script:
     def _do_jump(self, ticks: int) -> None:
         self._world.exchange.move(CONTRACT, ticks)
 
+    def _do_strike(self, kind: str, amount: int) -> None:
+        self._world.strike(Fault(0, kind, amount))
+
     def _do_lock(self, account: int, act: str, seconds: int) -> None:
         self._world.order(account, act, seconds)
 

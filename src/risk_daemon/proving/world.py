@@ -33,6 +33,7 @@ from risk_daemon.wire.record import PROMISES, Record, decode, new_record
 
 RELEASES: Final = ("v1", "v2")
 LIMIT: Final = 3
+OPEN_LOSS: Final[dict[str, object]] = {"limit": "2500.00"}
 #: After the faults are over everything must come right within so long.
 HEALS_WITHIN: Final = 45 * SECOND
 BACK_AFTER: Final = 500 * MS
@@ -58,6 +59,10 @@ TROUBLE: Final = Offer(
         ("supervisor-killed", 0, 0),
         *(("supervisor-stalled", 0, 99),) * 2,
         *(("two-moves", 0, 99),) * 2,
+        *(("quote-crossed", 2, 200),) * 2,
+        *(("quote-wild", -99, 100),) * 2,
+        *(("quotes-stopped", 1, 60),) * 2,
+        ("quotes-withdrawn", 0, 0),
     ),
 )
 
@@ -173,6 +178,9 @@ class World:
         self.chance.is_healed = True
         self.host.stepped = self.host.slept
         self.exchange.is_down = False
+        self.exchange.quiet_until = 0
+        if self.exchange.is_misquoted:
+            self.exchange.quote(CONTRACT)
         self._refused_until = {}
         self.disk.full_until = 0
         self.tell("world", "heals", "")
@@ -516,6 +524,29 @@ class World:
         self.exchange.move(CONTRACT, amount)
         return f"{amount} ticks" if amount else ""
 
+    def _strike_quote_crossed(self, amount: int) -> str:
+        """A bid far above its ask: no mark at all."""
+        away = amount * TICK
+        return self.exchange.misquote(CONTRACT, bid=away, ask=-away)
+
+    def _strike_quote_wild(self, amount: int) -> str:
+        """One side is a multiple of what it was, or next to nothing, until the next quote."""
+        price = self.exchange.price[CONTRACT]
+        if amount < 0:
+            return self.exchange.misquote(CONTRACT, bid=price * amount // 100)
+        return self.exchange.misquote(CONTRACT, ask=price * (amount + 1))
+
+    def _strike_quotes_stopped(self, amount: int) -> str:
+        """Nobody is told of the market for a while; it counts when it moves."""
+        self.exchange.quiet_until = self.clockwork.now + amount * 100 * MS
+        self.exchange.is_misquoted = False
+        return ""
+
+    def _strike_quotes_withdrawn(self, amount: int) -> str:
+        """A quote without any price: nobody follows the contract any more, until the next one."""
+        del amount
+        return self.exchange.misquote(CONTRACT, is_empty=True)
+
     def _strike_other_client(self, amount: int) -> str:
         number = self.accounts[amount % len(self.accounts)]
         self.exchange.place(number, CONTRACT, 1 if amount % 2 else -1, 1 + amount % 4)
@@ -584,6 +615,8 @@ def policy(number: int, login: str, limit: int = LIMIT) -> PolicyAdopted:
         RuleSetting(rule="daily-realized-loss", mode="enforce", params={"limit": "400.00"}),
         RuleSetting(rule="max-contracts", mode="enforce", params={"limit": limit}),
     )
+    if number % 100 == 2:
+        rules += (RuleSetting(rule="daily-combined-loss", mode="enforce", params=OPEN_LOSS),)
     if number % 100 == 1:
         rules += (RuleSetting(rule="no-stop-loss-grace", mode="enforce", params={"grace": "6s"}),)
     return PolicyAdopted(
