@@ -1,6 +1,7 @@
 """`./dev` runs on whatever Python is there, and says what it can do."""
 
 import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,12 @@ def test_alone_it_lists_its_commands_and_a_wrong_one_is_refused() -> None:
     wrong = run("tset")
     assert wrong.returncode == 2
     assert "there is no command 'tset'" in wrong.stderr
+
+
+def test_every_share_of_the_tests_is_there_and_none_is_run_twice() -> None:
+    dev = runpy.run_path(str(DEV))
+    named = [folder for share in dev["SHARES"] for folder in share] + [*dev["ALONE"]]
+
+    assert [folder for folder in named if not (ROOT / "tests" / folder).is_dir()] == []
+    assert len(set(named)) == len(named)
+    assert dev["SHARES"].count(()) == 1
