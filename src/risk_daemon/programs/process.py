@@ -79,9 +79,9 @@ def told_each(logs: Path, name_of: Callable[[str], str]) -> str:
 
     One of them always waits, divided already; its process id is said on stdout, and a word is for
     the process whose id stands before it. Returns in each of those with its word, and here with ""
-    at the end of stdin. Where the system can't divide a process (Windows) it is `told`.
+    at the end of stdin. Where a process can't be divided safely (but on Linux) it is `told`.
     """
-    if sys.platform == "win32":
+    if sys.platform != "linux":
         return told(logs, name_of)
     gc.collect()
     gc.freeze()  # what is never looked at again stays shared
@@ -106,21 +106,22 @@ def told_each(logs: Path, name_of: Callable[[str], str]) -> str:
 
 _TAKEN, _OVER = b"1", b"0"
 
+if sys.platform == "linux":
 
-def _waits(tells: int) -> str:
-    """Wait, as the one that was divided last, for our word; tell that we do not wait any more."""
-    mine, word, line = f"{os.getpid()} ", "", sys.stdin.readline()
-    while line and not word:
-        # A word for one that has ended is nobody's: whoever sent it does not know of us.
-        word = line.removeprefix(mine).strip() if line.startswith(mine) else ""
-        line = "" if word else sys.stdin.readline()
-    os.write(tells, _TAKEN if word else _OVER)
-    os.close(tells)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), sys.stdin.fileno())
-    return word
+    def _waits(tells: int) -> str:
+        """Wait, as the one that was divided last, for our word; tell that we do not wait any more."""
+        mine, word, line = f"{os.getpid()} ", "", sys.stdin.readline()
+        while line and not word:
+            # A word for one that has ended is nobody's: whoever sent it does not know of us.
+            word = line.removeprefix(mine).strip() if line.startswith(mine) else ""
+            line = "" if word else sys.stdin.readline()
+        os.write(tells, _TAKEN if word else _OVER)
+        os.close(tells)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        with Path(os.devnull).open("rb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdin.fileno())
+        return word
 
 
 def _speak_as(logs: Path, name: str) -> None:

@@ -25,7 +25,7 @@ WORD: Final = "--spare"
 #: After one was used, or did not stay: whoever starts just now needs the cores more.
 AFTER_NS: Final = SECOND_NS // 2
 
-DIVIDES: Final = sys.platform != "win32"
+DIVIDES: Final = sys.platform == "linux"
 
 _log = logging.getLogger("supervisor")
 
