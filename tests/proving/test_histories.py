@@ -11,6 +11,7 @@ import pytest
 from risk_daemon.errors import OperatorError
 from risk_daemon.programs.proving import digest, main, table
 from risk_daemon.proving import runs
+from risk_daemon.proving.chance import Fault
 from risk_daemon.proving.runs import play
 from risk_daemon.proving.scenes import SCENES
 from risk_daemon.proving.without import DEFENCES
@@ -91,6 +92,13 @@ def test_a_failure_is_made_small_and_written_to_be_played_again(tmp_path: Path) 
     assert small.which == "S4"
     assert len(small.tape) < len(failure.tape)
     assert play(tape.plan).broken == small.broken
+
+
+def test_a_fault_that_cannot_come_where_a_tape_has_it_does_not() -> None:
+    tape = tuple(Fault(point, "no-such-trouble") for point in range(1, 2_000))
+    played = play(Plan(seed=5, tape=tape))
+
+    assert (played.broken, played.faults) == ("", {})
 
 
 def test_a_tape_of_another_format_is_refused_in_one_sentence(tmp_path: Path) -> None:

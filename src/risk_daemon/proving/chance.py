@@ -51,7 +51,7 @@ class Chance:
         if self.is_healed:
             return None
         if self._tape is not None:
-            return self._tape.get(self.points)
+            return self._played(self._tape.get(self.points), offer)
         draw = self._draw
         if draw() >= offer.rate * self._density:
             return None
@@ -59,6 +59,12 @@ class Chance:
         amount = least + int(draw() * (most - least)) if most > least else least
         fault = Fault(self.points, kind, amount)
         self.drawn.append(fault)
+        return fault
+
+    def _played(self, fault: Fault | None, offer: Offer) -> Fault | None:
+        """Return what a tape says, if it may come here: it was made when the effects were others."""
+        if fault is None or all(kind != fault.kind for kind, _, _ in offer.kinds):
+            return None
         return fault
 
     def count(self, kind: str) -> None:
