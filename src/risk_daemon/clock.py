@@ -72,7 +72,9 @@ class Clock:
             self._mono, self._anchor = mono, anchored
         now = anchored + self.offset_ns
         if now < self._latest:
-            now = self._latest + (mono - self._latest_mono) // _SLOWER
+            slowly = (mono - self._latest_mono) // _SLOWER
+            now = self._latest + slowly
+            mono = self._latest_mono + slowly * _SLOWER  # the rest counts at the next look
         self._latest, self._latest_mono = now, mono
         return now
 

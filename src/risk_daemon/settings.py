@@ -86,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     clock_offset_s: float = 0
     hash_every: int = 1_000
     snapshot_every: int = 20_000
+    #: 0: only by hand.
+    backup_every_h: int = 24
 
     def login(self, name: str) -> Login:
         """Find a login by its name; KeyError where there is none."""

@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from risk_daemon.broker import fence
+from risk_daemon.broker.budget import REST, SHARES, VERIFICATION
 from risk_daemon.broker.fence import EpochRaised, Resumed, StreamBroken, Ticked
 from risk_daemon.broker.gate import Output, Read
 from risk_daemon.broker.port import (
+    COST,
     FULL,
     PENDING,
     POSITIONS,
@@ -159,8 +161,22 @@ def test_an_unknown_one_is_looked_at_soon_then_when_it_can_be_void_then_each_sec
     sent_at = door.now
     door.answer(request, Outcome(outcome=UNKNOWN))
 
-    for wait in (250, 1_000, 1_250, 1_500):
+    for wait in (250, 1_000, 1_250, 2_250, 3_250):
         happens_at(door, sent_at + wait * MS, unsettled)
+
+
+def test_looking_for_what_another_fill_hides_takes_no_more_than_its_share_of_requests() -> None:
+    """Until it is void at last: closes of other accounts of the login need the rest."""
+    door = Door().holding(2)
+    (request,) = sent(door.decide("close"))
+    began = door.now
+    door.answer(request, Outcome(outcome=UNKNOWN))
+    door.arrive(position(1))
+    asked = 0
+    while door.now < began + 10 * SECOND:
+        asked += unsettled(at(door, fence.wake_at(door.gate)))
+
+    assert asked * COST[RECENT] < SHARES[VERIFICATION] + SHARES[REST]
 
 
 def test_after_a_gap_in_the_stream_it_can_be_void_later() -> None:
@@ -170,7 +186,7 @@ def test_after_a_gap_in_the_stream_it_can_be_void_later() -> None:
     door.answer(request, Outcome(outcome=UNKNOWN))
     door.put(StreamBroken())
 
-    for wait in (250, 1_250, 2_250, 3_000, 3_250):
+    for wait in (250, 1_250, 2_250, 3_000, 3_250, 4_250):
         happens_at(door, sent_at + wait * MS, unsettled)
 
 

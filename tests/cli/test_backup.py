@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from risk_daemon.errors import OperatorError
+from risk_daemon.operations import backup_file, scheduled
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.state_file import FILE
 from tests.cli.conftest import Admin
@@ -308,3 +310,37 @@ def test_what_no_commit_says_is_not_written_back(stopped: Admin) -> None:
 
 def test_a_home_that_never_adopted_anything_has_nothing_to_write_back(admin: Admin) -> None:
     assert admin.told(5, "restore", "--config").out == ""
+
+
+def test_a_backup_is_made_by_itself_and_old_ones_go(running: Admin) -> None:
+    at = running.home
+    assert scheduled.newest(at) == 0
+
+    made = Path(scheduled.make(at))
+
+    assert made.exists()
+    assert scheduled.newest(at) == backup_file.manifest_of(made).made_at
+    for number in range(scheduled.KEPT):
+        shutil.copy(made, made.with_name(f"backup-2020010{number:02}T000000000Z.zip"))
+    scheduled.make(at)
+    assert len([*made.parent.glob("backup-*.zip")]) == scheduled.KEPT
+    assert made.exists()
+
+
+def test_a_backup_that_can_not_be_made_by_itself_says_why(stopped: Admin) -> None:
+    (stopped.home.state / FILE).write_bytes(b"no database")
+
+    with pytest.raises(OperatorError, match=r"journal\.db"):
+        scheduled.make(stopped.home)
+
+
+@pytest.mark.parametrize(
+    ("newest", "started", "every_h", "due"),
+    [
+        pytest.param(0, 50, 0, 0, id="by hand only"),
+        pytest.param(7, 10**15, 1, 10**15 + scheduled.CALM_AFTER_NS, id="once it is calm"),
+        pytest.param(10**15, 50, 1, 10**15 + scheduled.HOUR_NS, id="after the last one"),
+    ],
+)
+def test_when_a_backup_is_due(newest: int, started: int, every_h: int, due: int) -> None:
+    assert scheduled.due_at(newest, started, every_h) == due

@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -354,3 +355,15 @@ def test_a_policy_is_needed_before_there_is_a_trade_day() -> None:
     stream.feed(policy(digest="later"))
     assert stream.account.trade_date == "2026-11-18"
     assert stream.account.login == LOGIN
+
+
+def test_a_days_fills_share_the_texts_that_are_the_same_in_all() -> None:
+    stream = Stream().open()
+
+    for number in (1, 2):
+        seen = trade(number, 1, 1)
+        stream.feed(msgspec.msgpack.decode(msgspec.msgpack.encode(seen), type=TradeSeen))
+
+    one, other = stream.account.booked[1], stream.account.booked[2]
+    assert one.trade.contract is other.trade.contract
+    assert one.day is other.day

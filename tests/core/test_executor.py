@@ -201,6 +201,18 @@ def test_the_end_of_a_request_counts_though_its_sending_was_never_stored() -> No
     assert again.key != close.key
 
 
+def test_the_end_of_a_goal_counts_after_the_late_words_of_a_link_that_died() -> None:
+    """Its last batch may be stored after its successor took the goal over."""
+    stream = killing()
+    (close,) = intents(stream.feed(flatten()))
+    stream.send(close, "north.2-1")
+    stream.send(close, "north.1-4")
+
+    (again,) = intents(stream.settle(close, "void", "north.2-1"))
+
+    assert again.key != close.key
+
+
 def test_a_void_request_is_followed_by_a_new_goal_at_once() -> None:
     stream = killing()
     (close,) = intents(stream.feed(flatten()))

@@ -121,6 +121,18 @@ def test_time_that_records_are_ahead_of_goes_on_at_half_speed_and_never_stands_s
     assert clock.now_ns() == machine.wall
 
 
+def test_time_that_is_ahead_goes_on_though_it_is_asked_for_at_every_nanosecond() -> None:
+    """Who waits for an instant and looks ever more closely would wait for ever."""
+    machine = Machine()
+    clock = machine.clock()
+    clock.go_on_from(machine.wall + SECOND_NS)
+    for _ in range(100):
+        machine.wait(1)
+        clock.now_ns()
+
+    assert clock.now_ns() == machine.wall - 100 + SECOND_NS + 50
+
+
 def test_time_in_force_is_not_moved_back_by_older_records() -> None:
     machine = Machine()
     clock = machine.clock()

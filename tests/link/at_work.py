@@ -30,6 +30,7 @@ from risk_daemon.core.events import (
     RequestSettled,
 )
 from risk_daemon.link.loop import Link
+from risk_daemon.link.send_log import path_of
 from risk_daemon.settings import Gateway as Addresses
 from risk_daemon.settings import Login
 from risk_daemon.stage.gateway import Gateway
@@ -187,6 +188,7 @@ class AtWork:
             journal,
             self.clock,
             self.home.path / "state" / f"emergency-{self.login}.jsonl",
+            path_of(self.home.run_dir, self.login),
             f"link-{self.login}-{os.getpid()}",
         )
         journal.on_lost = lambda _: link.lost.set()

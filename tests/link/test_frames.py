@@ -35,7 +35,8 @@ def kept(*messages: tuple[object, ...], event: str = "GatewayUserOrder") -> list
 
 
 def test_a_message_is_kept_before_it_is_handled_and_reaches_its_handler() -> None:
-    frames, seen = Frames(), []
+    frames = Frames()
+    seen: list[Any] = []
 
     def handler(*arguments: Any) -> None:
         seen.append((arguments, len(frames.told())))
@@ -59,7 +60,8 @@ def test_the_oldest_messages_give_way() -> None:
 
 
 def test_what_cannot_be_written_down_is_handled_all_the_same() -> None:
-    frames, seen = Frames(), []
+    frames = Frames()
+    seen: list[Any] = []
 
     frames.noting({"GatewayQuote": seen.append})["GatewayQuote"](object)
 

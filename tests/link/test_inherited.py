@@ -9,13 +9,15 @@ from risk_daemon.core.events import (
     RequestSent,
     RequestSettled,
 )
-from risk_daemon.link.inherited import Inherited, inherited
+from risk_daemon.link.inherited import NOTHING, Inherited, Sent, inherited
 from risk_daemon.wire.heart import LINK_IS_DOWN
 from risk_daemon.wire.record import Record, new_record
 
 ACCOUNT, ANOTHER = 7, 8
 DOWN = FeedChanged(login="north", state="blind", why=LINK_IS_DOWN)
 UP = FeedChanged(login="north", state="suspect", why="reading the accounts")
+#: Spoken by a link that notes what it lets out in the log that is there now.
+NOTING = FeedChanged(login="north", state="trusted", send_log="log")
 
 
 def intended(
@@ -48,21 +50,25 @@ def refused(key: str) -> Fact:
     return GoalRefused(account=ACCOUNT, key=key, contract="MNQ", order=0, why="")
 
 
-def found(*facts: Fact) -> Inherited:
+def log(**left_at: int) -> Sent:
+    return Sent("log", left_at.get)
+
+
+def found(*facts: Fact, sent: Sent = NOTHING) -> Inherited:
     """What comes of these facts, one second apart."""
     records = []
     for second, fact in enumerate(facts):
         new = new_record(fact)
         records.append(Record(second, second, 1, new.kind, new.account, new.payload, 0))
-    return inherited(records, "north", (ACCOUNT,))
+    return inherited(records, "north", (ACCOUNT,), sent)
 
 
-def doubtful(*facts: Fact) -> list[tuple[int, str]]:
-    return [(at, one.key) for at, one in found(*facts).in_doubt]
+def doubtful(*facts: Fact, sent: Sent = NOTHING) -> list[tuple[int, str]]:
+    return [(at, one.key) for at, one in found(*facts, sent=sent).in_doubt]
 
 
-def fresh(*facts: Fact) -> list[str]:
-    return [one.key for one in found(*facts).fresh]
+def fresh(*facts: Fact, sent: Sent = NOTHING) -> list[str]:
+    return [one.key for one in found(*facts, sent=sent).fresh]
 
 
 def test_a_goal_that_was_sent_and_has_no_end_is_in_doubt_from_its_sending_on() -> None:
@@ -76,7 +82,7 @@ def test_a_goal_that_was_decided_before_the_end_may_have_been_sent() -> None:
 def test_a_goal_with_an_end_is_over() -> None:
     story = (intended("a"), sent("a"), settled("a"), intended("b"), refused("b"), DOWN)
 
-    assert found(*story) == Inherited([], [])
+    assert found(*story) == Inherited([], [], [])
 
 
 def test_a_goal_decided_after_the_end_has_certainly_not_left() -> None:
@@ -108,4 +114,56 @@ def test_each_contract_is_looked_at_by_itself() -> None:
 
 
 def test_looks_and_other_logins_accounts_are_nobodys_request() -> None:
-    assert found(intended("a", act="look"), intended("b", account=ANOTHER)) == Inherited([], [])
+    assert found(intended("a", act="look"), intended("b", account=ANOTHER)) == Inherited([], [], [])
+
+
+# --- what the link before noted -------------------------------------------------
+
+
+def test_a_goal_that_was_not_noted_has_certainly_not_left() -> None:
+    assert fresh(NOTING, intended("a"), DOWN, sent=log()) == ["a"]
+    assert fresh(NOTING, intended("a"), sent=log()) == ["a"]  # no witness is needed
+
+
+def test_a_goal_that_was_noted_is_in_doubt_though_no_record_says_that_it_left() -> None:
+    assert doubtful(NOTING, intended("a"), DOWN, sent=log(a=77)) == [(77, "a")]
+    assert doubtful(NOTING, intended("a"), sent("a"), DOWN, sent=log(a=77)) == [(77, "a")]
+
+
+def test_a_goal_whose_record_says_that_it_is_sent_and_that_was_not_noted_has_not_left() -> None:
+    assert fresh(NOTING, intended("a"), sent("a"), DOWN, sent=log()) == ["a"]
+
+
+def test_a_goal_that_left_without_the_journal_and_was_stored_later_is_in_doubt() -> None:
+    assert doubtful(NOTING, DOWN, intended("a"), sent=log(a=1)) == [(1, "a")]
+
+
+def test_a_goal_of_before_the_log_was_begun_is_in_doubt() -> None:
+    assert doubtful(intended("a"), NOTING, DOWN, sent=log()) == [(0, "a")]
+    assert doubtful(NOTING, intended("a"), DOWN) == [(1, "a")]  # this log is another one
+
+
+def test_a_link_that_notes_elsewhere_or_nowhere_leaves_all_before_and_after_it_in_doubt() -> None:
+    elsewhere = FeedChanged(login="north", state="trusted", send_log="another")
+    for other in (UP, elsewhere):
+        story = (NOTING, intended("a"), DOWN, other, intended("b", contract="MES"), DOWN)
+        assert doubtful(*story, sent=log()) == [(1, "a"), (4, "b")]
+
+
+def test_what_was_decided_while_no_link_was_there_stays_fresh_over_a_link_that_notes() -> None:
+    assert fresh(UP, DOWN, intended("a"), NOTING, DOWN, sent=log()) == ["a"]
+
+
+def test_of_two_goals_for_one_contract_that_have_not_left_the_last_is_taken_up() -> None:
+    one = found(NOTING, intended("a"), intended("b"), intended("c", contract="MES"), sent=log())
+
+    assert [goal.key for goal in one.fresh] == ["b", "c"]
+    assert [goal.key for goal in one.superseded] == ["a"]
+    assert one.in_doubt == []
+
+
+def test_beside_a_goal_that_left_one_that_has_not_is_still_taken_up() -> None:
+    one = found(NOTING, intended("a"), intended("b"), DOWN, sent=log(a=5))
+
+    assert [(at, goal.key) for at, goal in one.in_doubt] == [(5, "a")]
+    assert [goal.key for goal in one.fresh] == ["b"]

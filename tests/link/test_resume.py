@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from risk_daemon.core.events import (
@@ -19,12 +20,14 @@ from risk_daemon.core.events import (
     RequestSettled,
     SettingsAdopted,
 )
+from risk_daemon.link.send_log import path_of
 from risk_daemon.settings import Login, Settings, encode_settings
 from risk_daemon.stage.gateway import environment
 from risk_daemon.wire.heart import LINK_IS_DOWN
 from tests.link.at_work import CLOSING, AtWork, Floor, addresses_of, key_of
 
 PROGRAM = (sys.executable, "-m", "risk_daemon.programs.link")
+DYING = (sys.executable, "-m", "tests.link.dying")
 #: A process of its own loads the SDK, traced line by line.
 START_WITHIN_S = 30.0
 
@@ -50,18 +53,20 @@ class Program(AtWork):
         await self.append(SettingsAdopted(text=encode_settings(settings), digest="d"))
         await self.start_link()
 
-    async def start_link(self) -> None:
-        """Start the program, and wait until it trusts what it sees."""
+    async def start_link(self, dies: str = "") -> None:
+        """Start the program, and wait until it trusts what it sees; `dies`: as `dying` says."""
         before = self.stream.last_seq
-        self._process = self._spawn()
+        self._process = self._spawn(dies)
         await self.until(
             lambda: "trusted" in [one.state for one in self.stream.of(FeedChanged, before)],
             "the feed to be trusted",
             START_WITHIN_S,
         )
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, dies: str) -> subprocess.Popen[bytes]:
         words = [*PROGRAM, "--home", str(self.home.path), "--login", self.login]
+        if dies:
+            words = [*DYING, str(self.home.path), self.login, key_of(self.number), dies]
         return subprocess.Popen(words, env=environment())
 
     def kill_link(self) -> None:
@@ -70,6 +75,15 @@ class Program(AtWork):
         self._process.kill()
         self._process.wait()
         self._process = None
+
+    def freeze_link(self) -> None:
+        """Stop it where it stands: it takes in nothing more, and is killed so."""
+        assert self._process is not None
+        psutil.Process(self._process.pid).suspend()
+
+    def lose_log(self) -> None:
+        """Have nobody know any more what the link let out."""
+        path_of(self.home.run_dir, self.login).unlink()
 
     @property
     def is_dead(self) -> bool:
@@ -156,6 +170,7 @@ def test_a_close_that_may_have_left_is_void_when_two_reads_find_nothing(play: Pl
         await work.trade(3)
         await work.shows(3)
         work.kill_link()
+        work.lose_log()
         goal = await work.want()
 
         await work.start_link()
@@ -182,6 +197,60 @@ def test_a_close_decided_after_a_witnessed_end_leaves_at_once(play: Play) -> Non
         assert await work.has_ended(goal) == "filled"
         await work.is_flat()
         assert [one.how for one in work.stream.of(RequestSettled)] == ["filled"]
+        assert len(await work.requests(*CLOSING)) == 1
+
+    play(story)
+
+
+def test_a_close_that_the_dead_link_never_took_leaves_at_once(play: Play) -> None:
+    async def story(work: Program) -> None:
+        await work.trade(3)
+        await work.shows(3)
+        work.freeze_link()
+        goal = await work.want()
+        work.kill_link()
+
+        await work.start_link()
+        assert await work.has_ended(goal) == "filled"
+        await work.is_flat()
+        assert [one.how for one in work.stream.of(RequestSettled)] == ["filled"]
+        assert len(await work.requests(*CLOSING)) == 1
+
+    play(story)
+
+
+def test_a_link_killed_just_before_the_request_leaves_has_it_looked_for(play: Play) -> None:
+    async def story(work: Program) -> None:
+        work.kill_link()
+        await work.start_link(dies="before")
+        await work.trade(3)
+        await work.shows(3)
+        goal = await work.want()
+        await work.until(lambda: work.is_dead, "the link to die")
+        assert await work.requests(*CLOSING) == []
+
+        await work.start_link()
+        assert await work.has_ended(goal) == "void"
+        again = await work.want()
+        assert await work.has_ended(again) == "filled"
+        await work.is_flat()
+        assert len(await work.requests(*CLOSING)) == 1
+
+    play(story)
+
+
+def test_a_link_killed_just_after_the_request_left_has_it_found(play: Play) -> None:
+    async def story(work: Program) -> None:
+        work.kill_link()
+        await work.start_link(dies="after")
+        await work.trade(3)
+        await work.shows(3)
+        goal = await work.want()
+        await work.until(lambda: work.is_dead, "the link to die")
+
+        await work.start_link()
+        assert await work.has_ended(goal) == "filled"
+        await work.is_flat()
         assert len(await work.requests(*CLOSING)) == 1
 
     play(story)

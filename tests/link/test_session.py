@@ -29,7 +29,7 @@ LOST: list[tuple[str, dict[str, Any]]] = [
 def test_a_link_opens_subscribes_every_account_and_probes(play: Play) -> None:
     async def story(work: AtWork) -> None:
         assert await work.is_subscribed()
-        assert [one.state for one in work.stream.of(FeedChanged)] == ["suspect", "trusted"]
+        assert [one.state for one in work.stream.of(FeedChanged)] == ["blind", "suspect", "trusted"]
         session = work.link.session
         await work.until(lambda: {"user", "market"} <= set(session.probe_ns), "both probes")
         await work.trade(2)

@@ -89,7 +89,7 @@ def test_a_tape_of_another_format_is_refused_in_one_sentence(tmp_path: Path) -> 
     tape = runs.Tape(format=9, broken="S1: x", plan=Plan(seed=1))
     path.write_bytes(msgspec.json.encode(tape))
 
-    with pytest.raises(OperatorError, match="has format 9, this simulator plays 1"):
+    with pytest.raises(OperatorError, match="has format 9, this simulator plays 2"):
         runs.read_tape(path)
     with pytest.raises(OperatorError, match="can't be read"):
         runs.read_tape(tmp_path / "none.json")

@@ -178,8 +178,12 @@ class Broker(Protocol):
     the broker's sake and never repeats: every doubt is an `UNKNOWN` outcome.
     """
 
-    async def send(self, request: Request) -> Outcome:
-        """Send one mutating request, once."""
+    async def send(self, request: Request, leaving: Callable[[], None]) -> Outcome:
+        """Send one mutating request, once.
+
+        `leaving` is called before what the broker could act upon leaves this process, as late as
+        can be; perhaps more than once.
+        """
         ...
 
     async def read(self, account: int, since: int, depth: str) -> Rows:

@@ -242,10 +242,12 @@ def read_due(slot: Slot) -> int:
     if not slot.outcome:
         return slot.sent_at + 60 * SECOND  # the client's own time-out answers before
     if slot.outcome == UNKNOWN:
-        first = slot.sent_at + UNKNOWN_LOOK_AFTER
         if not slot.asked_read_at:
-            return first
-        wait = VOID_AFTER if slot.gapless else VOID_AFTER_GAP
-        soon = min(slot.sent_at + wait, slot.asked_read_at + SECOND)
-        return max(slot.asked_read_at + VOID_BETWEEN, soon)
+            return slot.sent_at + UNKNOWN_LOOK_AFTER
+        void_at = slot.sent_at + (VOID_AFTER if slot.gapless else VOID_AFTER_GAP)
+        # Not void though it could be: another fill hides what became of it. Looked for four times
+        # a second until it is void at last, it would use up the requests of the login.
+        if slot.asked_read_at >= void_at + VOID_BETWEEN:
+            return slot.asked_read_at + SECOND
+        return max(slot.asked_read_at + VOID_BETWEEN, min(void_at, slot.asked_read_at + SECOND))
     return max(slot.sent_at, slot.asked_read_at) + ACCEPTED_LOOK_AFTER

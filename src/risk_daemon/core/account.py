@@ -386,6 +386,9 @@ def _book(
     account: Account, holding: Holding, fact: TradeSeen, instrument: Instrument | None, seq: int
 ) -> None:
     day = _trade_date(account, fact.traded_at)
+    # A day's fills are what a worker grows by: they share the texts that are the same in all.
+    day = account.trade_date if day == account.trade_date else day
+    fact = msgspec.structs.replace(fact, contract=holding.contract)
     booked = account.booked[fact.trade] = Booked(trade=fact, day=day)
     holding.trades.append(fact.trade)
     before = abs(holding.exposure)

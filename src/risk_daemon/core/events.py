@@ -153,12 +153,14 @@ class Reconciled(Fact, frozen=True, kw_only=True):
 class FeedChanged(Fact, frozen=True, kw_only=True):
     """State of a login's session: `trusted`, `polling`, `suspect` or `blind`.
 
-    `polling`: another client has the streams, and every account is read in turn.
+    `polling`: another client has the streams, and every account is read in turn. `send_log` names
+    the log in which this link notes what it lets out before it leaves.
     """
 
     login: str
     state: str
     why: str = ""
+    send_log: str = ""
 
 
 class RecordQuarantined(Fact, frozen=True, kw_only=True):

@@ -116,7 +116,7 @@ def _ask_again_later(asked: Asked, at: int) -> None:
 
 
 def _note_sent(account: Account, fact: RequestSent) -> None:
-    """The request is leaving: from here on only its settlement frees the slot."""
+    """The request is leaving: from here on only the end of its goal frees the slot."""
     slot = account.slots.get(fact.contract)
     if slot is not None and slot.key == fact.key:
         slot.request = fact.request
@@ -133,25 +133,22 @@ def _note_answered(account: Account, fact: RequestAnswered) -> None:
 
 
 def _note_settled(account: Account, fact: RequestSettled, at: int) -> None:
-    """The request has its end: the contract, or the order, may be acted on again.
+    """The goal has its end: the contract, or the order, may be acted on again.
 
-    Where the journal refused what was said of its sending, its end is all there is.
+    Whichever request was said to be sent last: that may be none, where the journal refused it, or
+    one of a link that died, whose last words were stored after its successor took the goal over.
     """
     slot = account.slots.get(fact.contract)
-    if slot is not None and _is_its(slot, fact):
+    if slot is not None and slot.key == fact.key:
         del account.slots[fact.contract]
         if fact.how == "rejected":
             account.plans[fact.contract].retry_at = at + REJECTED_WAIT
     asked = account.asked.get(fact.order)
-    if asked is not None and _is_its(asked, fact):
+    if asked is not None and asked.key == fact.key:
         if fact.how == "rejected":
             _ask_again_later(asked, at)
         else:
             asked.done = True
-
-
-def _is_its(item: Slot | Asked, fact: RequestSettled) -> bool:
-    return item.request == fact.request or (not item.request and item.key == fact.key)
 
 
 def wake_for_news(account: Account, contract: str) -> None:

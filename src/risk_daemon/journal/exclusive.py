@@ -15,7 +15,7 @@ class Hold:
     def __init__(self, path: Path) -> None:
         """Take the lock at `path`. Raises Refused, naming who holds it."""
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        if not _try_lock(self._handle):
+        if not try_lock(self._handle):
             holder = os.pread(self._handle, 20, _WHO).decode() if hasattr(os, "pread") else ""
             os.close(self._handle)
             who = f"process {holder.strip()}" if holder.strip() else "another process"
@@ -32,7 +32,8 @@ class Hold:
 _WHO = 1
 
 
-def _try_lock(handle: int) -> bool:
+def try_lock(handle: int) -> bool:
+    """Take the lock of an open file if nobody has it; it lasts until the file is closed."""
     if sys.platform == "win32":
         import msvcrt
 

@@ -7,7 +7,7 @@ a warm connection) wait for nothing, but the broker counts them too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from risk_daemon.broker import budget as rationing
@@ -25,9 +25,9 @@ class Counted:
     def __init__(self, broker: Broker, budget: rationing.Budget, clock: Timekeeper) -> None:
         self._broker, self._budget, self._clock = broker, budget, clock
 
-    async def send(self, request: Request) -> Outcome:
+    async def send(self, request: Request, leaving: Callable[[], None]) -> Outcome:
         """Send one mutating request; the desk has counted it."""
-        return await self._broker.send(request)
+        return await self._broker.send(request, leaving)
 
     async def read(self, account: int, since: int, depth: str) -> Rows:
         """Read an account; the reader has counted it."""

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
 from risk_daemon.broker.port import Broker, Request
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import Intended
+from risk_daemon.link.send_log import SendLog
 from risk_daemon.link.waiting import KEPT, Waiting
 
 
@@ -29,10 +31,13 @@ class Desk:
         apply: Callable[[fence.Input], list[fence.Output]],
         on_unauthorized: Callable[[], None],
         release_of: Callable[[int], str] = lambda _: "",
+        sent: SendLog,
     ) -> None:
         self._gate, self._broker, self._clock = gate, broker, clock
-        self._apply = apply
-        self._queue = Waiting(budget, clock.now_ns, apply, on_unauthorized, release_of)
+        self._apply, self._sent = apply, sent
+        self._queue = Waiting(
+            budget, clock.now_ns, apply, on_unauthorized, release_of, sent.left_at
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._pump_at: asyncio.TimerHandle | None = None
 
@@ -72,6 +77,10 @@ class Desk:
         task.add_done_callback(self._tasks.discard)
 
     async def _send(self, request: Request) -> None:
-        outcome = await self._broker.send(request)
+        outcome = await self._broker.send(request, partial(self._leaves, request))
         self._queue.answered(request, outcome)
         self.pump()
+
+    def _leaves(self, request: Request) -> None:
+        """Note that a request leaves: whoever comes after us must not have to guess."""
+        self._sent.note(request.key, self._clock.now_ns())

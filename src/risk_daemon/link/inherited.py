@@ -1,16 +1,15 @@
 """The goals a new link finds without an end in the stream: what may have become of them.
 
-*In doubt* are those that the link before may have let out: they count as sent,
-outcome unknown, until reads show more. *Fresh* are those decided after its
-end, which the supervisor witnessed: they have certainly not left, and wait for
-nothing. Per contract the link before had one closing request at most, so only
-one of its goals can be in doubt: the last that is known to have been sent, else
-the last. Pure.
+*Fresh* are those that have certainly not left, and wait for nothing: decided while no link was
+there, which the supervisor witnessed, or while links ran that noted what they let out, and noted
+none of this. All others are *in doubt*: they count as sent, outcome unknown, until reads show more.
+Per contract a link has one closing request at most, so only one of its goals is taken up: the last
+that is known to have been sent, else the last. Fresh ones beside it are *superseded*. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -25,7 +24,8 @@ from risk_daemon.core.events import (
 from risk_daemon.wire.heart import LINK_IS_DOWN
 from risk_daemon.wire.record import Record, decode
 
-KINDS: Final = ("intended", "request-sent", "request-settled", "goal-refused", "feed-changed")
+FEED: Final = ("feed-changed",)
+KINDS: Final = ("intended", "request-sent", "request-settled", "goal-refused", *FEED)
 
 #: What a goal is about; one request at a time may be under way for it.
 About = tuple[int, str, int]
@@ -33,9 +33,24 @@ About = tuple[int, str, int]
 
 class _Open(msgspec.Struct):
     intended: Intended
-    at: int
-    is_sent: bool = False
-    is_fresh: bool = False
+    stored_at: int
+    noted_at: int | None
+    #: Nobody was there to let it out, or whoever was would have noted it.
+    would_be_known: bool
+    said_at: int | None = None
+
+    @property
+    def has_left(self) -> bool:
+        """It was noted; a record says less: it is written before the request leaves."""
+        return self.noted_at is not None or not (self.said_at is None or self.would_be_known)
+
+    @property
+    def may_have_left(self) -> bool:
+        return self.has_left or not self.would_be_known
+
+    @property
+    def at(self) -> int:
+        return self.noted_at or self.said_at or self.stored_at
 
 
 class Inherited(msgspec.Struct, frozen=True):
@@ -43,38 +58,62 @@ class Inherited(msgspec.Struct, frozen=True):
 
     in_doubt: list[tuple[int, Intended]]
     fresh: list[Intended]
+    superseded: list[Intended]
 
 
-def inherited(records: Iterable[Record], login: str, accounts: tuple[int, ...]) -> Inherited:
+class Sent(msgspec.Struct, frozen=True):
+    """A log of what was let out: its name, and when a goal's request left, if it did."""
+
+    name: str
+    left_at: Callable[[str], int | None]
+
+
+NOTHING: Final = Sent("", lambda _: None)
+
+
+def inherited(
+    records: Iterable[Record], login: str, accounts: tuple[int, ...], sent: Sent = NOTHING
+) -> Inherited:
     """Sort the goals of a login that have no end in these records."""
     goals: dict[str, _Open] = {}
-    is_down = False
+    is_down = is_noted = False
     for record in records:
         match decode(record).fact:
-            case Intended(account=account) as intended if account in accounts:
+            case Intended(account=account, key=key) as intended if account in accounts:
                 if intended.goal.act != "look":
-                    goals[intended.key] = _Open(intended, record.at, is_fresh=is_down)
+                    is_known = is_down or is_noted
+                    goals[key] = _Open(intended, record.at, sent.left_at(key), is_known)
             case RequestSent(key=key) if key in goals:
-                goals[key] = _Open(goals[key].intended, record.at, is_sent=True)
+                goals[key].said_at = record.at
             case RequestSettled(key=key) | GoalRefused(key=key):
                 goals.pop(key, None)
-            case FeedChanged(login=name, why=why) if name == login:
+            case FeedChanged(login=name, why=why, send_log=log) if name == login:
                 is_down = why == LINK_IS_DOWN
-                if not is_down:  # another link spoke since: it may have let them out
+                is_noted = bool(log) and log == sent.name
+                if not (is_down or is_noted):  # another link spoke: it may have let them out
                     for one in goals.values():
-                        one.is_fresh = False
+                        one.would_be_known = False
             case _:
                 pass
-    doubtful = _last_of_each(one for one in goals.values() if not one.is_fresh)
-    fresh = _last_of_each(one for one in goals.values() if one.is_fresh)
-    return Inherited([(one.at, one.intended) for one in doubtful], [one.intended for one in fresh])
+    return _sorted(list(goals.values()))
+
+
+def _sorted(goals: list[_Open]) -> Inherited:
+    doubtful = [one for one in goals if one.may_have_left]
+    fresh = [one.intended for one in goals if not one.may_have_left]
+    last = {_about(intended): intended for intended in fresh}
+    return Inherited(
+        [(one.at, one.intended) for one in _last_of_each(doubtful)],
+        list(last.values()),
+        [intended for intended in fresh if intended not in last.values()],
+    )
 
 
 def _last_of_each(goals: Iterable[_Open]) -> list[_Open]:
     found: dict[About, _Open] = {}
     for one in goals:
         before = found.get(_about(one.intended))
-        if before is None or one.is_sent or not before.is_sent:
+        if before is None or one.has_left or not before.has_left:
             found[_about(one.intended)] = one
     return list(found.values())
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
-from risk_daemon.broker.port import FULL, RECENT, Broker, IntakeMaker, Reading
+from risk_daemon.broker.gate import refuse
+from risk_daemon.broker.port import COST, FULL, RECENT, Broker, IntakeMaker, Reading
 from risk_daemon.clock import Absence, Timekeeper
 from risk_daemon.core import session as calendar
 from risk_daemon.core.events import (
@@ -31,7 +32,7 @@ from risk_daemon.core.events import (
     PrintSeen,
     RequestSent,
 )
-from risk_daemon.errors import BrokerUnavailable, JournalAway, Malformed
+from risk_daemon.errors import BrokerRefused, BrokerUnavailable, JournalAway, Malformed
 from risk_daemon.journal.segment import Segment
 from risk_daemon.link import inherited, past, polling, spent, stamping
 from risk_daemon.link.counted import Counted
@@ -42,7 +43,8 @@ from risk_daemon.link.hands import Hands
 from risk_daemon.link.listing import Listing, unthrottled
 from risk_daemon.link.outlet import Outlet
 from risk_daemon.link.prices import Prices
-from risk_daemon.link.reader import Reader, forever
+from risk_daemon.link.reader import RECONNECT_KEEPS, Reader, forever
+from risk_daemon.link.send_log import SendLog
 from risk_daemon.link.session import BLIND, POLLING, Session
 from risk_daemon.link.token_clock import TokenClock
 from risk_daemon.settings import Login
@@ -51,7 +53,13 @@ from risk_daemon.wire.record import Record, decode
 
 SECOND: Final = 1_000_000_000
 RESUME_WITHIN: Final = 600 * SECOND
+#: Changes of all logins' feeds among which the last one of a login is looked for.
+FEEDS_MAX: Final = 1_000
+SUPERSEDED: Final = "its link ended before it left, and a later goal is for the same"
 RECONNECT_WITHIN_S: Final = 5.0
+#: How long after the journal is back every account is read.
+LOOK_AFTER_S: Final = 1.0
+JOURNAL_AWAY: Final = "the journal was away"
 OVERLAP: Final = 60 * SECOND
 TICK_S_MAX: Final = 0.25
 #: The SDK closes connections that idle for 60 s.
@@ -60,6 +68,8 @@ PRICES_EVERY_S: Final = 1.0
 TOKEN_LOOK_S: Final = 0.25
 PRESENT_LOOK_S: Final = 1.0
 NEXT_READ_WITHIN_S: Final = 20.0
+#: The shares of the budget that reads are paid from.
+READS: Final = (rationing.VERIFICATION, rationing.REST)
 SET_ASIDE: Final = "a message was set aside"
 #: Longer than the journal takes to answer that it refuses what was read for a gap.
 GAP_SETTLES_S: Final = 0.5
@@ -80,6 +90,7 @@ class Link:
         journal: JournalClient,
         clock: Timekeeper,
         emergency: Path,
+        send_log: Path,
         session_name: str,
     ) -> None:
         self.login, self.accounts = login.name, login.accounts
@@ -88,6 +99,7 @@ class Link:
         self.budget = rationing.Budget()
         self.broker = broker = Counted(broker, self.budget, clock)
         self.emergency = Segment(emergency)
+        self.sent = SendLog(send_log, self._no_log)
         self.outlet = Outlet(journal, self._gap)
         self.desk = Desk(
             self.gate,
@@ -97,6 +109,7 @@ class Link:
             apply=self.apply,
             on_unauthorized=self._unauthorized,
             release_of=lambda account: self._releases.get(account, ""),
+            sent=self.sent,
         )
         self.intake = intake(
             login.name,
@@ -125,6 +138,7 @@ class Link:
             market_handlers=self.frames.noting(self.intake.market_handlers()),
             on_state=self._feed,
             on_open=self._opened,
+            on_login=self._logged_in,
         )
         self.token = TokenClock(
             broker,
@@ -184,6 +198,13 @@ class Link:
 
     async def run(self) -> None:
         """Serve until cancelled; raises when the stream cannot be followed any more."""
+        self.sent.begin()
+        try:
+            await self._serve()
+        finally:
+            self.sent.close()
+
+    async def _serve(self) -> None:
         await self._resume()
         self._take_room()
         await self._fold_emergency()
@@ -221,13 +242,18 @@ class Link:
     async def _take_goals(self, last_seq: int) -> None:
         """Goals that may have left without an end count as sent; those that have not, leave now."""
         since = self.clock.now_ns() - RESUME_WITHIN
-        records = await past.tail(self.journal, inherited.KINDS, 0, since)
-        known = [record for record in records if record.seq <= last_seq]
-        found = inherited.inherited(known, self.login, self.accounts)
-        for at, intended in found.in_doubt:
+        found = await past.tail(self.journal, inherited.KINDS, 0, since)
+        found += await past.last(self.journal, inherited.FEED, FEEDS_MAX)
+        known = {record.seq: record for record in found if record.seq <= last_seq}
+        records = [known[seq] for seq in sorted(known)]
+        sent = inherited.Sent(self.sent.name, self.sent.left_at)
+        goals = inherited.inherited(records, self.login, self.accounts, sent)
+        for at, intended in goals.in_doubt:
             self.apply(fence.Resumed(intended, at))
-        for intended in found.fresh:
+        self.perform([refuse(one, SUPERSEDED) for one in goals.superseded])
+        for intended in goals.fresh:
             self.desk.take(intended)
+        self._say_feed(BLIND, "its link begins")
 
     def _truncated(self, last_seq: int) -> None:
         """The journal lost what we have seen: begin again from what it has."""
@@ -250,8 +276,9 @@ class Link:
             self.outlet.resend()
             await self._fold_emergency()
             self._feed(self.session.state, "the journal is back")
-            for account in self.accounts:
-                self.reader.want(account, why="the journal was away")
+            # All that was noticed has been said again; to look whether it was all is less urgent
+            # than what is decided now.
+            asyncio.get_running_loop().call_later(LOOK_AFTER_S, self._read_all, JOURNAL_AWAY)
 
     def _take_room(self) -> None:
         try:
@@ -298,6 +325,8 @@ class Link:
                     self.outlet.put([fact], patient=isinstance(fact, RequestSent))
                 case fence.Send(request=request):
                     self.desk.send(request)
+                    if not self.session.is_open:  # nothing shows what becomes of it
+                        self.apply(fence.StreamBroken())
                 case fence.Read(account=account, depth=depth, why=why):
                     self.reader.want(account, depth, why=why)
         self._schedule_tick()
@@ -394,14 +423,45 @@ class Link:
             self._read_all("the streams are gone")
             price = f"{self.login}: {why}; {polling.price(len(self.accounts))}"
             self.alarm(0, "urgent", "session taken", price)
-        self.outlet.put([FeedChanged(login=self.login, state=state, why=why)])
+        self._say_feed(state, why)
 
-    async def _opened(self) -> None:
-        """Read everything once after every (re)subscription; only then is the feed trusted."""
+    def _no_log(self, why: str) -> None:
+        """From now on nobody could know what left: not to be taken for a link that notes it."""
+        self._say_feed(self.session.state, f"what leaves is not noted any more: {why}")
+
+    def _say_feed(self, state: str, why: str) -> None:
+        self.outlet.put(
+            [FeedChanged(login=self.login, state=state, why=why, send_log=self.sent.name)]
+        )
+
+    def _logged_in(self) -> None:
+        if not self.reader.last_read_at:
+            self.spawn(self._look_early())
+
+    async def _look_early(self) -> None:
+        """Read what a new link has to act upon before its streams are there: goals wait for it."""
+        with suppress(BrokerUnavailable, BrokerRefused, Malformed):  # as soon as the streams are
+            await self._list()
+            waiting = [n for n, one in sorted(self.gate.accounts.items()) if one.held or one.slots]
+            for account in (*waiting, *(self.accounts if self._may_read_twice() else ())):
+                self.reader.want(account, why="its link begins")
+
+    def _may_read_twice(self) -> bool:
+        """Tell whether all accounts may be read now and once more after subscribing."""
+        now = self.clock.now_ns()
+        left = [rationing.left(self.budget, share, now) for share in READS]
+        return sum(left) >= len(self.accounts) * (COST[FULL] + COST[RECENT]) + RECONNECT_KEEPS
+
+    async def _list(self) -> None:
+        """Have the rows of all accounts shown, once it is known what their contracts are."""
         if not self._catalog:
             contracts = await unthrottled(self.broker.contracts)
             self._catalog = {found.contract: found for found in contracts}
         self.listing.take(await unthrottled(self.broker.accounts))
+
+    async def _opened(self) -> None:
+        """Read everything once after every (re)subscription; only then is the feed trusted."""
+        await self._list()
         began = self.clock.now_ns()
         shown = [account for account in self.accounts if account in self.intake.standing]
         for account in shown:

@@ -48,3 +48,8 @@ async def tail(
         if len(page) < PAGE:
             return found
         from_seq, since = page[-1].seq + 1, 0
+
+
+async def last(journal: JournalClient, kinds: tuple[str, ...], number: int) -> list[Record]:
+    """Read the last records of some kinds."""
+    return await journal.tail(-number, kinds=kinds, limit=number)

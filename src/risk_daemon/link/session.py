@@ -47,10 +47,11 @@ class Session:
         market_handlers: dict[str, Callable[..., None]],
         on_state: Callable[[str, str], None],
         on_open: Callable[[], Awaitable[None]],
+        on_login: Callable[[], None] = lambda: None,
     ) -> None:
         self._broker, self._clock, self._accounts = broker, clock, accounts
         self._handlers, self._market_handlers = handlers, market_handlers
-        self._on_state, self._on_open = on_state, on_open
+        self._on_state, self._on_open, self._on_login = on_state, on_open, on_login
         self._user: HubLike | None = None
         self._market: HubLike | None = None
         self._contracts: set[str] = set()
@@ -164,6 +165,7 @@ class Session:
         if self._needs_login:
             await self._broker.login()
             self._needs_login = False
+            self._on_login()
         await self._broker.warm()
         user, market = self._broker.hubs()
         self._user, self._market = user, market

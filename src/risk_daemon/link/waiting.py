@@ -30,8 +30,10 @@ class Waiting:
         apply: Callable[[fence.Input], object],
         on_unauthorized: Callable[[], None],
         release_of: Callable[[int], str] = lambda _: "",
+        left_at: Callable[[str], int | None] = lambda _: None,
     ) -> None:
-        self._release_of = release_of
+        """`left_at` tells when an earlier link let a goal's request out, if one did."""
+        self._release_of, self._left_at = release_of, left_at
         self._budget, self._now, self._apply = budget, now, apply
         self._on_unauthorized = on_unauthorized
         self._waiting: list[tuple[int, int, Intended, bool]] = []
@@ -40,12 +42,19 @@ class Waiting:
         self._reserved = 0
 
     def take(self, intended: Intended, *, by_person: bool = False) -> bool:
-        """Take a goal in, once per key: it may come by the stream and directly."""
+        """Take a goal in, once per key: it may come by the stream and directly.
+
+        One whose request left before this link began is looked for, not sent again.
+        """
         if intended.key in self._keys:
             return False
         self._keys[intended.key] = None
         if len(self._keys) > KEYS_MAX:
             del self._keys[next(iter(self._keys))]
+        left_at = self._left_at(intended.key)
+        if left_at is not None:
+            self._apply(fence.Resumed(intended, left_at))
+            return False
         self._count += 1
         rank = _FIRST.get(intended.goal.act, 3)
         self._waiting.append((rank, self._count, intended, by_person))

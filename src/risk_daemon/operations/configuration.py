@@ -292,4 +292,5 @@ def _settings(daemon: DaemonFile) -> Settings:
         clock_offset_s=float(daemon.clock.offset_s),
         hash_every=daemon.hash_every,
         snapshot_every=daemon.snapshot_every,
+        backup_every_h=daemon.backup_every_h,
     )

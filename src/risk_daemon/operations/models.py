@@ -112,6 +112,9 @@ class DaemonFile(Section):
     clock: Annotated[ClockSection, Field(description="a section with `offset_s`")] = ClockSection()
     hash_every: Annotated[int, Field(ge=1, description="a number of records from 1")] = 1_000
     snapshot_every: Annotated[int, Field(ge=1, description="a number of records from 1")] = 20_000
+    backup_every_h: Annotated[
+        int, Field(ge=0, le=720, description="hours from 1 to 720, or 0 for none by itself")
+    ] = 24
 
 
 type RuleSections = dict[str, dict[str, Any]]

@@ -100,6 +100,9 @@ def _shown(
             f"a hash every {settings.hash_every} records, "
             f"a snapshot every {settings.snapshot_every}",
             f"clock offset: {settings.clock_offset_s:g} s",
+            f"backup: every {settings.backup_every_h} h"
+            if settings.backup_every_h
+            else "backup: by hand",
         ]
     rows = [(policy, one) for policy in policies for one in policy.rules]
     return Outcome(

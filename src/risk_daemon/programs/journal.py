@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the journal until SIGTERM; return its exit code."""
     args = _parser().parse_args(argv)
     home: Path = args.home.absolute()
+    if args.spare and not process.told(home / "logs", lambda word: word):
+        return 0
     return process.run(NAME, home, lambda: _run(home, args))
 
 
@@ -107,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "--offset-s", type=float, default=0.0, help="shift of this home's clock, in seconds"
     )
     parser.add_argument("--prefer", choices=("unix", "tcp"), default="unix")
+    parser.add_argument("--spare", action="store_true", help="begin at a line on stdin")
     parser.add_argument("--release", default="", help="the release this program belongs to")
     parser.add_argument(
         "--verify-last",

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from risk_daemon.broker.projectx.adapter import ProjectXBroker
+from risk_daemon.broker.projectx.connection import require_sdk
 from risk_daemon.broker.projectx.intake import Intake
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import NotFound
 from risk_daemon.journal import segment
+from risk_daemon.link import send_log
 from risk_daemon.link.admin import ops
 from risk_daemon.link.loop import Link
 from risk_daemon.operations import credentials, gateway
@@ -28,11 +30,22 @@ from risk_daemon.wire.transport import Hello, serve
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one login's link until SIGTERM."""
     parser = service.arguments("link", "Talks to the broker for one login.")
-    parser.add_argument("--login", required=True, help="the login's name in daemon.yaml")
+    whose = parser.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--login", help="the login's name in daemon.yaml")
+    whose.add_argument("--spare", action="store_true", help="each login on stdin is a link")
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
-    name = f"link-{args.login}"
-    return process.run(name, home, lambda: asyncio.run(_main(home, name, args.login, args.release)))
+    login = args.login or _told(home)
+    if not login:
+        return 0  # whoever kept us has ended, or needs no spare any more
+    name = f"link-{login}"
+    return process.run(name, home, lambda: asyncio.run(_main(home, name, login, args.release)))
+
+
+def _told(home: Path) -> str:
+    """Load all that a link needs, and become each link that is asked for; "" for nobody's."""
+    require_sdk()
+    return process.told_each(home / "logs", lambda login: f"link-{login}")
 
 
 async def _main(home: Path, name: str, login_name: str, release: str) -> int:
@@ -74,6 +87,7 @@ def make(
         journal,
         Clock(int(settings.clock_offset_s * SECOND_NS)),
         segment.path_of(home.state, login.name),
+        send_log.path_of(home.run, login.name),
         f"{name}-{os.getpid()}",
     )
 

@@ -15,6 +15,7 @@ import msgspec
 
 from risk_daemon.errors import OperatorError
 from risk_daemon.proving import runs
+from risk_daemon.proving.pace import PACES
 from risk_daemon.proving.scenes import SCENES
 from risk_daemon.proving.without import DEFENCES
 from risk_daemon.proving.world import Plan
@@ -47,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=500, help="so many histories, from seed 0")
     parser.add_argument("--first", type=int, default=0, help="from this seed instead")
     parser.add_argument("--seed", type=int, help="this history alone")
+    parser.add_argument(
+        "--pace", choices=sorted(PACES), default="quick", help="with --seed or --seeds: how dense"
+    )
     parser.add_argument("--trace", action="store_true", help="with --seed or --play: its table")
     parser.add_argument("--play", type=Path, help="play a tape")
     parser.add_argument("--tapes", type=Path, help="write failures into this folder, made small")
@@ -94,7 +98,7 @@ def _refuse(args: argparse.Namespace) -> None:
 
 
 def _one(args: argparse.Namespace) -> int:
-    plan = Plan(seed=args.seed, off=frozenset(args.without), is_traced=True)
+    plan = Plan(seed=args.seed, pace=args.pace, off=frozenset(args.without), is_traced=True)
     return _tell_one(args, runs.play(plan))
 
 
@@ -140,7 +144,8 @@ def digest(history: runs.History) -> str:
 
 def _many(args: argparse.Namespace) -> int:
     off = frozenset(args.without)
-    plans = [Plan(seed=seed, off=off) for seed in range(args.first, args.first + args.seeds)]
+    seeds = range(args.first, args.first + args.seeds)
+    plans = [Plan(seed=seed, pace=args.pace, off=off) for seed in seeds]
     found = runs.many(plans, args.cores, _progress("histories", len(plans)))
     _tell_failures(args, found)
     verdict: dict[str, Any] = _verdict(found)

@@ -20,7 +20,7 @@ from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
 from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.journal.exclusive import Hold
 from risk_daemon.operations import home as homes
-from risk_daemon.operations import postponed
+from risk_daemon.operations import postponed, scheduled
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
@@ -39,6 +39,8 @@ from risk_daemon.wire.transport import Channel, Hello, serve, tasks
 NAME: Final = "supervisor"
 #: How often it looks whether a change of policy is due.
 DUE_EVERY_S: Final = 1.0
+BACKUP_LOOK_S: Final = 60.0
+BACKUP_AGAIN_S: Final = 3_600.0
 #: A file that is damaged again right after it was made is no case for making another one.
 REBUILDS_MAX: Final = 2
 #: So long may the one before take to leave; it has nothing to do but to answer.
@@ -113,10 +115,14 @@ async def _main(home: Home, version: str) -> int:
         reads=Heard,
     )
     serving = asyncio.create_task(daemon.run(running))
-    due = asyncio.create_task(_adopt_when_due(daemon))
+    chores = [
+        asyncio.create_task(_adopt_when_due(daemon)),
+        asyncio.create_task(_back_up_when_due(daemon)),
+    ]
     try:
         await service.until_stopped(stop, serving)
-        due.cancel()
+        for chore in chores:
+            chore.cancel()
         daemon.stopping.set()
         await serving
     finally:
@@ -174,6 +180,22 @@ async def _adopt_when_due(daemon: Supervisor) -> None:
             daemon.alarms.say(
                 "urgent", "configuration", f"what is due is not adopted: {error.sentence}"
             )
+
+
+async def _back_up_when_due(daemon: Supervisor) -> None:
+    """Have backups made by themselves; one that fails is told, and tried again an hour later."""
+    home, clock, started = Home(daemon.home), daemon.clock, daemon.clock.now_ns()
+    every_h = daemon.settings.backup_every_h
+    while every_h:
+        due = scheduled.due_at(await asyncio.to_thread(scheduled.newest, home), started, every_h)
+        await asyncio.sleep(min(max(due - clock.now_ns(), 0) / SECOND_NS, BACKUP_LOOK_S))
+        if clock.now_ns() < due:
+            continue  # a laptop may have slept: the clock is asked again and again
+        try:
+            await asyncio.to_thread(scheduled.make, home)
+        except OperatorError as error:
+            daemon.alarms.say("urgent", "no backup", error.sentence)
+            await asyncio.sleep(BACKUP_AGAIN_S)
 
 
 def _reload(home: Home, args: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Chance:
     """Decides at each point; `tape` None draws, else it is played back."""
 
     def __init__(self, seed: int, tape: Sequence[Fault] | None, density: float = 1.0) -> None:
-        self._random = random.Random(f"{seed} faults")
+        self._draw = random.Random(f"{seed} faults").random
         self._tape = None if tape is None else {fault.point: fault for fault in tape}
         self._density = density
         self.points = 0
@@ -52,10 +52,11 @@ class Chance:
             return None
         if self._tape is not None:
             return self._tape.get(self.points)
-        if self._random.random() >= offer.rate * self._density:
+        draw = self._draw
+        if draw() >= offer.rate * self._density:
             return None
-        kind, least, most = offer.kinds[int(self._random.random() * len(offer.kinds))]
-        amount = least + int(self._random.random() * (most - least)) if most > least else least
+        kind, least, most = offer.kinds[int(draw() * len(offer.kinds))]
+        amount = least + int(draw() * (most - least)) if most > least else least
         fault = Fault(self.points, kind, amount)
         self.drawn.append(fault)
         return fault

@@ -27,8 +27,8 @@ class Clockwork:
 
     def after(self, wait: int, call: Callable[..., None], *args: Any) -> None:
         """Call something a while from now (ns)."""
-        self._count += 1
-        heapq.heappush(self._due, (self.now + max(wait, 0), self._count, call, args))
+        self._count = count = self._count + 1
+        heapq.heappush(self._due, (self.now + wait if wait > 0 else self.now, count, call, args))
 
     def run(self, until: int) -> None:
         """Let time pass up to an instant."""

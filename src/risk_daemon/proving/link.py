@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker import fence
+from risk_daemon.broker.gate import refuse
 from risk_daemon.broker.port import COST, FULL, POSITIONS, RECENT, Outcome, Reading, Request, Rows
 from risk_daemon.core.events import (
     AccountSeen,
@@ -22,8 +23,8 @@ from risk_daemon.journal.segment import once
 from risk_daemon.link import stamping
 from risk_daemon.link.hands import objection
 from risk_daemon.link.inherited import KINDS as INHERITED
-from risk_daemon.link.inherited import inherited
-from risk_daemon.link.loop import KINDS, OVERLAP
+from risk_daemon.link.inherited import Sent, inherited
+from risk_daemon.link.loop import KINDS, OVERLAP, SUPERSEDED
 from risk_daemon.link.unsaid import Unsaid
 from risk_daemon.link.waiting import KEPT, Waiting
 from risk_daemon.proving.clockwork import MS, SECOND
@@ -31,11 +32,12 @@ from risk_daemon.proving.exchange import CONTRACTS, ON_READ
 from risk_daemon.proving.shell import Shell
 from risk_daemon.settings import Login
 from risk_daemon.wire import control
-from risk_daemon.wire.record import NewRecord, Record, decode, new_record
+from risk_daemon.wire.record import NewRecord, Record, new_record
 
 if TYPE_CHECKING:
     from risk_daemon.proving.world import World
 
+SEND_LOG: Final = "the log of what left"
 RECONNECT: Final = 50 * MS
 OPEN_AGAIN: Final = 250 * MS
 READ_AGAIN: Final = {True: 20 * MS, False: 100 * MS}
@@ -53,6 +55,8 @@ class Link(Shell):
         self.login = login
         #: Survives the process: the emergency file on this disk.
         self.file: list[Intended | LockPlaced] = []
+        #: As that: when each goal's request left, noted before it did.
+        self.sent: dict[str, int] = {}
         self.gate = fence.Gate(session="")
 
     def begin(self) -> None:
@@ -60,7 +64,14 @@ class Link(Shell):
         now = self.clock.now_ns()
         self.gate = fence.Gate(session=f"{self.name}.{self.life}", version_base=now // 1_000)
         self.budget = rationing.Budget()
-        self.queue = Waiting(self.budget, self.clock.now_ns, self.apply, lambda: None)
+        self._sent = Sent(SEND_LOG, dict(self.sent).get)
+        self.queue = Waiting(
+            self.budget,
+            self.clock.now_ns,
+            self.apply,
+            lambda: None,
+            left_at=self._sent.left_at,
+        )
         self.standing: dict[int, AccountSeen] = {}
         self.read_at: dict[int, int] = {}
         self.state = ""
@@ -100,12 +111,17 @@ class Link(Shell):
             if lease.account in mine:
                 self.apply(fence.EpochRaised(lease.account, lease.epoch))
         found = inherited(
-            [record for record in records if record.kind in INHERITED], self.login.name, mine
+            [record for record in records if record.kind in INHERITED],
+            self.login.name,
+            mine,
+            self._sent,
         )
         for at, intended in found.in_doubt:
             self.apply(fence.Resumed(intended, at))
+        self._perform([refuse(intended, SUPERSEDED) for intended in found.superseded])
         for intended in found.fresh:
             self.take_goal(intended)
+        self._say_feed("blind", "its link begins")
         self._subscribe(seen)
         self._fold_file()
         self._reconcile(self.life)
@@ -129,7 +145,7 @@ class Link(Shell):
             self._tell(number, records)
         self._subscribe(self.seen)
         self._fold_file()
-        self._put(FeedChanged(login=self.login.name, state=self.state, why="the journal is back"))
+        self._say_feed(self.state, "the journal is back")
         for account in self.login.accounts:
             self._want(account)
 
@@ -175,7 +191,7 @@ class Link(Shell):
         """Take goals and epochs from the stream."""
         for record in records:
             self.seen = record.seq, record.crc
-            match decode(record).fact:
+            match self.world.entry(record).fact:
                 case Intended(account=account) as intended if account in self.login.accounts:
                     self.take_goal(intended)
                 case LeaseGranted(account=account, epoch=epoch) if account in self.login.accounts:
@@ -241,6 +257,7 @@ class Link(Shell):
             self.later(0, self.apply, fence.Answered(request, KEPT))
             return
         intended = self._intended(request)
+        self.do(f"notes {request.request}", self.world.without.noted, self, request.key)
         self.do(f"requests {request.act} {request.request}", self._leave, request, intended)
 
     def _intended(self, request: Request) -> Intended:
@@ -306,7 +323,11 @@ class Link(Shell):
         self.state = state
         if state == "blind":
             self.apply(fence.StreamBroken())
-        self._put(FeedChanged(login=self.login.name, state=state, why=why))
+        self._say_feed(state, why)
+
+    def _say_feed(self, state: str, why: str) -> None:
+        said = FeedChanged(login=self.login.name, state=state, why=why, send_log=SEND_LOG)
+        self._put(said)
 
     def _trust(self) -> None:
         """Trust the feed once every account was read since it was opened."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import connection
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +20,9 @@ from risk_daemon.proving.chance import Fault
 from risk_daemon.proving.judge import Broken
 from risk_daemon.proving.scenes import SCENES
 from risk_daemon.proving.without import DEFENCES
-from risk_daemon.proving.world import Plan, World
+from risk_daemon.proving.world import Plan, World, length
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 CHUNK: Final = 25
 FAILURES_KEPT: Final = 5
 SHRINK_TRIES: Final = 400
@@ -139,7 +142,10 @@ def _shorter(best: History, piece: int, tries: int) -> History | None:
 
 def write_tape(folder: Path, failure: History) -> Path:
     """Write a failure into a folder; return the file."""
-    plan = msgspec.structs.replace(failure.plan, tape=failure.tape, is_traced=False)
+    seconds = length(failure.plan)
+    plan = msgspec.structs.replace(
+        failure.plan, tape=failure.tape, seconds=seconds, is_traced=False
+    )
     tape = Tape(format=FORMAT, broken=failure.broken, plan=plan)
     path = folder / f"{failure.which}-{plan.seed}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(tape), indent=1) + b"\n")
@@ -165,6 +171,8 @@ def read_tape(path: Path) -> Tape:
 def _some(plans: list[Plan]) -> Sum:
     """Play some histories; their worlds are thrown away together, which is a fifth of the time."""
     found = Sum()
+    gc.collect()
+    gc.freeze()  # nor is what was there before looked at again
     gc.disable()
     try:
         for plan in plans:
@@ -172,6 +180,7 @@ def _some(plans: list[Plan]) -> Sum:
     finally:
         gc.enable()
         gc.collect()
+        gc.unfreeze()
     return found
 
 
@@ -189,9 +198,25 @@ def _spread(chunks: list[list[Plan]], cores: int) -> Iterator[Sum]:
     if cores == 1 or len(chunks) == 1:
         yield from map(_some, chunks)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, mp_context=context) as pool:
+    with _players(cores) as pool:
         yield from pool.map(_some, chunks)
+
+
+def _players(cores: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(cores, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """End when whoever asked is gone: nobody would hear what is found, and nothing else ends it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_wait_and_end, args=(parent.sentinel,), daemon=True).start()
+
+
+def _wait_and_end(sentinel: int) -> None:
+    connection.wait([sentinel])
+    os._exit(1)  # from a thread there is no other way, and there is nothing to put in order
 
 
 # --- without a defence ---------------------------------------------------------------------
@@ -204,8 +229,7 @@ def unnoticed(verdicts: dict[str, str]) -> list[str]:
 
 def defences(seeds: int, cores: int) -> Iterator[tuple[str, str]]:
     """Leave out each defence in turn; tell who noticed."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, mp_context=context) as pool:
+    with _players(cores) as pool:
         yield from zip(DEFENCES, pool.map(defence, DEFENCES, [seeds] * len(DEFENCES)), strict=True)
 
 

@@ -105,28 +105,28 @@ class Shell:
         self.do(f"to {to.name}", self.world.send, self, to, to.life, call, args)
 
     def _go(self) -> None:
+        todo, inbox = self._todo, self._inbox
         while self.is_alive and not (self.is_frozen or self.is_held_up):
-            if self._todo:
-                if self._is_stopped(self._todo[0][0]):
+            if todo:
+                if not self._is_judged and self._is_stopped(todo[0][0]):
                     return
-                _, call, args = self._todo.popleft()
+                _, call, args = todo.popleft()
                 self._is_judged = False
                 call(*args)
-            elif self._inbox:
-                call, args = self._inbox[0]
+            elif inbox:
+                call, args = inbox[0]
                 call(*args)
-                if self._inbox:  # not if that was the end
-                    self._inbox.popleft()
+                if inbox:  # not if that was the end
+                    inbox.popleft()
             else:
                 return
 
     def _is_stopped(self, what: str) -> bool:
         """Let chance have its word before an effect, once."""
-        if self._is_judged:
-            return False
         self._is_judged = True
-        fault = self.world.chance.at(AT_EFFECT)
-        self.world.effects.append(self.world.chance.points)
+        chance = self.world.chance
+        fault = chance.at(AT_EFFECT)
+        self.world.effects.append(chance.points)
         if fault is None:
             return False
         kind = fault.kind

@@ -109,7 +109,8 @@ class Supervisor(Shell):
             if self._lives.get(shell.name) == shell.life and shell.is_alive:
                 self._look_at(shell, now)
         for name in sorted(self.children):
-            self._feed_child(name, process.Passed())
+            if self.children[name].phase is process.Phase.BACKOFF:  # no other waits for time
+                self._feed_child(name, process.Passed())
         if self.promotion.move is not None or self.promotion.dying:
             self.feed(promotion.Passed(now))
         self.later(WATCH_EVERY, self._watch, life)

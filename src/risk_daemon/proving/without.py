@@ -34,6 +34,7 @@ HELD: Final = "held-by-the-link"
 LOCK_FILE: Final = "lock-file"
 INCARNATION: Final = "incarnation"
 FLUSH: Final = "flush-before-answer"
+NOTED: Final = "noted-before-send"
 
 #: Each defence, and those that must be off too before a history can notice it alone.
 DEFENCES: Final[dict[str, tuple[str, ...]]] = {
@@ -49,6 +50,7 @@ DEFENCES: Final[dict[str, tuple[str, ...]]] = {
     LOCK_FILE: (),
     INCARNATION: (),
     FLUSH: (),
+    NOTED: (),
 }
 
 
@@ -149,3 +151,8 @@ class Without:
         if DURABLE in self.off:
             link = worker.world.link_of(intended.account)
             worker.send(link, link.take_goal, intended)
+
+    def noted(self, link: Link, key: str) -> None:
+        """A request leaves next: a link notes that where its death does not take it away."""
+        if NOTED not in self.off:
+            link.sent[key] = link.clock.now_ns()

@@ -19,6 +19,7 @@ from risk_daemon.proving.exchange import CONTRACT, CONTRACTS, TICK, Exchange
 from risk_daemon.proving.journal import Journal
 from risk_daemon.proving.judge import Broken, Judge
 from risk_daemon.proving.link import Link
+from risk_daemon.proving.pace import PACES
 from risk_daemon.proving.scenes import SCENES
 from risk_daemon.proving.script import Script
 from risk_daemon.proving.shell import Shell
@@ -62,17 +63,26 @@ TROUBLE: Final = Offer(
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a history is made of."""
+    """What a history is made of.
+
+    `seconds` of trade and trouble, 0: as many as the pace and the seed say.
+    """
 
     seed: int
-    seconds: float = 10.0
+    seconds: float = 0.0
+    pace: str = "quick"
     tape: tuple[Fault, ...] | None = None
     off: frozenset[str] = frozenset()
-    density: float = 1.0
     accounts: tuple[tuple[int, str], ...] = ((101, "north"), (102, "north"), (201, "south"))
     is_traced: bool = False
     #: A script instead of traders, market and trouble.
     scene: str = ""
+
+
+def length(plan: Plan) -> float:
+    """Return for how many seconds a history is traded and troubled."""
+    chance = random.Random(f"{plan.seed} length")
+    return plan.seconds or chance.uniform(*PACES[plan.pace].seconds)
 
 
 class World:
@@ -84,8 +94,10 @@ class World:
         self.plan = plan
         self.clockwork = Clockwork()
         self.host = Host(self.clockwork)
-        self.chance = Chance(plan.seed, plan.tape, plan.density)
+        self.pace = PACES[plan.pace]
+        self.chance = Chance(plan.seed, plan.tape, self.pace.density)
         self._random = streams(plan.seed)
+        self._latency = self._random["latency"].random
         self.without = Without(plan.off)
         self.judge = Judge(self)
         self.disk = Disk(self)
@@ -133,14 +145,15 @@ class World:
         """Play to the end; raises Broken where something does not hold."""
         self._found()
         self.supervisor.start()
-        end = int(self.plan.seconds * SECOND)
+        end = int(length(self.plan) * SECOND)
         if self.plan.scene:
             end = Script(self, SCENES[self.plan.scene]).begin()
         else:
-            self.clockwork.after(SECOND, self._trade_all)
-            self.clockwork.after(800 * MS, self._market)
-            self.clockwork.after(1_500 * MS, self._trouble)
-            self.clockwork.after(3 * SECOND, self._move)
+            calm = int(self.pace.calm * SECOND)
+            self.clockwork.after(calm, self._trade_all)
+            self.clockwork.after(calm * 8 // 10, self._market)
+            self.clockwork.after(calm * 3 // 2, self._trouble)
+            self.clockwork.after(calm * 3, self._move)
         self.clockwork.run(end)
         self._heal()
         return self
@@ -177,13 +190,17 @@ class World:
 
     def draw(self, least: int, most: int) -> int:
         """Draw a time from a span."""
-        return least + int(self._random["latency"].random() * (most - least))
+        return least + int(self._latency() * (most - least))
 
     def wait(self, what: str, key: Any, least: int, most: int) -> int:
         """Draw how long something is on its way that does not overtake what went before it."""
+        line = what, key
         now = self.clockwork.now
-        at = max(now + self.draw(least, most), self._lines.get((what, key), 0) + 1)
-        self._lines[what, key] = at
+        at = now + least + int(self._latency() * (most - least))
+        before = self._lines.get(line, 0)
+        if at <= before:
+            at = before + 1
+        self._lines[line] = at
         return at - now
 
     def send(
@@ -195,8 +212,9 @@ class World:
         if fault is not None:
             self.fault("message-slow", who.name, f"to {to.name}")
             least = most = fault.amount
-        stalled = self._stalled.get((who.name, who.life), 0)
-        least, most = least + stalled, most + stalled
+        if self._stalled:
+            stalled = self._stalled.get((who.name, who.life), 0)
+            least, most = least + stalled, most + stalled
         wait = self.wait("message", (who.name, who.life, to.name), least, most)
         self.clockwork.after(wait, self._deliver, to, life, call, args)
 
@@ -302,9 +320,10 @@ class World:
     def _market(self) -> None:
         chance = self._random["market"]
         for contract in sorted(CONTRACTS):
-            self.exchange.move(contract, chance.randrange(-4, 5))
+            self.exchange.move(contract, chance.randrange(-self.pace.ticks, self.pace.ticks + 1))
         if not self.chance.is_healed:
-            self.clockwork.after(self.draw(200 * MS, 500 * MS), self._market)
+            least, most = self.pace.prices
+            self.clockwork.after(self.draw(int(least * SECOND), int(most * SECOND)), self._market)
 
     def _trade_all(self) -> None:
         for number in self.accounts:
@@ -315,7 +334,7 @@ class World:
             return
         chance = self._random["traders"]
         self.act(number, chance.randrange(12), chance)
-        self.clockwork.after(int(chance.uniform(0.3, 2.2) * SECOND), self._trade, number)
+        self.clockwork.after(int(chance.uniform(*self.pace.trades) * SECOND), self._trade, number)
 
     def act(self, number: int, what: int, chance: random.Random) -> None:
         """Let a trader do one thing."""
@@ -324,7 +343,7 @@ class World:
         price = self.exchange.price[CONTRACT]
         side = chance.choice((1, -1))
         if what < 5:
-            self.exchange.place(number, CONTRACT, side, chance.choice((1, 1, 2, 3, 5)))
+            self.exchange.place(number, CONTRACT, side, chance.choice(self.pace.sizes))
         elif what < 7 and held:
             self.exchange.place(number, CONTRACT, -1 if held > 0 else 1, abs(held))
         elif what < 9 and held:
@@ -394,7 +413,8 @@ class World:
         fault = self.chance.at(TROUBLE)
         if fault is not None:
             self.strike(fault)
-        self.clockwork.after(self.draw(300 * MS, 1_300 * MS), self._trouble)
+        wait = self.draw(300 * MS, 1_300 * MS) / self.pace.density
+        self.clockwork.after(int(wait), self._trouble)
 
     def strike(self, fault: Fault) -> None:
         """Let one thing go wrong; it counts if something was there to go wrong."""

@@ -15,6 +15,8 @@ from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.stage.gateway import LOOPBACK, Gateway, environment
 from risk_daemon.stage.waiting import until
+from risk_daemon.supervisor.children import Register
+from risk_daemon.supervisor.spare import SPARE, WORD
 
 COMMAND_WITHIN_S: Final = 60.0
 FAST_ENOUGH_HASHES: Final = 100
@@ -124,18 +126,26 @@ class Daemon:
 
     def kill_all(self) -> None:
         """Kill every process of this home."""
-        for process in self.processes().values():
+        for process in self.processes(spare=True).values():
             process.kill()
 
-    def processes(self) -> dict[str, psutil.Process]:
-        """Return the home's processes by name, found by their command lines."""
+    def processes(self, *, spare: bool = False) -> dict[str, psutil.Process]:
+        """Return the home's processes by name, found by their command lines.
+
+        One that was a spare has the name it was given, as the supervisor wrote it down;
+        `spare`: also those that wait.
+        """
         found: dict[str, psutil.Process] = {}
+        registered = Register(self.home / "run" / "processes.json").found()
+        named = {running.pid: name for name, running in registered.items()}
         for process in psutil.process_iter(["cmdline", "status"]):
             words = process.info["cmdline"] or []
             if str(self.home) not in words or process.info["status"] == psutil.STATUS_ZOMBIE:
                 continue
-            name = _name(words)
-            if name:
+            name = named.get(process.pid) or _name(words)
+            if name.endswith(SPARE):
+                name += str(process.pid)  # what was loaded, and the part of it that waits
+            if name and (spare or SPARE not in name):
                 found[name] = process
         return found
 
@@ -159,7 +169,7 @@ class Daemon:
     def memory_mb(self) -> dict[str, float]:
         """Return the proportional memory of each process, and the total."""
         sizes = {}
-        for name, process in self.processes().items():
+        for name, process in self.processes(spare=True).items():
             try:
                 info = process.memory_full_info()
             except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -177,6 +187,8 @@ def _name(words: list[str]) -> str:
         or "--verify" in words
     ):
         return ""
+    if WORD in words:
+        return f"{kind}{SPARE}"
     if kind == "link":
         return f"link-{words[words.index('--login') + 1]}"
     if kind == "worker" and "--name" in words:

@@ -121,10 +121,10 @@ DEFECTS: Final = (
         patches=(
             Patch(
                 "broker",
-                "            answer = await self._acts.mutate(path, body)\n",
+                "            answer = await self._acts.mutate(path, body, leaving)\n",
                 '            if request.act == "close":\n'
-                "                await self._acts.mutate(path, body)\n"
-                "            answer = await self._acts.mutate(path, body)\n",
+                "                await self._acts.mutate(path, body, leaving)\n"
+                "            answer = await self._acts.mutate(path, body, leaving)\n",
             ),
         ),
         told_by="reversed",

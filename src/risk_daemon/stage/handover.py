@@ -478,7 +478,8 @@ Milliseconds; *allowed* is for the 99th percentile.
 
 Of all of it: {counts}.
 
-A frozen process is first waited for (a worker for 500 ms, journal and link for one second), then
-killed. A link that begins anew acts before its streams are back, as soon as it has read an account;
-a request whose outcome nobody knows is looked for twice before another one may leave.
+A frozen process is first waited for (a worker for 500 ms, journal and link for 600 ms, or a second
+where they are seen at work), then killed. A link that begins anew acts before its streams are back,
+as soon as it has read an account; a request that left, and whose outcome nobody knows, is looked
+for twice before another one may leave.
 """

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ START_TIME_DIFFERS_S: Final = 0.05
 WORDS_BYTES: Final = 4_096
 WORDS_SHOWN: Final = 200
 USAGE_OVER_NS: Final = SECOND_NS
+#: For a core, or for a disk.
+WAITS: Final = frozenset({"R", "D"})
 SECRETS: Final = ("PROJECT_X_API_KEY", "PROJECT_X_USERNAME")
 
 _log = logging.getLogger("supervisor")
@@ -68,6 +71,46 @@ class Running:
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
             if self.is_alive:
                 psutil.Process(self.pid).kill()
+
+    def begin(self, name: str, word: str) -> bool:
+        """Tell a process that waits whose it is from now on; False where none is there to hear."""
+        assert self._popen is not None
+        assert self._popen.stdin is not None
+        try:
+            with self._popen.stdin as waits:
+                waits.write(f"{word}\n".encode())
+        except OSError:
+            return False
+        self.name = name
+        return self.is_alive
+
+    def divide(self, pid: int, name: str, word: str) -> Running | None:
+        """Tell the part of it that waits (its id) who it is; None where it is not there to hear."""
+        assert self._popen is not None
+        assert self._popen.stdin is not None
+        try:
+            found = Running(name, pid, psutil.Process(pid).create_time(), self.release)
+            self._popen.stdin.write(f"{pid} {word}\n".encode())
+            self._popen.stdin.flush()
+        except (OSError, psutil.Error):
+            return None
+        return found if found.is_alive else None
+
+    def hear(self) -> list[str]:
+        """Return the lines that a process has said since it was asked last. Not on Windows."""
+        assert self._popen is not None
+        assert self._popen.stdout is not None
+        if not select.select([self._popen.stdout], [], [], 0)[0]:
+            return []
+        return os.read(self._popen.stdout.fileno(), WORDS_BYTES).decode().split()
+
+    def dismiss(self) -> None:
+        """End a process that waits: nobody needs it."""
+        for end in (self._popen.stdin, self._popen.stdout) if self._popen else ():
+            with contextlib.suppress(OSError):  # a word that nobody read any more
+                if end is not None:
+                    end.close()
+        self.terminate()
 
     async def wait(self) -> None:
         """Return when it has ended and is reaped."""
@@ -122,14 +165,20 @@ def spawn(
     secrets: bool,
     python: str = sys.executable,
     release: str = "",
+    waits: bool = False,
+    answers: bool = False,
 ) -> Running:
-    """Start a process in a session of its own; only a link gets credentials to see."""
+    """Start a process in a session of its own; only a link gets credentials to see.
+
+    `waits`: it begins when it is told whose it is (`Running.begin`, `divide`); `answers`: it says
+    what becomes of it.
+    """
     environment = {key: value for key, value in os.environ.items() if secrets or key not in SECRETS}
     with (logs / f"{name}.out").open("ab") as out:
         popen = subprocess.Popen(
             [python, "-m", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdin=subprocess.PIPE if waits else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if answers else out,
             stderr=out,
             env=environment,
             start_new_session=True,
@@ -195,6 +244,31 @@ def memory_mb(pid: int) -> float | None:
         return None
     size = getattr(info, "pss", 0) or getattr(info, "uss", 0) or info.rss
     return float(round(size / 1e6, 1))
+
+
+class Labour:
+    """Whether a process does anything, from one look to the next."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[int, float] = (0, 0.0)
+
+    def is_seen(self, pid: int) -> bool:
+        """Tell whether it used a core since the last look, or waits for one or for a disk."""
+        try:
+            times = psutil.Process(pid).cpu_times()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+        before, self._seen = self._seen, (pid, times.user + times.system)
+        return before != self._seen or bool(WAITS & _states(pid))
+
+
+def _states(pid: int) -> set[str]:
+    """Return the states of a process's threads, as Linux abbreviates them; elsewhere none."""
+    found = set()
+    with contextlib.suppress(OSError):  # no such folder, or no such thread any more
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            found.add((thread / "stat").read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 class Usage:

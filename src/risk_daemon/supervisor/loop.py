@@ -28,6 +28,7 @@ from risk_daemon.supervisor import (
     promotion,
     resort,
     restarting,
+    spare,
 )
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import (
@@ -47,6 +48,7 @@ from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
 from risk_daemon.wire.record import new_record
 
 WATCH_EVERY_S: Final = 0.05
+LOAD_LOOK_S: Final = 0.01
 #: A worker found alive must be heard within this time; it asks for us ten times a second.
 FIRST_BEAT_WITHIN: Final = 2_000_000_000
 #: As long as accounts wait, after a start, for the workers of another release that held them.
@@ -106,12 +108,21 @@ class Supervisor:
         self.versions: dict[str, str] = {}
         self.is_succeeded = False
         self._handing_over = asyncio.Lock()
+        #: The release to which processes are being handed over.
+        self._next = ""
         self.mover = Mover(home / "run", journal, clock, self._promote)
         self._resorts = Resorts(self)
+        self._loaded = spare.Loaded(lambda: self._spawned(spare.LINK, waits=True, answers=True))
+        self._spares: dict[str, spare.Spare] = {
+            spare.JOURNAL: self._spare(spare.JOURNAL),
+            spare.LINK: self._loaded if spare.DIVIDES else self._spare(spare.LINK),
+        }
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
         common = ["--home", str(self.home), "--release", self.version_of(name)]
+        if name == spare.LINK:
+            return ["risk_daemon.programs.link", *common, spare.WORD]
         if name.startswith("link-"):
             login = name.removeprefix("link-")
             return ["risk_daemon.programs.link", *common, "--login", login]
@@ -119,10 +130,15 @@ class Supervisor:
             return ["risk_daemon.programs.worker", *common, "--name", name]
         if name in ("console", resort.PROTECTOR):
             return [f"risk_daemon.programs.{name}", "--home", str(self.home)]
-        return journal_words(self.home, self.settings, self.version_of(name))
+        words = journal_words(self.home, self.settings, self.version_of(name))
+        return [*words, spare.WORD] if name == spare.JOURNAL else words
 
     def version_of(self, name: str) -> str:
-        """Return the release that a child belongs to."""
+        """Return the release that a child belongs to; a spare is for whoever is next."""
+        if name == spare.JOURNAL:
+            return self._next or self.version_of("journal")
+        if name == spare.LINK:
+            return self._next or self.version_of(f"link-{self.settings.logins[-1].name}")
         return release_of(name) or self.versions.get(name, self.release)
 
     def names(self) -> list[str]:
@@ -208,6 +224,7 @@ class Supervisor:
         """
         waiting = [name for name in self.names() if name.startswith("link-")]
         waiting = [name for name in waiting if name not in self.running]
+        await self._load(waiting)
         starting: dict[str, int] = {}
         for name in waiting:
             while len(starting) >= LINKS_AT_ONCE:
@@ -220,6 +237,16 @@ class Supervisor:
                 }
             starting[name] = self.clock.steady_ns()
             self._keep(name)
+
+    async def _load(self, names: Sequence[str]) -> None:
+        """Have what every link needs loaded once, before the first of them."""
+        if not names or not spare.DIVIDES:
+            return
+        began = self.clock.steady_ns()
+        self._loaded.keep(began, self.version_of(spare.LINK), is_calm=True)
+        # What is waited for is another process's news, or its end.
+        while self._loaded.is_loading and self.clock.steady_ns() - began < LINK_STARTS_WITHIN:  # noqa: ASYNC110
+            await asyncio.sleep(LOAD_LOOK_S)
 
     def _keep(self, name: str, found: Running | None = None) -> None:
         """Have a process run from now on: this one, or a new one."""
@@ -260,16 +287,7 @@ class Supervisor:
     def _spawn(self, name: str) -> None:
         self._say_blind(name)
         try:
-            release = self.version_of(name)
-            python = interpreter(self.home, release, self.release)
-            running = spawn(
-                name,
-                self.words(name),
-                self.home / "logs",
-                secrets=name.startswith("link-") or name == resort.PROTECTOR,
-                python=python,
-                release=release,
-            )
+            running = self._take_spare(name) or self._spawned(name)
         except (OSError, NotFound) as error:
             # A failed start like any other: what cannot be started must not end its starter.
             _log.warning("not started", extra={"child": name, "why": str(error)})
@@ -280,6 +298,33 @@ class Supervisor:
         _log.info("started", extra={"child": name, "pid": running.pid})
         self._wait_for_end(running)
         self._feed_child(name, process.Started())
+
+    def _spawned(self, name: str, *, waits: bool = False, answers: bool = False) -> Running:
+        return spawn(
+            name,
+            self.words(name),
+            self.home / "logs",
+            secrets=name.startswith("link") or name == resort.PROTECTOR,
+            python=interpreter(self.home, self.version_of(name), self.release),
+            release=self.version_of(name),
+            waits=waits,
+            answers=answers,
+        )
+
+    def _spare(self, name: str) -> spare.Spare:
+        return spare.Spare(lambda: self._spawned(name, waits=True))
+
+    def _take_spare(self, name: str) -> Running | None:
+        kind, _, login = name.partition("-")
+        kept = self._spares.get(f"{kind}{spare.SPARE}")
+        if kept is None:
+            return None
+        return kept.take(name, login or kind, self.version_of(name), self.clock.steady_ns())
+
+    def _keep_spares(self, now: int) -> None:
+        is_calm = all(n in self.running and one.has_answered for n, one in self._probers.items())
+        for name, kept in self._spares.items():
+            kept.keep(now, self.version_of(name), is_calm=is_calm)
 
     def _wait_for_end(self, running: Running) -> None:
         assert self._group is not None
@@ -485,6 +530,7 @@ class Supervisor:
             for name in list(self.children):
                 self._feed_child(name, process.Passed())
             self._resorts.look(now)
+            self._keep_spares(now)
             if self.promotion.move is not None or self.promotion.dying:
                 self._promote(promotion.Passed(now))
 
@@ -518,6 +564,8 @@ class Supervisor:
 
     async def _stop_all(self) -> None:
         """Stop in reverse order, the journal last: everybody's last words are kept."""
+        for kept in self._spares.values():
+            kept.end()
         for name in (resort.PROTECTOR, *reversed(self.names())):
             if name in self.children:
                 self._feed_child(name, process.Unwant())
@@ -593,7 +641,11 @@ class Supervisor:
         if self._handing_over.locked():
             raise OperatorError("processes are being handed over already; nothing was done", 3)
         async with self._handing_over:
-            return await handing_over.each(self, release, names, stays_s)
+            self._next = release
+            try:
+                return await handing_over.each(self, release, names, stays_s)
+            finally:
+                self._next = ""
 
     def begin_anew(self, name: str) -> None:
         """Forget how often a child was restarted: its next start is at once."""

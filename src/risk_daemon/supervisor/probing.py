@@ -3,6 +3,9 @@
 Workers tell of themselves (`wire.heart`); journal and links are asked. A process counts from its
 first answer on: while it loads it owes none. Time in which this process itself did not run is
 not counted against anybody: a machine that stood still proves nothing.
+
+Slow is not frozen. Whoever waits for a disk or for a core, or uses one, may answer yet, and has
+twice the time of one that does nothing at all while our question lies before it.
 """
 
 from __future__ import annotations
@@ -14,13 +17,17 @@ from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.errors import DaemonError
+from risk_daemon.supervisor.children import Labour
 from risk_daemon.wire.client import ask
 
 EVERY_S: Final = 0.2
+#: How often it is looked while an answer is awaited.
+LOOK_EVERY_S: Final = 0.05
 #: A question that is answered later than this was asked of a machine with other troubles.
 LATE_NS: Final = SECOND_NS // 2
-#: With a restart in about a third of a second, and a link's in about one: within 1.4 s and 2.5 s.
 SILENT_NS: Final = SECOND_NS
+#: That, of one that does nothing meanwhile. With a restart: within 1.4 s (journal), 2.5 s (link).
+STILL_NS: Final = 6 * SECOND_NS // 10
 
 
 class Silence:
@@ -28,7 +35,7 @@ class Silence:
 
     def __init__(self) -> None:
         self._answered: int | None = None
-        self._looked = 0
+        self._looked = self._worked = 0
 
     def answered(self, now: int) -> None:
         """It answered."""
@@ -43,6 +50,10 @@ class Silence:
         """The present one has answered, and counts from then on."""
         return self._answered is not None
 
+    def worked(self, now: int) -> None:
+        """It was seen to use a core, or to wait for one or for a disk."""
+        self._worked = now
+
     def is_over(self, now: int) -> bool:
         """Look at the clock; tell whether it has been silent for too long."""
         late, self._looked = now - self._looked > LATE_NS, now
@@ -50,7 +61,8 @@ class Silence:
             return False
         if late:
             self._answered = now  # we were not there ourselves
-        return now - self._answered > SILENT_NS
+        still = now - max(self._answered, self._worked)
+        return now - self._answered > SILENT_NS or still > STILL_NS
 
 
 class Prober:
@@ -71,6 +83,7 @@ class Prober:
         self._on_silence = on_silence
         self._clock = clock
         self._silence = Silence()
+        self._labour = Labour()
 
     @property
     def has_answered(self) -> bool:
@@ -82,7 +95,7 @@ class Prober:
         asked: asyncio.Task[bool] | None = None
         of: int | None = None
         while True:
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(EVERY_S if asked is None else LOOK_EVERY_S)
             pid, now = self._pid(), self._clock.steady_ns()
             if pid != of:
                 of = pid
@@ -94,8 +107,11 @@ class Prober:
                 if asked.result() and pid is not None:
                     self._silence.answered(now)
                 asked = None
-            if asked is None and pid is not None:
+            elif asked is None and pid is not None:
                 asked = asyncio.create_task(self._ask())
+                self._labour.is_seen(pid)  # what it did before our question is no work on it
+            elif pid is not None and self._labour.is_seen(pid):
+                self._silence.worked(now)
             if self._silence.is_over(now):
                 self._silence.gone()
                 self._on_silence(self._name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 from risk_daemon.broker.port import (
@@ -19,7 +20,14 @@ from risk_daemon.broker.port import (
     Rows,
 )
 from risk_daemon.broker.projectx import wire
-from risk_daemon.broker.projectx.connection import Hub, Rest, Throttled, Unauthorized, require_sdk
+from risk_daemon.broker.projectx.connection import (
+    Hub,
+    Rest,
+    Throttled,
+    Unauthorized,
+    require_sdk,
+    unheard,
+)
 from risk_daemon.core.events import AccountSeen, ContractSeen
 from risk_daemon.errors import BrokerUnavailable, Malformed, OutcomeUnknown
 from risk_daemon.settings import Gateway
@@ -65,11 +73,11 @@ class ProjectXBroker:
         """Open the enforcement connection, so that the first close pays for no handshake."""
         await self._acts.ping()
 
-    async def send(self, request: Request) -> Outcome:
-        """Send one mutating request, once."""
+    async def send(self, request: Request, leaving: Callable[[], None] = unheard) -> Outcome:
+        """Send one mutating request, once; as the port says."""
         path, body = wire.call_of(request)
         try:
-            answer = await self._acts.mutate(path, body)
+            answer = await self._acts.mutate(path, body, leaving)
             return wire.outcome_of(request, answer)
         except Throttled as error:
             return Outcome(outcome=REFUSED, code=429, meaning=THROTTLED, text=str(error))

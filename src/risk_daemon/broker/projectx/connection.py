@@ -11,6 +11,7 @@ it and of the SignalR client below it, checked at start (`require_sdk`):
   after a close with an error.
 * `WebsocketTransport._ws`, by way of `SignalRClient._transport`: the socket. Cancelling
   the task leaves it to a goodbye of up to ten seconds, which a frozen peer never returns.
+* `ProjectX._client`: the HTTP client, which tells by its trace when a request's body is written.
 * `WebsocketTransport._protocol`: the decoder. The client takes each WebSocket message for whole
   records and dies of half a one; SignalR promises nothing of the kind.
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import project_x_py
@@ -47,6 +49,8 @@ CONNECT_WITHIN_S: Final = 2.0
 #: The SDK's own limiter would queue closes behind polls; `broker.budget` rations instead.
 UNLIMITED: Final = 1_000_000
 
+#: What the HTTP client calls the moment before it writes a request's body, in HTTP/1.1 and 2.
+BODY_LEAVES: Final = ".send_request_body.started"
 RECORD_END: Final = "\x1e"
 RECORD_MAX: Final = 1 << 20
 
@@ -62,6 +66,7 @@ def require_sdk() -> None:
         name
         for owner, name in (
             (ProjectX, "_execute_http_request"),
+            (ProjectX("", ""), "_client"),
             (AsyncHubConnection(url), "_client"),
             (AsyncHubConnection(url), "_run_task"),
             (getattr(SignalRClient(url), "_transport", None), "_ws"),
@@ -89,6 +94,10 @@ def sdk_config(gateway: Gateway) -> ProjectXConfig:
     )
 
 
+def unheard() -> None:
+    """Nobody wants to know when a request leaves."""
+
+
 class Throttled(BrokerUnavailable):
     """429: the gateway did not look at the request."""
 
@@ -105,6 +114,10 @@ class Rest:
             logging.getLogger(noisy).setLevel(logging.ERROR)
         self._client = ProjectX(username=user, api_key=key, config=sdk_config(gateway))
         self._execute: Any = getattr(self._client, "_execute_http_request")  # noqa: B009
+        #: By the task that sends: who is told when the body leaves.
+        self._leaving: ContextVar[Callable[[], None]] = ContextVar("leaving", default=unheard)
+        #: The present HTTP client has shown that its trace tells.
+        self._tells = False
 
     @property
     def token(self) -> str:
@@ -140,16 +153,45 @@ class Rest:
         """Send a read, once; BrokerUnavailable when nothing can be said."""
         return await self._call("POST", path, body)
 
-    async def mutate(self, path: str, body: Mapping[str, object]) -> Any:
-        """Send a mutation, once; OutcomeUnknown when it may have happened."""
+    async def mutate(
+        self, path: str, body: Mapping[str, object], leaving: Callable[[], None]
+    ) -> Any:
+        """Send a mutation, once; OutcomeUnknown when it may have happened.
+
+        `leaving` is called before the body is written, which nobody can act without: right before,
+        once the client has shown that it tells.
+        """
+        self._watch()
+        if not self._tells:
+            leaving()
+        told = self._leaving.set(leaving)
         try:
             return await self._call("POST", path, body)
         except (Throttled, Unauthorized):
             raise
         except BrokerUnavailable as error:
             raise OutcomeUnknown(str(error)) from error
+        finally:
+            self._leaving.reset(told)
+
+    def _watch(self) -> None:
+        """Have the present HTTP client tell what it writes, and when."""
+        http = self._client._client  # noqa: SLF001
+        if http is not None and self._trace not in http.event_hooks["request"]:
+            self._tells = False
+            http.event_hooks["request"].append(self._trace)
+
+    async def _trace(self, request: Any) -> None:
+        request.extensions["trace"] = self._traced
+
+    async def _traced(self, event: str, info: object) -> None:
+        del info
+        if event.endswith(BODY_LEAVES):
+            self._tells = True
+            self._leaving.get()()
 
     async def _call(self, method: str, path: str, body: Mapping[str, object] | None) -> Any:
+        self._watch()
         try:
             # One attempt; retry_count 1 also switches off the SDK's own re-login.
             return await self._execute(method, path, data=body, retry_count=1)

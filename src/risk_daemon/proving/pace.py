@@ -1,0 +1,46 @@
+"""How fast a history goes: for how long, how often traders trade and prices move, how much they do.
+
+What is still to be found is in the orders of events, and a quiet second costs as much as one in
+which five things go wrong. So histories are quick: short, with traders that break limits often.
+Tapes name the pace they were made at; *slow* is that of the first ones.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Spans are (least, most), in seconds; `ticks`: how far a price moves at once."""
+
+    seconds: tuple[float, float]
+    calm: float
+    density: float
+    trades: tuple[float, float]
+    sizes: tuple[int, ...]
+    prices: tuple[float, float]
+    ticks: int
+
+
+PACES: Final = {
+    "slow": Pace(
+        seconds=(10.0, 10.0),
+        calm=1.0,
+        density=1.0,
+        trades=(0.3, 2.2),
+        sizes=(1, 1, 2, 3, 5),
+        prices=(0.2, 0.5),
+        ticks=4,
+    ),
+    "quick": Pace(
+        seconds=(2.5, 6.5),
+        calm=0.3,
+        density=1.9,
+        trades=(0.15, 1.5),
+        sizes=(1, 2, 4, 5, 5),
+        prices=(0.4, 1.0),
+        ticks=6,
+    ),
+}
