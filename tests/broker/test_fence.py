@@ -472,7 +472,7 @@ def test_a_fill_whose_trade_never_came_is_settled_by_a_read() -> None:
     assert reads(door.put(Ticked(), after=90 * MS)) == []
     assert reads(door.put(Ticked(), after=20 * MS)) == [FULL], "the views differ"
     assert reads(door.put(Ticked(), after=130 * MS)) == []
-    assert reads(door.put(Ticked(), after=20 * MS)) == [FULL], "the close is not settled"
+    assert reads(door.put(Ticked(), after=20 * MS)) == [RECENT], "the close is not settled"
     assert ends(door.read(stable=False)) == []
     assert ends(door.read()) == ["filled"]
 

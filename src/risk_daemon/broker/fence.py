@@ -336,8 +336,8 @@ def _ticked(gate: Gate, account: AccountGate, now: int) -> list[Output]:
         slot = account.slots[contract]
         if now >= read_due(slot):
             slot.asked_read_at = now
-            depth = FULL if slot.ended_at else RECENT
-            outputs.append(Read(account.account, depth, "a close is not settled"))
+            # The next close waits for this read, so it is one that enforcement's requests may pay.
+            outputs.append(Read(account.account, RECENT, "a close is not settled"))
     for number in sorted(account.cancels):
         cancel = account.cancels[number]
         if cancel.outcome == UNKNOWN and now - max(cancel.sent_at, cancel.asked_read_at) >= SECOND:

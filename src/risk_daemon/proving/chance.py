@@ -62,7 +62,7 @@ class Chance:
         return fault
 
     def _played(self, fault: Fault | None, offer: Offer) -> Fault | None:
-        """Return what a tape says, if it may come here: it was made when the effects were others."""
+        """Return what a tape says if it may come here: effects may have been others then."""
         if fault is None or all(kind != fault.kind for kind, _, _ in offer.kinds):
             return None
         return fault

@@ -75,10 +75,10 @@ ON_REQUEST: Final = Offer(
     (
         ("answer-lost", 0, 0),
         ("request-lost", 0, 0),
-        ("request-late", 10 * MS, LATE_MAX),
+        *(("request-late", 10 * MS, LATE_MAX),) * 3,
         ("throttled", 0, 0),
         ("rejected", 0, 0),
-        ("hangs", 200 * MS, HIDDEN_MAX),
+        *(("hangs", 200 * MS, HIDDEN_MAX),) * 3,
         ("partial", 5 * MS, 600 * MS),
         ("other-fill", -2, 3),
     ),
