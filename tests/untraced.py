@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 #: So many runs of one command tell which lines it reaches; a traced one takes more than twice
 #: its time.
-TRACED_RUNS = 6
+TRACED_RUNS = 3
 _runs: Counter[tuple[str, ...]] = Counter()
 
 NAMES = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")

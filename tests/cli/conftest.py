@@ -40,7 +40,7 @@ limits:
 WITHIN_S = 90.0
 
 #: Commands whose first runs have been real starts of the program start warm (docs/adr/0034).
-WARM: Callable[[], "Warm"] | None = None
+WARM: Callable[[], Any] | None = None
 if sys.platform == "linux":
     from tests.warm import Warm
 

@@ -12,6 +12,7 @@ import pytest
 from risk_daemon.errors import OperatorError
 from risk_daemon.operations import backup_file, scheduled
 from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.home import Home
 from risk_daemon.operations.state_file import FILE
 from tests.cli.conftest import Admin
 from tests.operations import lived
@@ -30,13 +31,16 @@ def running(admin: Admin) -> Iterator[Admin]:
         journal.wait(20)
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home that has lived and was stopped; every test has a copy of its own."""
+    return lived.made(tmp_path_factory.mktemp("once") / "home", killed=False)
+
+
 @pytest.fixture
-def stopped(admin: Admin) -> Admin:
+def stopped(once: Home, tmp_path: Path) -> Admin:
     """A home that has lived and was stopped."""
-    journal = lived.begin(admin.home)
-    lived.live(admin.home)
-    stop(journal)
-    return admin
+    return Admin(lived.copied(once, tmp_path / "home"), {})
 
 
 def stop(journal: "subprocess.Popen[bytes]") -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from risk_daemon.errors import NotFound
@@ -123,7 +125,7 @@ def test_one_that_waits_ends_with_whoever_keeps_it(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"), [("journal", b""), ("link", b"ready\n" if DIVIDES else b"")]
+    ("kind", "says"), [("journal", rb""), ("link", rb"\d+\n" if DIVIDES else rb"")]
 )
 def test_a_real_one_that_is_nobodys_ends_when_its_keeper_is_gone(
     tmp_path: Path, kind: str, says: bytes
@@ -132,7 +134,8 @@ def test_a_real_one_that_is_nobodys_ends_when_its_keeper_is_gone(
     words = [sys.executable, "-m", module, "--home", str(tmp_path), "--spare"]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, says, b"")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert re.fullmatch(says, done.stdout)
 
 
 class Links(Bench):
@@ -150,6 +153,26 @@ class Links(Bench):
         self.started.append(running)
         return running
 
+    def write(self, line: str) -> None:
+        """Say a word that was on its way when whom it was for ended."""
+        running = self.started[0]._popen  # noqa: SLF001
+        assert running is not None
+        assert running.stdin is not None
+        running.stdin.write(line.encode())
+        running.stdin.flush()
+
+    def taken(self, loaded: Loaded, login: str) -> Running:
+        """The link that begins; what was said to wait may have ended meanwhile."""
+        before = len(self.started)
+
+        def begins() -> bool:
+            found = loaded.take(f"link-{login}", login, RELEASE, LONG_AFTER)
+            self.started.extend([found] if found else [])
+            return found is not None
+
+        until(begins, WITHIN_S, "a part that waits")
+        return self.started[before]
+
 
 @pytest.fixture
 def links(tmp_path: Path) -> Iterator[Links]:
@@ -166,34 +189,55 @@ def test_every_link_is_a_part_of_what_was_loaded_once(links: Links) -> None:
     loaded = Loaded(links.start)
     loaded.keep(LONG_AFTER, RELEASE, is_calm=True)
     assert loaded.take("link-north", "north", RELEASE, LONG_AFTER) is None, "it has not loaded yet"
-    until(lambda: loaded.is_ready, WITHIN_S, "the libraries to be loaded")
 
-    north = loaded.take("link-north", "north", RELEASE, LONG_AFTER)
-    south = loaded.take("link-south", "south", RELEASE, LONG_AFTER)
+    north = links.taken(loaded, "north")
+    south = links.taken(loaded, "south")
 
-    assert north is not None
-    assert south is not None
-    links.started += [north, south]
     assert (north.name, north.release, south.name) == ("link-north", RELEASE, "link-south")
     assert len({north.pid, south.pid, links.started[0].pid}) == 3
     until((links.home / "logs" / "link-south.log").exists, WITHIN_S, "its own log")
     south.kill()
     until(lambda: not south.is_alive, WITHIN_S, "the end of one")
     links.started[0].kill()
-    until(lambda: not loaded.is_loading and not links.started[0].is_alive, WITHIN_S, "its end")
+    until(lambda: not links.started[0].is_alive, WITHIN_S, "the end of what was loaded")
     assert north.is_alive, "the end of what was loaded took a link with it"
 
 
 @pytest.mark.skipif(not DIVIDES, reason="Windows can't divide a process; `told` is its way")
-def test_one_that_can_not_divide_any_more_is_replaced(links: Links) -> None:
+def test_a_part_that_ends_while_it_waits_is_replaced_and_no_other_takes_its_word(
+    links: Links,
+) -> None:
     loaded = Loaded(links.start)
     loaded.keep(LONG_AFTER, RELEASE, is_calm=True)
     until(lambda: loaded.is_ready, WITHIN_S, "the libraries to be loaded")
+    (waiting,) = psutil.Process(links.started[0].pid).children()
+    waiting.kill()
+    waiting.wait(WITHIN_S)
+
+    assert links.started[0].divide(waiting.pid, "link-north", "north") is None
+    links.write(f"{waiting.pid} north\n")
+    south = links.taken(loaded, "south")
+
+    until((links.home / "logs" / "link-south.log").exists, WITHIN_S, "its own log")
+    assert not (links.home / "logs" / "link-north.log").exists()
+    assert south.is_alive
+
+
+@pytest.mark.skipif(not DIVIDES, reason="Windows can't divide a process; `told` is its way")
+def test_what_was_loaded_is_replaced_when_it_ends_and_its_waiting_part_ends_too(
+    links: Links,
+) -> None:
+    loaded = Loaded(links.start)
+    loaded.keep(LONG_AFTER, RELEASE, is_calm=True)
+    until(lambda: loaded.is_ready, WITHIN_S, "the libraries to be loaded")
+    (waiting,) = psutil.Process(links.started[0].pid).children()
     links.started[0].kill()
     until(lambda: not links.started[0].is_alive, WITHIN_S, "its end")
 
-    assert loaded.take("link-north", "north", RELEASE, LONG_AFTER) is None
-    assert not loaded.is_ready
     loaded.keep(LONG_AFTER * 2, RELEASE, is_calm=True)
+
+    waiting.wait(WITHIN_S)
+    assert not loaded.is_ready
+    loaded.keep(LONG_AFTER * 2 + AFTER_NS, RELEASE, is_calm=True)
     assert len(links.started) == 2
     assert loaded.is_loading

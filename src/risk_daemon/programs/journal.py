@@ -27,7 +27,7 @@ from risk_daemon.journal.exclusive import Hold
 from risk_daemon.journal.file import VERIFIED_AT_START, JournalFile
 from risk_daemon.journal.reserve import Reserve
 from risk_daemon.journal.server import NAME, JournalServer
-from risk_daemon.programs import process
+from risk_daemon.programs import process, spare
 from risk_daemon.wire import attest
 from risk_daemon.wire.transport import Hello, write_private
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the journal until SIGTERM; return its exit code."""
     args = _parser().parse_args(argv)
     home: Path = args.home.absolute()
-    if args.spare and not process.told(home / "logs", lambda word: word):
+    if args.spare and not spare.told(home / "logs", lambda word: word):
         return 0
     return process.run(NAME, home, lambda: _run(home, args))
 

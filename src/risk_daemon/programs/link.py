@@ -21,7 +21,7 @@ from risk_daemon.link.admin import ops
 from risk_daemon.link.loop import Link
 from risk_daemon.operations import credentials, gateway
 from risk_daemon.operations.home import Home
-from risk_daemon.programs import process, service
+from risk_daemon.programs import process, service, spare
 from risk_daemon.settings import Login, Settings
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.transport import Hello, serve
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _told(home: Path) -> str:
     """Load all that a link needs, and become each link that is asked for; "" for nobody's."""
     require_sdk()
-    return process.told_each(home / "logs", lambda login: f"link-{login}")
+    return spare.told_each(home / "logs", lambda login: f"link-{login}")
 
 
 async def _main(home: Path, name: str, login_name: str, release: str) -> int:

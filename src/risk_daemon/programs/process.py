@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import logging.handlers
-import os
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -61,51 +58,6 @@ def stop_on_signal(stop: asyncio.Event) -> None:
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-
-
-def told(logs: Path, name_of: Callable[[str], str]) -> str:
-    """Wait on stdin for the word to begin, and return it; "" if whoever keeps us needs no spare.
-
-    What is said outside of the log goes where it belongs to the name that the word means.
-    """
-    word = sys.stdin.readline().strip()
-    if word:
-        _speak_as(logs, name_of(word))
-    return word
-
-
-def told_each(logs: Path, name_of: Callable[[str], str]) -> str:
-    """As `told`, but each word begins a process of its own: what was loaded is there once for all.
-
-    Says `ready` on stdout, then the process id for each word. Returns in each of those processes
-    with its word, and here with "" at the end of stdin. Where the system can't divide a process
-    (Windows) it is `told`.
-    """
-    if sys.platform == "win32":
-        return told(logs, name_of)
-    gc.collect()
-    gc.freeze()  # what is never looked at again stays shared
-    # Threads of the SDK's libraries that we never call do not come along, and hold no lock of ours.
-    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the ended are reaped by the system
-    print("ready", flush=True)
-    while word := sys.stdin.readline().strip():
-        pid = os.fork()
-        if pid == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.setsid()
-            with Path(os.devnull).open("rb") as nothing:
-                os.dup2(nothing.fileno(), sys.stdin.fileno())
-            _speak_as(logs, name_of(word))
-            return word
-        print(pid, flush=True)
-    return ""
-
-
-def _speak_as(logs: Path, name: str) -> None:
-    with (logs / f"{name}.out").open("ab") as out:
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(out.fileno(), stream.fileno())
 
 
 def run(name: str, home: Path, serve: Callable[[], int]) -> int:

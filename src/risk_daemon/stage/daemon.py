@@ -143,7 +143,9 @@ class Daemon:
             if str(self.home) not in words or process.info["status"] == psutil.STATUS_ZOMBIE:
                 continue
             name = named.get(process.pid) or _name(words)
-            if name and (spare or not name.endswith(SPARE)):
+            if name.endswith(SPARE):
+                name += str(process.pid)  # what was loaded, and the part of it that waits
+            if name and (spare or SPARE not in name):
                 found[name] = process
         return found
 

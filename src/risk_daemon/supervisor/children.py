@@ -84,25 +84,25 @@ class Running:
         self.name = name
         return self.is_alive
 
-    def divide(self, name: str, word: str, within_s: float) -> Running | None:
-        """Have a process that has loaded begin another one; None where none begins in time."""
+    def divide(self, pid: int, name: str, word: str) -> Running | None:
+        """Tell the part of it that waits (its id) who it is; None where it is not there to hear."""
         assert self._popen is not None
         assert self._popen.stdin is not None
         try:
-            self._popen.stdin.write(f"{word}\n".encode())
+            found = Running(name, pid, psutil.Process(pid).create_time(), self.release)
+            self._popen.stdin.write(f"{pid} {word}\n".encode())
             self._popen.stdin.flush()
-            pid = int(self.hear(within_s))
-            return Running(name, pid, psutil.Process(pid).create_time(), self.release)
-        except (OSError, ValueError, psutil.Error):
+        except (OSError, psutil.Error):
             return None
+        return found if found.is_alive else None
 
-    def hear(self, within_s: float) -> str:
-        """Return the next line that a process answers, "" if none comes in time. Not on Windows."""
+    def hear(self) -> list[str]:
+        """Return the lines that a process has said since it was asked last. Not on Windows."""
         assert self._popen is not None
         assert self._popen.stdout is not None
-        if not select.select([self._popen.stdout], [], [], within_s)[0]:
-            return ""
-        return os.read(self._popen.stdout.fileno(), WORDS_BYTES).decode().strip()
+        if not select.select([self._popen.stdout], [], [], 0)[0]:
+            return []
+        return os.read(self._popen.stdout.fileno(), WORDS_BYTES).decode().split()
 
     def dismiss(self) -> None:
         """End a process that waits: nobody needs it."""

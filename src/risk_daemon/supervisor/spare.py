@@ -25,9 +25,7 @@ WORD: Final = "--spare"
 #: After one was used, or did not stay: whoever starts just now needs the cores more.
 AFTER_NS: Final = SECOND_NS // 2
 
-#: Dividing takes a few hundredths of a second; a spare that takes longer is of no use.
-DIVIDES_WITHIN_S: Final = 0.5
-DIVIDES: Final = sys.platform != "win32"
+DIVIDES: Final = sys.platform == "linux"
 
 _log = logging.getLogger("supervisor")
 
@@ -79,18 +77,19 @@ class Spare:
 
 
 class Loaded(Spare):
-    """One of which every next process is a part: it stays, and goes on waiting."""
+    """One of which every next process is a part: it stays, and another part of it waits."""
 
     def __init__(self, start: Callable[[], Running]) -> None:
         super().__init__(start)
-        self._is_ready = False
+        #: The process id of the part that waits, 0 for none.
+        self._part = 0
 
     @property
     def is_ready(self) -> bool:
-        """It has loaded."""
-        if self._waiting is not None and not self._is_ready:
-            self._is_ready = self._waiting.hear(0) == "ready"
-        return self._is_ready
+        """It has loaded, and a part of it waits."""
+        if self._waiting is not None and (said := self._waiting.hear()):
+            self._part = int(said[-1])
+        return self._part != 0
 
     @property
     def is_loading(self) -> bool:
@@ -98,17 +97,14 @@ class Loaded(Spare):
         return not self.is_ready and self._waiting is not None and self._waiting.is_alive
 
     def take(self, name: str, word: str, release: str, now: int) -> Running | None:
-        """Have a process of this name begin; None where there is none to begin it."""
+        """Have the part that waits be a process of this name; None where there is none."""
         self._not_before = now + AFTER_NS
         if self._waiting is None or self._waiting.release != release or not self.is_ready:
             return None
-        begun = self._waiting.divide(name, word, DIVIDES_WITHIN_S)
-        if begun is None:
-            self._waiting.kill()
-            self.end()
-        return begun
+        part, self._part = self._part, 0
+        return self._waiting.divide(part, name, word)
 
     def end(self) -> None:
         """Have none wait any more."""
-        self._is_ready = False
+        self._part = 0
         super().end()
