@@ -80,7 +80,7 @@ async def test_a_subscriber_gets_everything_while_appends_go_on(home: Home) -> N
 
     for subscriber in seen:
         assert_chained(subscriber.records)
-        assert subscriber.seqs[-1] == last
+        assert last in subscriber.seqs  # behind it there may be a pulse
 
 
 @on_loop
