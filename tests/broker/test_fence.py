@@ -363,7 +363,7 @@ def test_a_read_begun_before_a_cancel_left_says_nothing_of_it() -> None:
 
     assert ends(door.read(position(2), order(11, 1, 1))) == []
     door.answer(request, Outcome(outcome=REFUSED, code=4, meaning=PENDING))
-    assert reads(door.put(Ticked(), after=SECOND)) == [FULL]
+    assert reads(door.put(Ticked(), after=SECOND)) == [RECENT]
 
 
 def test_the_order_itself_may_show_that_an_unknown_cancel_ended() -> None:

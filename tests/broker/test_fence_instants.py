@@ -260,7 +260,7 @@ def test_an_unknown_cancel_is_looked_at_each_second_and_an_unanswered_one_is_not
     assert whys(door.answer(request, answer)) == [(FULL, "the outcome of a cancel is unknown")]
 
     def looked(outputs: list[Output]) -> bool:
-        return whys(outputs) == [(FULL, "a cancel is not settled")]
+        return whys(outputs) == [(RECENT, "a cancel is not settled")]
 
     happens_at(door, sent_at + SECOND, looked)
     happens_at(door, sent_at + 2 * SECOND, looked)

@@ -345,7 +345,7 @@ def _ticked(gate: Gate, account: AccountGate, now: int) -> list[Output]:
         cancel = account.cancels[number]
         if cancel.outcome == UNKNOWN and now - max(cancel.sent_at, cancel.asked_read_at) >= SECOND:
             cancel.asked_read_at = now
-            outputs.append(Read(account.account, FULL, "a cancel is not settled"))
+            outputs.append(Read(account.account, RECENT, "a cancel is not settled"))
     return outputs + looks.due(account, now)
 
 

@@ -117,6 +117,7 @@ class Exchange:
         self._numbers = 0
         self._streams = 0
         self.is_down = False
+        self._rests = 0
         self.quiet_until = 0
         #: The last that was shown of a price is not what it is.
         self.is_misquoted = False
@@ -163,9 +164,12 @@ class Exchange:
         now = self.world.clockwork.now
         return isinstance(fact, OrderChanged) and self._hidden.get(fact.order, 0) > now
 
-    def show_all(self) -> None:
-        """Time passed of which this world has none: nothing is hidden from reads any more."""
-        self._hidden.clear()
+    def come_to_rest(self) -> None:
+        """Time passed of which this world has none: nothing hangs or is on its way any more."""
+        self._rests += 1
+        for book in self.books.values():
+            for number in [n for n in book.orders if n in self.ours]:
+                self._hung(book, number)
 
     def _pass_on(self, found: tuple[Any, int, int], fact: Fact, wait: int) -> None:
         link, life, stream = found
@@ -340,7 +344,7 @@ class Exchange:
         elif kind == "request-lost":
             self.world.clockwork.after(SECOND, answer, Outcome(outcome=UNKNOWN, text="no answer"))
         elif kind == "request-late":
-            self.world.clockwork.after(amount, self._take_late, request)
+            self.world.clockwork.after(amount, self._take_late, request, self._rests)
             answer(Outcome(outcome=UNKNOWN, text="reset"))
         elif kind == "answer-lost":
             self._take(request, "", 0)
@@ -348,8 +352,9 @@ class Exchange:
         else:
             answer(self._take(request, kind, amount))
 
-    def _take_late(self, request: Request) -> None:
-        self._take(request, "", 0)
+    def _take_late(self, request: Request, rests: int) -> None:
+        if rests == self._rests:
+            self._take(request, "", 0)
 
     def _take(self, request: Request, kind: str, amount: int) -> Outcome:
         book = self.books[request.account]

@@ -248,6 +248,8 @@ class Link(Shell):
                     self._put(fact)
                 case fence.Send(request=request):
                     self._let_out(request)
+                    if not self._stream:  # nothing shows what becomes of it
+                        self.apply(fence.StreamBroken())
                 case fence.Read(account=account, depth=depth):
                     self._want(account, depth)
         self._schedule_tick()

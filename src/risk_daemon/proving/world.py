@@ -512,7 +512,7 @@ class World:
         if not self.is_up or not self.copies:
             return ""
         self._stop_all()
-        self.exchange.show_all()  # a person takes longer to put a copy back than an order hides
+        self.exchange.come_to_rest()  # a person takes longer to put a copy back than an order hides
         off = self.plan.off
         self.judge.restored()
         self.disk.restore(
