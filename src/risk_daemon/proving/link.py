@@ -109,7 +109,7 @@ class Link(Shell):
         mine = self.login.accounts
         for lease in leases:
             if lease.account in mine:
-                self.apply(fence.EpochRaised(lease.account, lease.epoch))
+                self._raise(lease.account, lease.epoch)
         found = inherited(
             [record for record in records if record.kind in INHERITED],
             self.login.name,
@@ -195,9 +195,13 @@ class Link(Shell):
                 case Intended(account=account) as intended if account in self.login.accounts:
                     self.take_goal(intended)
                 case LeaseGranted(account=account, epoch=epoch) if account in self.login.accounts:
-                    self.apply(fence.EpochRaised(account, epoch))
+                    self._raise(account, epoch)
                 case _:
                     pass
+
+    def _raise(self, account: int, epoch: int) -> None:
+        self.world.judge.told(self.name, account, epoch)
+        self.apply(fence.EpochRaised(account, epoch))
 
     def on_live(self) -> None:
         """All that was stored has been shown."""

@@ -19,7 +19,7 @@ from risk_daemon.errors import OperatorError
 from risk_daemon.proving.chance import Fault
 from risk_daemon.proving.judge import Broken
 from risk_daemon.proving.scenes import SCENES
-from risk_daemon.proving.without import DEFENCES
+from risk_daemon.proving.without import DEAF, DEFENCES
 from risk_daemon.proving.world import Plan, World, length
 
 FORMAT: Final = 2
@@ -237,17 +237,20 @@ def defence(name: str, seeds: int) -> str:
     """Leave a defence out, alone and together with those that mask it; tell who noticed."""
     masks = DEFENCES[name]
     for seed in range(seeds):
-        if _is_noticed(seed, frozenset({name}), frozenset()):
+        if _is_noticed(seed, frozenset({name}), frozenset(), frozenset()):
             return f"noticed at seed {seed} alone"
-        if masks and _is_noticed(seed, frozenset({name, *masks}), frozenset(masks)):
+        deaf = DEAF.get(name, frozenset())
+        if masks and _is_noticed(seed, frozenset({name, *masks}), frozenset(masks), deaf):
             return f"noticed at seed {seed} with {' and '.join(masks)} off"
     return f"not noticed in {seeds} seeds"
 
 
-def _is_noticed(seed: int, off: frozenset[str], masks: frozenset[str]) -> bool:
+def _is_noticed(
+    seed: int, off: frozenset[str], masks: frozenset[str], deaf: frozenset[str]
+) -> bool:
     """Tell whether a history fails without some defences, and not with only the masks off."""
-    broken = play(Plan(seed=seed, off=off)).broken
-    return bool(broken) and not play(Plan(seed=seed, off=masks)).broken
+    broken = play(Plan(seed=seed, off=off, deaf=deaf)).broken
+    return bool(broken) and not play(Plan(seed=seed, off=masks, deaf=deaf)).broken
 
 
 # --- a crash at every effect -------------------------------------------------------------------

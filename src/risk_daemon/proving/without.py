@@ -15,6 +15,7 @@ from risk_daemon.broker.port import UNKNOWN, Reading
 from risk_daemon.core.events import Intended
 from risk_daemon.proving.clockwork import MS, SECOND
 from risk_daemon.wire import control
+from risk_daemon.wire.record import new_record
 
 if TYPE_CHECKING:
     from risk_daemon.proving.journal import Journal
@@ -35,6 +36,9 @@ LOCK_FILE: Final = "lock-file"
 INCARNATION: Final = "incarnation"
 FLUSH: Final = "flush-before-answer"
 NOTED: Final = "noted-before-send"
+
+#: What the absence of its masks breaks by itself, and is not judged when a defence is out.
+DEAF: Final[dict[str, frozenset[str]]] = {EPOCH: frozenset({"S9"})}
 
 #: Each defence, and those that must be off too before a history can notice it alone.
 DEFENCES: Final[dict[str, tuple[str, ...]]] = {
@@ -136,11 +140,18 @@ class Without:
         return control.GrantLeases(asked.id, grants)
 
     def intended(self, journal: Journal, asked: control.Intend) -> control.Intend:
-        """Return the intent that the journal judges."""
+        """Return the intent that the journal judges.
+
+        What came too late has another name than the heir's own: it is of a release that names its
+        goals otherwise, or being stored once would hide it.
+        """
         lease = journal.intake.leases.get(asked.account)
         if EPOCH_STORED not in self.off or lease is None or asked.epoch >= lease.epoch:
             return asked
-        return control.Intend(asked.id, asked.account, lease.epoch, asked.key, asked.record)
+        key = f"{asked.key} late"
+        fact = msgspec.msgpack.decode(asked.record.payload, type=Intended)
+        record = new_record(msgspec.structs.replace(fact, key=key))
+        return control.Intend(asked.id, asked.account, lease.epoch, key, record)
 
     def flushes(self) -> bool:
         """Tell whether a promise is flushed before it is answered."""

@@ -78,6 +78,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pace: str = "quick"
     tape: tuple[Fault, ...] | None = None
     off: frozenset[str] = frozenset()
+    #: What is not judged: the absence of a mask breaks it by itself.
+    deaf: frozenset[str] = frozenset()
     accounts: tuple[tuple[int, str], ...] = ((101, "north"), (102, "north"), (201, "south"))
     is_traced: bool = False
     #: A script instead of traders, market and trouble.
