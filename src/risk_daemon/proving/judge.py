@@ -81,8 +81,12 @@ class Judge:
         """A worker asks for an intent."""
         self.spoke.setdefault((intended.key, intended.epoch), set()).add(worker)
 
-    def left(self, request: Request, intended: Intended) -> None:
-        """A request leaves the link."""
+    def heard(self, link: str, account: int) -> int:
+        """Return the epoch that a link has heard of."""
+        return self.told_epoch.get((link, account), 0)
+
+    def left(self, request: Request, intended: Intended, heard: int) -> None:
+        """A request leaves the link, which let it out when it had heard of an epoch."""
         self.checks += 1
         epoch = self.world.without.epoch_of(intended)
         before = self.left_epoch.get(request.account, 0)
@@ -91,7 +95,7 @@ class Judge:
                 "S1", f"{request.request} leaves under epoch {epoch}, after one of epoch {before}"
             )
         link = self.world.link_of(request.account)
-        if epoch < self.told_epoch.get((link.name, request.account), 0):
+        if epoch < heard:
             self._fail("S1", f"{request.request} leaves under epoch {epoch}, which is known over")
         self.left_epoch[request.account] = epoch
         is_stored = f"intended/{intended.key}" in self.world.disk.once

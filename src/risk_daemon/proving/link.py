@@ -264,7 +264,9 @@ class Link(Shell):
             return
         intended = self._intended(request)
         self.do(f"notes {request.request}", self.world.without.noted, self, request.key)
-        self.do(f"requests {request.act} {request.request}", self._leave, request, intended)
+        heard = self.world.judge.heard(self.name, request.account)
+        what = f"requests {request.act} {request.request}"
+        self.do(what, self._leave, request, intended, heard)
 
     def _intended(self, request: Request) -> Intended:
         gate = self.gate.of(request.account)
@@ -272,9 +274,9 @@ class Link(Shell):
             return gate.cancels[request.order].intended
         return gate.slots[request.contract].intended
 
-    def _leave(self, request: Request, intended: Intended) -> None:
+    def _leave(self, request: Request, intended: Intended, heard: int) -> None:
         world = self.world
-        world.judge.left(request, intended)
+        world.judge.left(request, intended, heard)
         exchange = world.exchange
         wait = world.wait("rest", self.name, 2 * MS, 12 * MS)
         answer = partial(self._answer_later, self.life, request)
