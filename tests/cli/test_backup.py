@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from risk_daemon.cli.keeping import KEEP
 from risk_daemon.errors import OperatorError
 from risk_daemon.operations import backup_file, scheduled
 from risk_daemon.operations import daemon as asked
@@ -324,10 +325,10 @@ def test_a_backup_is_made_by_itself_and_old_ones_go(running: Admin) -> None:
 
     assert made.exists()
     assert scheduled.newest(at) == backup_file.manifest_of(made).made_at
-    for number in range(scheduled.KEPT):
+    for number in range(KEEP):
         shutil.copy(made, made.with_name(f"backup-2020010{number:02}T000000000Z.zip"))
     scheduled.make(at)
-    assert len([*made.parent.glob("backup-*.zip")]) == scheduled.KEPT
+    assert len([*made.parent.glob("backup-*.zip")]) == KEEP
     assert made.exists()
 
 

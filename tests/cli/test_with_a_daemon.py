@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from risk_daemon.operations.daemon import ask
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.rules import CATALOG
+from risk_daemon.stage.waiting import until
 from risk_daemon.supervisor.release import workers_of
 from tests.cli.conftest import Admin, Gateway
 from tests.depot import build as releases
@@ -41,10 +41,7 @@ def console(daemon: Admin, path: str) -> tuple[int, str]:
 
 
 def eventually(holds: Any, what: str, within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        time.sleep(0.1)
+    until(holds, within_s, what)
 
 
 def positions(gateway: Gateway) -> dict[int, int]:

@@ -219,14 +219,20 @@ def test_a_close_that_the_dead_link_never_took_leaves_at_once(play: Play) -> Non
     play(story)
 
 
+async def wanted_of_one_that_dies(work: Program, when: str) -> Intended:
+    """A close that a link takes which is killed before or after the request leaves."""
+    work.kill_link()
+    await work.start_link(dies=when)
+    await work.trade(3)
+    await work.shows(3)
+    goal = await work.want()
+    await work.until(lambda: work.is_dead, "the link to die")
+    return goal
+
+
 def test_a_link_killed_just_before_the_request_leaves_has_it_looked_for(play: Play) -> None:
     async def story(work: Program) -> None:
-        work.kill_link()
-        await work.start_link(dies="before")
-        await work.trade(3)
-        await work.shows(3)
-        goal = await work.want()
-        await work.until(lambda: work.is_dead, "the link to die")
+        goal = await wanted_of_one_that_dies(work, "before")
         assert await work.requests(*CLOSING) == []
 
         await work.start_link()
@@ -241,12 +247,7 @@ def test_a_link_killed_just_before_the_request_leaves_has_it_looked_for(play: Pl
 
 def test_a_link_killed_just_after_the_request_left_has_it_found(play: Play) -> None:
     async def story(work: Program) -> None:
-        work.kill_link()
-        await work.start_link(dies="after")
-        await work.trade(3)
-        await work.shows(3)
-        goal = await work.want()
-        await work.until(lambda: work.is_dead, "the link to die")
+        goal = await wanted_of_one_that_dies(work, "after")
 
         await work.start_link()
         assert await work.has_ended(goal) == "filled"

@@ -153,6 +153,14 @@ class Links(Bench):
         self.started.append(running)
         return running
 
+    def ready(self) -> tuple[Loaded, psutil.Process]:
+        """What has loaded, and the part of it that waits."""
+        loaded = Loaded(self.start)
+        loaded.keep(LONG_AFTER, RELEASE, is_calm=True)
+        until(lambda: loaded.is_ready, WITHIN_S, "the libraries to be loaded")
+        (waiting,) = psutil.Process(self.started[0].pid).children()
+        return loaded, waiting
+
     def write(self, line: str) -> None:
         """Say a word that was on its way when whom it was for ended."""
         running = self.started[0]._popen  # noqa: SLF001
@@ -207,10 +215,7 @@ def test_every_link_is_a_part_of_what_was_loaded_once(links: Links) -> None:
 def test_a_part_that_ends_while_it_waits_is_replaced_and_no_other_takes_its_word(
     links: Links,
 ) -> None:
-    loaded = Loaded(links.start)
-    loaded.keep(LONG_AFTER, RELEASE, is_calm=True)
-    until(lambda: loaded.is_ready, WITHIN_S, "the libraries to be loaded")
-    (waiting,) = psutil.Process(links.started[0].pid).children()
+    loaded, waiting = links.ready()
     waiting.kill()
     waiting.wait(WITHIN_S)
 
@@ -227,10 +232,7 @@ def test_a_part_that_ends_while_it_waits_is_replaced_and_no_other_takes_its_word
 def test_what_was_loaded_is_replaced_when_it_ends_and_its_waiting_part_ends_too(
     links: Links,
 ) -> None:
-    loaded = Loaded(links.start)
-    loaded.keep(LONG_AFTER, RELEASE, is_calm=True)
-    until(lambda: loaded.is_ready, WITHIN_S, "the libraries to be loaded")
-    (waiting,) = psutil.Process(links.started[0].pid).children()
+    loaded, waiting = links.ready()
     links.started[0].kill()
     until(lambda: not links.started[0].is_alive, WITHIN_S, "its end")
 

@@ -43,7 +43,6 @@ from risk_daemon.operations.words import count, duration, iso
 
 COPY_WITHIN_S: Final = 60.0
 REPLAY_WITHIN_S: Final = 600.0
-KEPT: Final = 14
 
 
 # --- what there is ----------------------------------------------------------------

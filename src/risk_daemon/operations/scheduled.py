@@ -16,13 +16,12 @@ import psutil
 
 from risk_daemon.clock import SECOND_NS
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations.backup_list import known
+from risk_daemon.operations.backup_list import newest_verified
 from risk_daemon.operations.home import Home
 
 HOUR_NS: Final = 3_600 * SECOND_NS
 CALM_AFTER_NS: Final = 600 * SECOND_NS
 WITHIN_S: Final = 3_600.0
-KEPT: Final = 14
 
 if sys.platform == "win32":
     _LOWEST: Final = psutil.IDLE_PRIORITY_CLASS
@@ -42,12 +41,8 @@ def due_at(newest: int, started: int, every_h: int) -> int:
 
 def newest(at: Home) -> int:
     """Return when the last backup that restores was made, ns UTC, 0 for none."""
-    good = (one.manifest.made_at for one in known(at) if one.manifest and _restores(one.verified))
-    return max(good, default=0)
-
-
-def _restores(verified: object) -> bool:
-    return bool(getattr(verified, "ok", False))
+    found = newest_verified(at)
+    return found.manifest.made_at if found and found.manifest else 0
 
 
 def make(at: Home) -> str:
@@ -56,7 +51,7 @@ def make(at: Home) -> str:
     Raises OperatorError where none was made, or where it does not restore.
     """
     made = _run(at, "backup", "create")
-    _run(at, "backup", "prune", "--keep", str(KEPT), "--yes")
+    _run(at, "backup", "prune", "--yes")
     return made
 
 
