@@ -227,6 +227,20 @@ class DrainAsked(Fact, frozen=True, kw_only=True):
     for_ms: int
 
 
+class RolloutStored(Fact, frozen=True, kw_only=True):
+    """The rollout's row as of here: the newest of them is the row.
+
+    `revision` counts from 1, over all rollouts. `latch` is the word that a lease must name to be
+    granted for the rollout: it changes when the rollout may not go on as it was. `body` is the
+    controller's.
+    """
+
+    rollout: str
+    revision: int
+    latch: str
+    body: bytes
+
+
 class OperatorActed(Fact, frozen=True, kw_only=True):
     """A person's order. `account` 0 means every account.
 

@@ -407,19 +407,22 @@ class Supervisor:
             for account, epoch in wanted.accounts
         ]
         try:
-            answer = await self.journal.grant(grants)
+            answer = await self.journal.grant(grants, wanted.latch)
         except JournalAway:
             # Two things may come first, of two rooms: a connection, or a process's end.
             while not self.journal.is_open and "journal" in self.running:  # noqa: ASYNC110
                 await asyncio.sleep(WATCH_EVERY_S)
             if self.journal.is_open:
                 self._promote(promotion.GrantFailed())
+            elif wanted.latch:
+                self._promote(promotion.LatchShut())  # nobody can tell: unknown is not passed
             else:
                 await self._grant_aside(wanted)
             return
         if answer.refused:
             _log.warning("grant refused", extra={"why": answer.refused})
-            self._promote(promotion.GrantFailed())
+            shut = promotion.LatchShut() if answer.is_shut else promotion.GrantFailed()
+            self._promote(shut)
             return
         mine = {lease.account: lease for lease in self.promotion.leases}
         mine |= {lease.account: _lease(lease) for lease in answer.leases}
@@ -575,14 +578,19 @@ class Supervisor:
 
     # --- releases ---------------------------------------------------------------------------
 
-    async def move(self, release: str, accounts: Sequence[int]) -> list[dict[str, Any]]:
-        """Give accounts to a release, its workers started and warm first; return a row each."""
+    async def move(
+        self, release: str, accounts: Sequence[int], latch: str = ""
+    ) -> list[dict[str, Any]]:
+        """Give accounts to a release, its workers started and warm first; return a row each.
+
+        With a `latch` only while it is the rollout's.
+        """
         unknown = sorted(set(accounts) - set(self.promotion.accounts))
         if unknown:
             known = ", ".join(map(str, self.promotion.accounts))
             raise NotFound(f"account {unknown[0]} is not guarded here; guarded: {known}")
         await self.warm(release)
-        return await self.mover.move(accounts, release)
+        return await self.mover.move(accounts, release, latch)
 
     async def warm(self, release: str) -> None:
         """Have a release's workers ready to take accounts over; they stay so until retired.

@@ -45,7 +45,9 @@ class Mover:
         self._ended: dict[int, asyncio.Future[None]] = {}
         self._drained_ns: dict[int, int] = {}
 
-    async def move(self, accounts: Sequence[int], release: str) -> list[dict[str, Any]]:
+    async def move(
+        self, accounts: Sequence[int], release: str, latch: str = ""
+    ) -> list[dict[str, Any]]:
         """Have accounts held by a release; return a row for each: moved or why not, and its gap.
 
         `gap_ms` is from the request to fall silent to the heir's own word that it enforces.
@@ -54,7 +56,8 @@ class Mover:
         number = self._number
         self._rows[number] = {}
         self._ended[number] = asyncio.get_running_loop().create_future()
-        self._feed(promotion.MoveAsked(number, tuple(accounts), release, self._clock.steady_ns()))
+        now = self._clock.steady_ns()
+        self._feed(promotion.MoveAsked(number, tuple(accounts), release, now, latch))
         try:
             await asyncio.wait_for(self._ended[number], MOVE_WITHIN_S)
         except TimeoutError:
