@@ -212,6 +212,15 @@ class LeaseGranted(Fact, frozen=True, kw_only=True):
     incarnation: int
 
 
+class LeaseTaken(Fact, frozen=True, kw_only=True):
+    """The holder's word that it has folded its lease: from here on it enforces."""
+
+    account: int
+    holder: str
+    release: str
+    epoch: int
+
+
 class DrainAsked(Fact, frozen=True, kw_only=True):
     """The holder of an account is to say nothing more of it: another is about to take over.
 

@@ -58,6 +58,8 @@ SECOND: Final = 1_000_000_000
 LINKS_AT_ONCE: Final = max(2, os.cpu_count() or 1)
 #: A link that has not answered by then does not hold up the others any longer.
 LINK_STARTS_WITHIN: Final = 5 * SECOND
+#: A start takes a core for half a second: whoever took over a worker's accounts comes first.
+HEIRS_MOMENT: Final = 250_000_000
 #: A worker of a new release that ended so often without staying up is not waited for.
 GIVEN_UP_AFTER: Final = 2
 #: The journal's exit code when it will not go on with its file; a kill has another.
@@ -352,7 +354,8 @@ class Supervisor:
             self._resorts.ended(name)
         if self._fails_by_itself(running):
             self._is_mended = await asyncio.to_thread(mended, self.home) or self._is_mended
-        self._feed_child(name, process.Ended())
+        has_heir = is_worker(name) and bool(self.promotion.ready)
+        self._feed_child(name, process.Ended(HEIRS_MOMENT if has_heir else 0))
 
     async def _not_started(self, name: str) -> None:
         self._resorts.ended(name)

@@ -158,7 +158,8 @@ class Mover:
         missing = {row["account"]: row for row in rows}
         while missing:
             for holder in sorted({row["holder"] for row in missing.values()}):
-                for account, epoch in await self._enforcing(holder):
+                mine = [row for row in missing.values() if row["holder"] == holder]
+                for account, epoch in await self._enforcing(holder, mine):
                     row = missing.get(account)
                     if row is not None and row["epoch"] == epoch:
                         began = self._drained_ns.pop(account, self._clock.steady_ns())
@@ -169,11 +170,12 @@ class Mover:
                     row["why"] = f"{row['holder']} does not say that it enforces it"
                 return
             if missing:
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.01)
 
-    async def _enforcing(self, holder: str) -> list[tuple[int, int]]:
+    async def _enforcing(self, holder: str, rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
+        until = [[row["account"], row["epoch"]] for row in rows]
         try:
-            answer = await ask(self._run_dir, holder, "enforcing", {}, SHOW_WITHIN_S)
+            answer = await ask(self._run_dir, holder, "enforcing", {"until": until}, SHOW_WITHIN_S)
         except DaemonError:
             return []
         return [(int(a), int(b)) for a, b in answer.data.get("enforcing", [])]
@@ -184,7 +186,7 @@ class Showing(msgspec.Struct, frozen=True, kw_only=True):
 
     account: int
     seq: int
-    digest: str
+    digest: str = ""
     view: AccountView | None = None
 
 

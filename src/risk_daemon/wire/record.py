@@ -69,6 +69,7 @@ KINDS: Final[dict[str, type[Fact]]] = {
     "policy-adopted": events.PolicyAdopted,
     "settings-adopted": events.SettingsAdopted,
     "lease-granted": events.LeaseGranted,
+    "lease-taken": events.LeaseTaken,
     "drain-asked": events.DrainAsked,
     "rollout-stored": events.RolloutStored,
     "operator-acted": events.OperatorActed,
