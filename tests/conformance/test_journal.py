@@ -14,7 +14,7 @@ from risk_daemon.errors import JournalAway, Malformed, NotReachable, TimedOut
 from risk_daemon.wire import control
 from risk_daemon.wire.client import ask
 from risk_daemon.wire.control import Grant, Snapshot
-from risk_daemon.wire.record import NewRecord, Record, decode, holds
+from risk_daemon.wire.record import NewRecord, Record, decode, holds, new_record
 from risk_daemon.wire.transport import Channel, Hello, connect, serve
 from tests.journal.homes import Home, Seen, account_seen, act, intent, mark, on_loop, policy
 
@@ -322,6 +322,21 @@ async def test_a_row_raises_the_epochs_of_its_accounts_and_leaves_them_to_their_
         (9, "worker-2@v2", "v2", 2),
         (11, "", "", 1),
     ]
+
+
+@on_loop
+async def test_what_a_row_is_about_is_stored_with_it_or_not_at_all(home: Home) -> None:
+    client = await home.client("supervisor")
+    note = new_record(
+        events.RolloutNoted(rollout="r1", what="phase canary", actor="anna", reason="why not")
+    )
+    good = await client.store_rollout("r1", 0, "r1/1", b"", [7], [note])
+    bad = await client.store_rollout("r1", 1, "r1/2", b"", [7], [note, NewRecord("pulse", 0, b"")])
+
+    assert (good.refused, good.revision) == ("", 1)
+    assert bad.refused == "a record of kind pulse is written by WakeAt only"
+    kept = [record.kind for record in await client.tail(1) if record.kind != "pulse"]
+    assert kept == ["rollout-stored", "rollout-noted", "lease-granted"]
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,16 @@ class RolloutStored(Fact, frozen=True, kw_only=True):
     body: bytes
 
 
+class RolloutNoted(Fact, frozen=True, kw_only=True):
+    """One line of a rollout's audit: what changed, by whom, why, and the digest of the evidence."""
+
+    rollout: str
+    what: str
+    actor: str
+    reason: str
+    evidence: str = ""
+
+
 class OperatorActed(Fact, frozen=True, kw_only=True):
     """A person's order. `account` 0 means every account.
 
@@ -308,13 +318,17 @@ class BreachFound(Fact, frozen=True, kw_only=True):
 
 
 class AlarmRaised(Fact, frozen=True, kw_only=True):
-    """Someone must be told. Levels: info, warn, urgent, page."""
+    """Someone must be told. Levels: info, warn, urgent, page.
+
+    `audience` is who: traders, admins or management; empty means whoever looks after the daemon.
+    """
 
     account: int
     level: str
     what: str
     text: str
     source: str = ""
+    audience: str = ""
 
 
 class HashTaken(Fact, frozen=True, kw_only=True):

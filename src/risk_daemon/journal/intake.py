@@ -195,7 +195,9 @@ class Intake:
             latch=asked.latch,
             body=asked.body,
         )
-        self._admit(new_record(fact), self._clock.now_ns(), True, "")
+        now = self._clock.now_ns()
+        for new in (new_record(fact), *asked.records):
+            self._admit(new, now, True, "")
         self._rollout, self._rollout_batch = fact, self._batch.number
         self._grant(lease.raised(self.leases, asked.raised, self.incarnation, self.last_seq + 1))
         return self._row(asked.id), self._batch.number
@@ -312,7 +314,7 @@ def _rollout_refusal(asked: control.StoreRollout, revision: int) -> str:
         return f"a rollout's name and latch have 1 to {_NAME_MAX} characters"
     if len(asked.body) > BODY_MAX:
         return f"a rollout's row of {len(asked.body)} bytes, at most {BODY_MAX}"
-    return ""
+    return _refusal(asked.records)
 
 
 def _intent_refusal(asked: control.Intend) -> str:

@@ -115,12 +115,18 @@ class JournalClient:
         return self._ask(lambda number: control.GrantLeases(number, list(grants), latch))
 
     def store_rollout(
-        self, rollout: str, expected: int, latch: str, body: bytes, raised: Sequence[int] = ()
+        self,
+        rollout: str,
+        expected: int,
+        latch: str,
+        body: bytes,
+        raised: Sequence[int] = (),
+        records: Sequence[NewRecord] = (),
     ) -> asyncio.Future[control.RolloutRead]:
-        """Set the rollout's row if `expected` is its revision, and raise accounts' epochs."""
+        """Set the rollout's row if `expected` is its revision; raise epochs, store records."""
         return self._ask(
             lambda number: control.StoreRollout(
-                number, rollout, expected, latch, body, list(raised)
+                number, rollout, expected, latch, body, list(raised), list(records)
             )
         )
 

@@ -152,7 +152,8 @@ class LeasesHeld(Frame, frozen=True, tag="leases-held"):
 class StoreRollout(Frame, frozen=True, tag="store-rollout"):
     """Set the rollout's row, if `expected` is its revision; raise these accounts' epochs with it.
 
-    Who holds a raised account goes on holding it. All in one transaction, a promise.
+    Who holds a raised account goes on holding it. `records` say what it is about. All in one
+    transaction, a promise.
     """
 
     id: Int
@@ -161,6 +162,7 @@ class StoreRollout(Frame, frozen=True, tag="store-rollout"):
     latch: str
     body: bytes
     raised: list[Int] = []
+    records: list[NewRecord] = []
 
 
 class ReadRollout(Frame, frozen=True, tag="read-rollout"):
