@@ -1,0 +1,130 @@
+"""Candidates beside the release that holds the account: each difference is told, nobody moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from risk_daemon.core.events import DecisionCompared, ShadowReseeded
+from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.stored import entries
+from risk_daemon.stage.second_release import install
+from risk_daemon.stage.waiting import until
+from tests.supervisor.test_failover import ACCOUNT, Scene
+from tests.untraced import leave_children_untraced
+
+leave_children_untraced()
+
+SAME, STRICTER, LOOSER = "v8.0.0", "v8.1.0", "v8.2.0"
+RULE = "rules/max_contracts.py"
+OVER = "        if exposure > self.limit:\n"
+
+
+class Shadows(Scene):
+    """A daemon with candidates of the same code, and of one comparison turned round."""
+
+    def prepare(self) -> None:
+        install(self.daemon.home, SAME)
+        install(self.daemon.home, STRICTER, (RULE, OVER, OVER.replace(">", ">=")))
+        install(self.daemon.home, LOOSER, (RULE, OVER, OVER.replace("limit:", "limit + UNIT:")))
+
+    def warm(self, *releases: str) -> None:
+        for release in releases:
+            asked.ask(Home(self.daemon.home), asked.SUPERVISOR, "warm", {"release": release}, 60.0)
+
+    def found(self, release: str) -> list[DecisionCompared]:
+        file = self.daemon.home / "state" / "journal.db"
+        facts = [entry.fact for entry in entries(file, ("decision-compared",))]
+        return [
+            one for one in facts if isinstance(one, DecisionCompared) and one.release == release
+        ]
+
+    def reseeds(self, release: str) -> list[ShadowReseeded]:
+        file = self.daemon.home / "state" / "journal.db"
+        facts = [entry.fact for entry in entries(file, ("shadow-reseeded",))]
+        return [one for one in facts if isinstance(one, ShadowReseeded) and one.release == release]
+
+    def waits_for(self, release: str, verdict: str, within_s: float = 5) -> DecisionCompared:
+        def differs() -> bool:
+            return any(one.verdict == verdict for one in self.found(release))
+
+        until(differs, within_s, f"{release} to be told {verdict}")
+        return next(one for one in self.found(release) if one.verdict == verdict)
+
+    def sell(self, size: int) -> None:
+        self.gateway.post(
+            "/order", account=ACCOUNT, contract="MNQ", side="sell", size=size, type="market"
+        )
+        until(lambda: self.held() == 0, 5, "the trader to close")
+
+
+@pytest.fixture(scope="module")
+def shadows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shadows]:
+    found = Shadows(tmp_path_factory.mktemp("shadows"))
+    try:
+        found.warm(SAME, STRICTER, LOOSER)
+        yield found
+    finally:
+        found.close()
+
+
+def test_a_comparison_turned_round_is_told_on_the_account_that_is_at_its_limit(
+    shadows: Shadows,
+) -> None:
+    lease = shadows.lease()
+    shadows.buy(2)
+    until(lambda: shadows.held() == 2, 5, "the order to fill")
+
+    found = shadows.waits_for(STRICTER, "stricter")
+
+    assert (found.account, found.rule, found.source) == (ACCOUNT, "max-contracts", "live")
+    assert found.saw == "holds 2 contracts (gross), the limit is 2"
+    assert found.why.endswith("does not")
+    assert shadows.lease() == lease
+    assert shadows.held() == 2, "a candidate closed something"
+    shadows.sell(2)
+
+
+def test_what_the_candidate_lets_pass_is_told_when_the_holder_has_acted(shadows: Shadows) -> None:
+    shadows.buy(3)
+    until(lambda: shadows.held() == 2, 15, "the holder to reduce it")
+
+    found = shadows.waits_for(LOOSER, "looser")
+
+    assert found.saw.startswith("clear: 3 against 2") or found.saw.startswith("clear: 2 against 2")
+    assert found.other_saw == "holds 3 contracts (gross), the limit is 2"
+    assert found.other_wanted.startswith("reduce CON.")
+    shadows.sell(2)
+
+
+def test_the_same_code_agrees_and_differs_in_nothing(shadows: Shadows) -> None:
+    shadows.waits_for(SAME, "agrees")
+
+    assert {one.verdict for one in shadows.found(SAME)} == {"agrees"}
+    assert shadows.reseeds(SAME) == []
+
+
+def test_it_still_does_when_the_holder_fails_over_with_the_finding_half_said(
+    shadows: Shadows,
+) -> None:
+    holder, epoch = shadows.lease()
+    shadows.buy(3)
+    shadows.daemon.kill(holder)
+    until(lambda: shadows.lease()[1] > epoch, 10, "the peer to take over")
+    until(lambda: shadows.held() == 2, 15, "the peer to reduce it")
+    shadows.sell(2)
+    shadows.daemon.wait_healthy()
+
+    assert {one.verdict for one in shadows.found(SAME)} <= {"agrees", "unseen"}
+    assert shadows.reseeds(SAME) == []
+
+
+def test_after_the_re_seed_even_a_release_that_differed_gets_the_account(shadows: Shadows) -> None:
+    for release in (STRICTER, LOOSER):
+        until(lambda: bool(shadows.reseeds(release)), 40, f"{release} to be re-seeded")  # noqa: B023
+
+    shadows.daemon.run("promote", "--all", "--to-version", STRICTER).ok()
+
+    until(lambda: shadows.lease()[0].endswith(STRICTER), 5, "the candidate to hold it")
