@@ -356,7 +356,8 @@ class DecisionCompared(Fact, frozen=True, kw_only=True):
     what protects less than the holder did. `fields` are what differs: `breach`, `lock`, `goal`,
     `end` (of a lock). `source` is where the record came from: `live`, `recorded` or `generated`.
     `saw` and `wanted` are the release's in words, `other_saw` and `other_wanted` the holder's.
-    `declared` names the declared difference that covers it. Written by the release that was
+    `declared` names the declared difference that covers it, `case` the generated case it is of:
+    then `seq` is where the case was made. Written by the release that was
     compared, and stored once by release, account, seq and rule.
     """
 
@@ -376,6 +377,7 @@ class DecisionCompared(Fact, frozen=True, kw_only=True):
     other_wanted: str = ""
     why: str = ""
     declared: str = ""
+    case: str = ""
 
 
 class ShadowReseeded(Fact, frozen=True, kw_only=True):

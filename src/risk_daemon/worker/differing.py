@@ -440,7 +440,8 @@ def once_of(fact: Fact) -> str:
     """Name what two workers of a release say of a shadow, and is stored once."""
     match fact:
         case DecisionCompared():
-            return f"compared:{fact.release}:{fact.account}:{fact.seq}:{fact.rule}"
+            case = f":{fact.case}" if fact.case else ""
+            return f"compared:{fact.release}:{fact.account}:{fact.seq}:{fact.rule}{case}"
         case ShadowReseeded():
             return f"reseeded:{fact.release}:{fact.account}:{fact.turn}"
         case _:

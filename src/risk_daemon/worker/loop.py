@@ -43,7 +43,7 @@ from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
 from risk_daemon.wire.record import NewRecord, Record, decode, encode, new_record
 from risk_daemon.wire.view import PROJECTION, encode_view, projection
-from risk_daemon.worker import differing, recovery
+from risk_daemon.worker import boundary, differing, recovery
 from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.dues import Dues
 from risk_daemon.worker.pieces import Pieces
@@ -517,6 +517,20 @@ class Worker:
             numbers = [self.account(int(args["account"])).account]
         rows = [rehearse(self.engine, number, rule) for number in numbers]
         return {"accounts": [msgspec.to_builtins(row) for row in rows], "release": self.release}
+
+    async def op_boundary(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Make the boundary cases of one account: a near miss and a breach of each of its rules."""
+        number = self.account(int(args["account"])).account
+        cases = boundary.cases(self.engine, number)
+        return {"cases": [msgspec.to_builtins(case) for case in cases], "release": self.release}
+
+    async def op_decide(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Tell what this release decides of cases that any release made, on copies."""
+        cases = msgspec.convert(args["cases"], list[boundary.Case])
+        for case in cases:
+            self.account(case.account)
+        decided = [boundary.decide(self.engine, case) for case in cases]
+        return {"decided": [msgspec.to_builtins(one) for one in decided], "release": self.release}
 
     async def op_why(self, args: dict[str, Any]) -> dict[str, Any]:
         """Tell why an account is as it is, in words."""
