@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from risk_daemon.core.events import DecisionCompared, ShadowReseeded
+from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.operations import daemon as asked
+from risk_daemon.operations import differences
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage.second_release import install
@@ -17,7 +19,7 @@ from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
 
-SAME, STRICTER, LOOSER = "v8.0.0", "v8.1.0", "v8.2.0"
+SAME, STRICTER, LOOSER, ABSENT = "v8.0.0", "v8.1.0", "v8.2.0", "v8.3.0"
 RULE = "rules/max_contracts.py"
 OVER = "        if exposure > self.limit:\n"
 
@@ -119,6 +121,58 @@ def test_it_still_does_when_the_holder_fails_over_with_the_finding_half_said(
 
     assert {one.verdict for one in shadows.found(SAME)} <= {"agrees", "unseen"}
     assert shadows.reseeds(SAME) == []
+
+
+def test_what_differs_is_told_as_a_person_would(shadows: Shadows) -> None:
+    done = shadows.daemon.run("rollout", "diff", "--account", "NORTH-1")
+
+    assert done.code == 1
+    holder = shadows.lease()[0].partition("@")[2]
+    assert f"{STRICTER} against {holder}: " in done.out
+    assert f"account {ACCOUNT}, record " in done.out
+    assert (
+        f"stricter: {holder} saw no breach and wanted nothing; {STRICTER} saw 'holds " in done.out
+    )
+    assert f"{SAME}: max-contracts: 2 firings: 2 live, 0 recorded, 0 generated" in done.out
+
+
+def test_cases_at_the_boundary_tell_without_any_trader(shadows: Shadows) -> None:
+    home = Home(shadows.daemon.home)
+
+    same, stricter = (differences.generated(home, release) for release in (SAME, STRICTER))
+
+    assert {one.verdict for one in same} == {"agrees"}
+    assert {one.rule for one in same} >= {"max-contracts", "daily-realized-loss", "kill-switch"}
+    differs = {one.case: one for one in stricter if one.verdict != "agrees"}
+    assert {(one.rule, one.verdict) for one in differs.values()} == {("max-contracts", "stricter")}
+    found = differs["near miss of max-contracts"]
+    assert found.other_saw == "clear: 2 against 2"
+    assert differences.keep(home, same) == len(same)
+    assert differences.keep(home, same) == 0
+    assert len([one for one in differences.read(home) if one.source == "generated"]) == len(same)
+
+
+def test_a_release_that_was_never_warm_decides_the_recorded_day_again(shadows: Shadows) -> None:
+    home = Home(shadows.daemon.home)
+    install(home.path, ABSENT)
+
+    absent, stricter = (differences.recorded(home, release) for release in (ABSENT, STRICTER))
+
+    assert {(one.release, one.source) for one in absent} == {(ABSENT, "recorded")}
+    assert {one.verdict for one in absent} <= {"agrees", "unseen"}
+    assert [one.rule for one in absent if one.verdict == "agrees"] == ["max-contracts"] * 2
+    assert stricter[0].verdict == "stricter"
+    assert differences.declared(home, ABSENT) == []
+    assert differences.declared(home, "v0.0.0") == []
+
+
+def test_a_state_file_that_is_not_there_is_named(shadows: Shadows) -> None:
+    home = Home(shadows.daemon.home)
+
+    with pytest.raises(OperatorError, match=r"could not be asked: .*there is no state file"):
+        differences.recorded(home, SAME, home.path / "nothing.db")
+    with pytest.raises(NotFound, match=r"release v0\.0\.0 is not staged here"):
+        differences.recorded(home, "v0.0.0")
 
 
 def test_after_the_re_seed_even_a_release_that_differed_gets_the_account(shadows: Shadows) -> None:

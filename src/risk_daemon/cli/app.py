@@ -80,6 +80,12 @@ def _releasing(to: typer.Typer) -> None:
     )
 
 
+def _rollout(to: typer.Typer) -> None:
+    from risk_daemon.cli import rollout
+
+    to.add_typer(rollout.rollout, name="rollout")
+
+
 def _looking(to: typer.Typer) -> None:
     from risk_daemon.cli import looking
 
@@ -161,6 +167,7 @@ def _acting(to: typer.Typer) -> None:
 ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("init", "start", "stop", "restart"): _beginning,
     ("promote", "rollback", "hand-over", "retire"): _releasing,
+    ("rollout",): _rollout,
     ("status", "health", "why"): _looking,
     (
         "test-connection",
