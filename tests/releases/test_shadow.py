@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -14,14 +15,29 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
+from tests.releases.conftest import in_release
 from tests.supervisor.test_failover import ACCOUNT, Scene
 from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
 
-SAME, STRICTER, LOOSER, ABSENT = "v8.0.0", "v8.1.0", "v8.2.0", "v8.3.0"
+SAME, STRICTER, LOOSER = "v8.0.0", "v8.1.0", "v8.2.0"
+ABSENT, DECLARES = "v8.3.0", "v8.4.0"
+VERIFY = ("-m", "risk_daemon.programs.worker", "--verify", "--release", STRICTER)
 RULE = "rules/max_contracts.py"
 OVER = "        if exposure > self.limit:\n"
+
+MEANT = (
+    "rules/declared.py",
+    "DECLARED: Final[tuple[Declared, ...]] = ()",
+    """DECLARED: Final[tuple[Declared, ...]] = tuple(
+    Declared(
+        name=name, rule="max-contracts", direction=STRICTER, field=field, cap_ppm=20_000,
+        until=1 << 62, why="the limit itself is too much",
+    )
+    for name, field in (("at-limit", "breach"), ("at-limit-goal", "goal"))
+)""",
+)
 
 
 class Shadows(Scene):
@@ -164,6 +180,33 @@ def test_a_release_that_was_never_warm_decides_the_recorded_day_again(shadows: S
     assert stricter[0].verdict == "stricter"
     assert differences.declared(home, ABSENT) == []
     assert differences.declared(home, "v0.0.0") == []
+
+
+def test_what_a_release_declares_is_declared(shadows: Shadows) -> None:
+    home = Home(shadows.daemon.home)
+    install(home.path, DECLARES, (RULE, OVER, OVER.replace(">", ">=")), MEANT)
+
+    found = differences.recorded(home, DECLARES)
+
+    differing = [one for one in found if one.differs]
+    assert {(one.verdict, one.direction) for one in differing} == {("declared", "stricter")}
+    assert {one.declared for one in differing} <= {"at-limit", "at-limit, at-limit-goal"}
+    names = [one.name for one in differences.declared(home, DECLARES)]
+    assert names == ["at-limit", "at-limit-goal"]
+
+
+def test_each_rebuilds_its_own_state_from_the_stream(shadows: Shadows) -> None:
+    """What was re-seeded is in the stream, so whoever folds it comes to the same."""
+    until(lambda: bool(shadows.reseeds(STRICTER)), 40, "a re-seed")
+
+    done = in_release(shadows.daemon.home, STRICTER, *VERIFY, "--home", str(shadows.daemon.home))
+    holder = shadows.daemon.replay()
+
+    for said in (done.stdout, holder.out):
+        found = json.loads(said)
+        assert found["ok"], found["differences"]
+        assert found["live"]
+        assert found["decisions"] > 0
 
 
 def test_a_state_file_that_is_not_there_is_named(shadows: Shadows) -> None:

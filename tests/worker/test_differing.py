@@ -15,6 +15,8 @@ from risk_daemon.core.events import (
     Fact,
     Intended,
     LockEnded,
+    LockPlaced,
+    MarkChanged,
     OperatorActed,
     Pulse,
     RequestSent,
@@ -580,6 +582,22 @@ def test_the_account_that_comes_to_the_candidate_is_decided_by_it_at_once() -> N
     assert len(both.entries) == entry_count + 1
 
 
+def test_with_the_lock_that_it_held_back_and_its_finding_told() -> None:
+    both = two(EARLIER)
+    both.fill(1, 2)
+    both.fill(-1, 1, pnl=-450 * UNIT)
+    both.pulse(12)
+    assert both.candidate.locks == {}
+
+    entry = both.next_entry(lease(2, NEW))
+    outputs = both.sides[0].engine.step(entry)
+
+    kinds = [type(one) for one in outputs]
+    assert kinds.count(BreachFound) == kinds.count(LockPlaced) == 1
+    assert [one.goal.locked for one in outputs if isinstance(one, Intended)] == [True]
+    assert both.candidate.trips == {"daily-realized-loss": 1}
+
+
 @pytest.mark.parametrize("catalog", [HIGHER, LOWER, EARLIER, LATER])
 def test_a_worker_that_folds_it_all_again_comes_to_the_same_state(
     catalog: Mapping[str, Parser],
@@ -625,6 +643,8 @@ def test_a_lock_that_only_the_candidate_ends_is_looser() -> None:
     both.is_mute = True
     both.feed(unlocked())
     both.is_mute = False
+    both.pulse(4)
+    assert both.verdicts == ["agrees"], "its word may still come"
     both.pulse(2)
 
     assert both.verdicts == ["agrees", "looser"]
@@ -890,3 +910,35 @@ def sent(goal: Intended) -> RequestSent:
         size=1,
         epoch=1,
     )
+
+
+def test_a_window_is_over_at_a_quote_too_and_a_quote_that_means_nothing_ends_nothing() -> None:
+    both = two(LOWER)
+    both.fill(1, 2)
+    until = both.sides[0].comparer.wake_at()
+
+    both.feed(quote(20_998), quote(20_999))
+    both.feed(quote(21_000), after=until - both.at - 1)
+    assert both.verdicts == []
+    both.feed(quote(21_001), after=1)
+
+    assert both.verdicts == ["stricter"]
+
+
+def quote(price: int) -> MarkChanged:
+    return MarkChanged(
+        contract=contract("MNQ"), bid=price * UNIT, ask=price * UNIT, last=price * UNIT
+    )
+
+
+def test_such_a_limit_is_the_candidates_to_hold_back_once_it_has_the_account() -> None:
+    both = two(LOWER)
+    both.fill(1, 2)
+    both.pulse(2)
+    both.feed(policy(rule("max-contracts", limit=2, action="flatten-all"), digest="d2"))
+    both.pulse(12)
+
+    outputs = both.sides[0].engine.step(both.next_entry(lease(2, NEW)))
+
+    placed = [one for one in outputs if isinstance(one, LockPlaced)]
+    assert [(one.lock, one.mode) for one in placed] == [("unarmed:max-contracts", "reduce-only")]

@@ -179,6 +179,10 @@ class Two:
         for one in (*compared, *said):
             self.put(one)
 
+    def next_entry(self, fact: Fact) -> Entry:
+        """The record a fact would have next."""
+        return Entry(len(self.entries) + 1, self.at + MS, getattr(fact, "account", 0), fact)
+
     def holds(self) -> bool:
         account = self.holder.world.accounts.get(ACCOUNT)
         return account is not None and account.release == OLD

@@ -35,6 +35,9 @@ def leased(account: Account, own: str) -> None:
     What was overruled until now is ours to decide again: it acts in this very step.
     """
     if not own or account.release in ("", own):
+        for name in account.shadow.overruled if account.shadow is not None else ():
+            if name in account.incidents:
+                account.incidents[name].is_open = False
         account.shadow = None
     elif account.shadow is None:
         account.shadow = Shadow(

@@ -12,7 +12,7 @@ with it, until the holder has come to rest and a record re-seeds the account her
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -31,6 +31,7 @@ from risk_daemon.core.events import (
     LeaseGranted,
     LockEnded,
     LockPlaced,
+    MarkChanged,
     Pulse,
     RequestAnswered,
     RequestSent,
@@ -55,6 +56,8 @@ from risk_daemon.worker.view import sees
 MS: Final = 1_000_000
 #: In stream time: how long the holder has to say what it decided too.
 WINDOW: Final = 1_000 * MS
+#: And to say that a lock has ended, which is never as urgent: to miss that word would be looser.
+END_WINDOW: Final = 5_000 * MS
 #: What else belongs to a difference is waited for before it is told.
 GATHER: Final = 250 * MS
 #: Without a pulse for so long the journal stood still, and words may have been lost.
@@ -130,16 +133,20 @@ class Comparer:
         self._at = 0
         self._due_at = 0
 
-    def take(self, entry: Entry, outputs: Iterable[Fact], engine: Engine) -> list[Fact]:
+    def take(self, entry: Entry, outputs: Sequence[Fact], engine: Engine) -> list[Fact]:
         """Compare one record; nothing is said where the account is held by this release."""
         if self._began is None:
             self._began = (entry.seq, entry.at)
-        if _may_have_lost_words(entry, self._at):
+        before, self._at = self._at, entry.at
+        is_due = 0 < self._due_at <= entry.at
+        stood = before > 0 and entry.at - before > STOOD_STILL
+        if isinstance(entry.fact, MarkChanged) and not (outputs or is_due or stood):
+            return []  # a quote that leads to nothing must cost nothing
+        if stood or _tells_of_a_death(entry.fact):
             for watch in self._watched.values():
                 self._unsure(watch, entry.at)
-        self._at = entry.at
         said: list[Fact] = []
-        if self._due_at and entry.at >= self._due_at:
+        if is_due:
             said += self._over(entry.at, engine)
         if entry.account:
             self._hear(entry, engine)
@@ -291,6 +298,8 @@ class Comparer:
                 return  # the holder never had it; or it was not ours to keep
             rule = placed.rule
         case = watch.cases.get((rule, seq)) or self._begin(watch, entry, account.account, rule, seq)
+        if isinstance(output, LockEnded):
+            case.until = entry.at + END_WINDOW
         case.mine[mine.name] = mine
 
     def _is_astray(self, watch: _Watch, account: Account) -> bool:
@@ -455,14 +464,9 @@ def _shadowed(engine: Engine, number: int) -> Account | None:
     return None if is_ours else account
 
 
-def _may_have_lost_words(entry: Entry, before: int) -> bool:
-    """Tell whether the journal stood still before this record, or something is told to have died.
-
-    What a process has decided when it dies, or its journal does, may never be said.
-    """
-    fact = entry.fact
-    died = isinstance(fact, AlarmRaised) and fact.source == SUPERVISOR
-    return died or (before > 0 and entry.at - before > STOOD_STILL)
+def _tells_of_a_death(fact: Fact) -> bool:
+    """Tell whether a process died: what it had decided may never be said."""
+    return isinstance(fact, AlarmRaised) and fact.source == SUPERVISOR
 
 
 def _shows_its_finding(case: _Case) -> bool:
