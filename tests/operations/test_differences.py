@@ -22,7 +22,7 @@ MORE = Decision(
 
 
 def decided(*decisions: Decision, sees: str = "clear") -> Decided:
-    return Decided(account=101, rule="a", case="breach", sees=sees, decisions=decisions)
+    return Decided(account=101, rule="a", case="breach", facts_at=5, sees=sees, decisions=decisions)
 
 
 def compared(mine: Decided, other: Decided) -> list[tuple[Any, ...]]:

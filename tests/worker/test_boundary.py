@@ -9,7 +9,7 @@ from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.world import state_hash
 from risk_daemon.rules import CATALOG
 from risk_daemon.worker.boundary import NEAR, OVER, Decided, cases, decide
-from tests.build import ACCOUNT, rule
+from tests.build import ACCOUNT, MS, rule
 from tests.worker.two import Two, changed, limit
 
 RULES = (
@@ -69,3 +69,26 @@ def test_nothing_of_it_is_left_in_the_account() -> None:
     decided(both.holder, both.holder)
 
     assert state_hash(both.holder.world.accounts[ACCOUNT]) == before
+
+
+def test_what_is_held_back_in_a_shadow_is_not_held_back_in_a_case() -> None:
+    both = Two(changed("max-contracts", limit(-UNIT))).open(rule("max-contracts", limit=3))
+    both.fill(1, 3)
+    both.pulse(12)
+    assert both.overruled == ["max-contracts|"]
+
+    mine = decided(both.sides[0].engine, both.holder)["max-contracts", OVER]
+
+    assert [one.field for one in mine.decisions] == ["breach", "goal"]
+
+
+def test_two_releases_that_have_heard_the_same_say_so() -> None:
+    both = Two().open(*RULES)
+    both.fill(1, 1)
+    made = cases(both.holder, ACCOUNT)
+
+    both.fill(1, 1)
+    later = decide(both.sides[0].engine, made[0])
+
+    assert {case.facts_at for case in made} == {both.facts_at - 2 * MS}
+    assert later.facts_at == both.facts_at

@@ -134,6 +134,11 @@ class Two:
         return shadow.overruled if shadow is not None else []
 
     @property
+    def facts_at(self) -> int:
+        """When the broker last told of the account."""
+        return self.candidate.last_fact_at
+
+    @property
     def forced(self) -> list[str]:
         """The locks that the candidate took over."""
         shadow = self.candidate.shadow

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,8 @@ KIND: Final = "decision-compared"
 RECORDED_WITHIN_S: Final = 600.0
 DECLARED_WITHIN_S: Final = 20.0
 CASES_WITHIN_S: Final = 10.0
+#: Of asking two releases about an account between two of its facts.
+TRIES: Final = 20
 NOTHING_YET: Final = (
     "no release has been compared with another one here: that begins when the workers of one are"
     " warm beside those of the release that holds the accounts"
@@ -206,26 +208,41 @@ def generated(at: Home, release: str) -> list[Finding]:
 
     The release must be warm. A holder that is of the release itself has nothing to compare.
     """
-    rows = daemon.status(at).get("accounts", [])
-    worker = workers_of(release)[0]
-    found: list[Finding] = []
-    for row in rows:
-        holder, against = str(row.get("holder") or ""), str(row.get("release") or "")
-        if not holder or against == release:
-            continue
-        asked = {"account": row["account"]}
-        cases = daemon.ask(at, holder, "boundary", asked, CASES_WITHIN_S)["cases"]
-        answers = [
-            msgspec.convert(
-                daemon.ask(at, who, "decide", {"cases": cases}, CASES_WITHIN_S)["decided"],
-                list[Decided],
-            )
-            for who in (worker, holder)
-        ]
-        for case, mine, other in zip(cases, *answers, strict=True):
-            found += of_case(case, mine, other, release, against)
     known = declared(at, release)
+    found: list[Finding] = []
+    for row in daemon.status(at).get("accounts", []):
+        holder, against = str(row.get("holder") or ""), str(row.get("release") or "")
+        if holder and against != release:
+            for case, mine, other in _asked(
+                at, int(row["account"]), workers_of(release)[0], holder
+            ):
+                found += of_case(case, mine, other, release, against)
     return [difference.covered(one, known) for one in found]
+
+
+def _asked(
+    at: Home, account: int, worker: str, holder: str
+) -> Iterator[tuple[Mapping[str, Any], Decided, Decided]]:
+    """Ask both about the cases of one account, until neither has news of it that the other lacks.
+
+    Raises TimedOut where news never pauses for so long.
+    """
+    for _ in range(TRIES):
+        made = daemon.ask(at, holder, "boundary", {"account": account}, CASES_WITHIN_S)["cases"]
+        mine, other = (_decided(at, who, made) for who in (worker, holder))
+        facts_at = {one.facts_at for one in (*mine, *other)} | {case["facts_at"] for case in made}
+        if len(facts_at) <= 1:
+            yield from zip(made, mine, other, strict=True)
+            return
+    raise TimedOut(
+        f"account {account} has news so often that no two releases could be asked about the same"
+        " of it; nothing was changed, it is safe to repeat."
+    )
+
+
+def _decided(at: Home, who: str, cases: list[Any]) -> list[Decided]:
+    answer = daemon.ask(at, who, "decide", {"cases": cases}, CASES_WITHIN_S)
+    return msgspec.convert(answer["decided"], list[Decided])
 
 
 def of_case(

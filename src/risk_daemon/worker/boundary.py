@@ -35,7 +35,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What happens to a clean copy of an account, and what it is called.
 
-    `seq` and `at` (ns UTC) are the place in the stream at which it was made.
+    `seq` and `at` (ns UTC) are the place in the stream at which it was made; `facts_at` is when
+    the account was last told of: two releases are only asked about the same account if it is equal.
     """
 
     account: int
@@ -43,6 +44,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     case: str
     seq: int
     at: int
+    facts_at: int
     steps: tuple[Step, ...]
 
 
@@ -52,6 +54,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     account: int
     rule: str
     case: str
+    facts_at: int
     sees: str
     decisions: tuple[Decision, ...]
 
@@ -69,6 +72,7 @@ def cases(engine: Engine, number: int) -> list[Case]:
                 case=name,
                 seq=engine.world.seq,
                 at=engine.world.at,
+                facts_at=account.last_fact_at,
                 steps=tuple(_step(fact) for fact in facts),
             )
             for name, facts in ((NEAR, near), (OVER, over))
@@ -78,7 +82,8 @@ def cases(engine: Engine, number: int) -> list[Case]:
 
 def decide(engine: Engine, case: Case) -> Decided:
     """Fold a case into a copy of the account as this release has it; return what it decides."""
-    stage, copy = staged(engine, engine.world.accounts[case.account], case.at)
+    account = engine.world.accounts[case.account]
+    stage, _ = staged(engine, account, case.at)
     decided: dict[str, Decision] = {}
     for output in played(stage, [_fact(step) for step in case.steps]):
         one = canonical(output)
@@ -86,10 +91,11 @@ def decide(engine: Engine, case: Case) -> Decided:
             name = _timeless(one)
             decided.setdefault(name, msgspec.structs.replace(one, name=name, seq=0))
     return Decided(
-        account=copy.account,
+        account=account.account,
         rule=case.rule,
         case=case.case,
-        sees=sees(stage, copy.account, case.rule),
+        facts_at=account.last_fact_at,
+        sees=sees(stage, account.account, case.rule),
         decisions=tuple(decided[name] for name in sorted(decided)),
     )
 
