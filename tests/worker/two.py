@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from risk_daemon.core.account import Account
+from risk_daemon.core.decision import Breach, Finding, Quiet
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
     DecisionCompared,
@@ -24,7 +25,8 @@ from risk_daemon.core.events import (
     RuleSetting,
     ShadowReseeded,
 )
-from risk_daemon.core.world import Parser, Rule
+from risk_daemon.core.instrument import UNIT
+from risk_daemon.core.world import Parser, Rule, World
 from risk_daemon.rules import CATALOG
 from risk_daemon.rules.common import Common
 from risk_daemon.rules.declared import Declared
@@ -46,6 +48,7 @@ from tests.build import (
     policy,
     position,
     reading,
+    rule,
     trade,
 )
 
@@ -295,3 +298,45 @@ def _once(fact: Fact) -> str:
     if isinstance(fact, Intended):
         return f"key:{fact.key}"
     return said_once(fact)
+
+
+class Renamed:
+    """A rule of another priority."""
+
+    def __init__(self, rule: Rule, priority: int) -> None:
+        self._rule = rule
+        self.name, self.priority = rule.name, priority
+
+    def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
+        return self._rule.quiet(world, account)
+
+    def check(self, world: World, account: Account) -> Finding:
+        return self._rule.check(world, account)
+
+
+class Poisonous(Renamed):
+    """A rule whose finding nobody can weigh."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule, rule.priority)
+
+    def check(self, world: World, account: Account) -> Finding:
+        found = super().check(world, account)
+        return None if isinstance(found, Breach) else found  # type: ignore[return-value]
+
+
+SIZE = rule("max-contracts", limit=2)
+LOSS = rule("daily-realized-loss", limit="500")
+BARRED = rule("daily-realized-loss", limit="500", lockout="admin")
+HIGHER = changed("max-contracts", limit(UNIT))
+LOWER = changed("max-contracts", limit(-UNIT))
+LATER = changed("daily-realized-loss", limit(100 * UNIT))
+EARLIER = changed("daily-realized-loss", limit(-100 * UNIT))
+
+
+def two(catalog: Mapping[str, Parser] = CATALOG, *declared: Declared) -> Two:
+    return Two(catalog, *declared).open(rule("kill-switch"), SIZE, LOSS)
+
+
+def alerting(catalog: Mapping[str, Parser] = CATALOG) -> Two:
+    return Two(catalog).open(rule("max-contracts", "alert", limit=2))
