@@ -39,7 +39,7 @@ def dwell(minutes: int = 10, events: int = 5, longest: int = 600) -> Dwell:
     )
 
 
-def plan(n: int = 4, **changes: Any) -> Plan:
+def plan(n: int = 4, minutes: int = 10, **changes: Any) -> Plan:
     names = (("shadow", 0), ("canary", 0), ("10", 10), ("50", 50), ("100", 100), ("soak", 100))
     uptos = {"shadow": 0, "canary": 1}
     phases = tuple(
@@ -47,7 +47,7 @@ def plan(n: int = 4, **changes: Any) -> Plan:
             name=name,
             percent=percent,
             upto=uptos.get(name, max(1, -(-n * percent // 100))),
-            dwell=dwell(),
+            dwell=dwell(minutes),
             gates=GATES,
             situations=("reconnect",) if name == "canary" else (),
         )
@@ -102,6 +102,9 @@ class World:
         self.reconcile: dict[int, str] = {}
         self.refuses: dict[tuple[int, Version], str] = {}
         self.ask = 0
+        self.crash_at = 0
+        self.late: list[Deed] = []
+        self.acts_late = False
         self.state, outputs = machine.begin(rows.begin(made, holdings))
         self.take(outputs)
 
@@ -145,6 +148,9 @@ class World:
         match output:
             case said.Persist():
                 self.inbox.append(self.persist(output))
+                if self.revision == self.crash_at:
+                    self.crash_at = 0
+                    self.crash()
             case said.Switch():
                 self.inbox.append(self.switch(output))
             case said.Smoke(id=name, account=number):
@@ -204,27 +210,57 @@ class World:
         for _ in range(most):
             if self.inbox:
                 self.deliver()
-            elif self.todo:
-                self.do(self.todo.pop(0))
+            elif self.todo or self.late:
+                self.do((self.todo or self.late).pop(0))
             else:
                 return
         raise AssertionError("it does not come to an end")
 
+    def take_away[Kind](self, kind: type[Kind]) -> list[Kind]:
+        """Let things happen until something of a kind is to be done, and take all such away."""
+        for _ in range(10_000):
+            if any(isinstance(one, kind) for one in self.todo):
+                break
+            self.deliver() if self.inbox else self.do(self.todo.pop(0))
+        taken: list[Kind] = [one for one in self.todo if isinstance(one, kind)]
+        self.todo = [one for one in self.todo if not isinstance(one, kind)]
+        return taken
+
     def crash(self) -> None:
-        """The controller dies: what it had not sent is gone, and it begins from what is stored."""
+        """The controller dies and begins from what is stored.
+
+        What it had asked for is lost, or (`acts_late`) is done after the new one has done its part.
+        """
+        if self.acts_late:
+            self.late += [one for one in self.todo if not isinstance(one, said.Persist)]
         self.todo.clear()
         self.inbox.clear()
         self.state, outputs = machine.restart(self.stored())
         self.take(outputs)
+        self.look()
+
+    def look(self) -> None:
+        """Tell the controller what workers there are, as its host does again and again."""
+        for version in sorted(self.warm, key=str):
+            self.hear(said.WorkerReady(at=self.now, version=version))
+        if NEW in self.warm:
+            self.hear(said.CaughtUp(at=self.now, accounts=tuple(self.leases)))
 
     # --- what a test says ---
 
     def please(self, kind: type[Any], actor: str = "ann", **more: Any) -> tuple[str, ...]:
-        """Ask as a person, let it happen, and return what was refused."""
-        self.ask += 1
-        self.hear(kind(at=self.now, actor=actor, ask=self.ask, **more))
-        self.settle()
-        return next(one.refused for one in self.answers if one.ask == self.ask)
+        """Ask as a person, let it happen, and return what was refused.
+
+        Who gets no answer, because the controller died, asks again.
+        """
+        for _ in range(3):
+            self.ask += 1
+            self.hear(kind(at=self.now, actor=actor, ask=self.ask, **more))
+            self.settle()
+            for one in self.answers:
+                if one.ask == self.ask:
+                    return one.refused
+        raise AssertionError("nobody answers")
 
     def judge(self, gate: str, says: str = rows.PASS, **more: Any) -> None:
         self.hear(
@@ -242,6 +278,7 @@ class World:
         self.settle()
 
     def green(self) -> None:
+        """Let every gate before the start say pass, again where that was lost."""
         for gate in self.row.plan.gates:
             self.judge(gate, phase="")
 
@@ -249,12 +286,14 @@ class World:
         self.now += minutes * MINUTE
         self.steady += minutes * MINUTE
         self.hear(said.Passed(at=self.now, steady=self.steady, spans=ALWAYS, trusted=trusted))
+        self.look()
         self.settle()
 
-    def live_through(self, minutes: int = 11) -> None:
+    def live_through(self, minutes: int = 0) -> None:
         """See all that the present phase asks for, every gate saying pass each minute."""
         self.passes(0)
-        for _ in range(minutes):
+        longest = max(phase.dwell.open_minutes for phase in self.row.plan.phases)
+        for _ in range(minutes or longest + 1):
             for gate in GATES:
                 self.judge(gate)
             self.passes()
@@ -265,6 +304,7 @@ class World:
     def start(self) -> None:
         self.settle()
         self.green()
+        self.settle()
         assert self.please(said.Start) == ()
 
     def until(self, stage: str) -> World:
@@ -272,9 +312,11 @@ class World:
         self.start()
         while self.stage != stage:
             before = self.stage
-            self.live_through()
-            if self.stage == before:
-                assert self.proceed() == (), before
+            for _ in range(3):
+                self.live_through()
+                if self.stage != before or self.proceed() == ():
+                    break
+            assert self.stage != before, self.proceed()
         return self
 
     def proceed(self) -> tuple[str, ...]:

@@ -19,8 +19,11 @@ _replace = msgspec.structs.replace
 
 def answer(turn: Turn, asked: said.Asked) -> None:
     """Do what a person asked for, or say what is missing."""
-    if rows.is_over(turn.row):
-        refused: tuple[str, ...] = (f"the rollout {turn.row.plan.rollout} is {turn.row.stage}",)
+    stage = turn.row.stage
+    if isinstance(asked, said.Abort) and stage in (rows.ABORTED, rows.ROLLED_BACK):
+        refused: tuple[str, ...] = ()  # everybody is back: asking twice is asking once
+    elif rows.is_over(turn.row):
+        refused = (f"the rollout {turn.row.plan.rollout} is {stage}",)
     else:
         refused = _ask(turn, asked)
     turn.answers.append(said.Answer(asked.ask, refused))

@@ -19,7 +19,7 @@ from risk_daemon.rollout.deciding import decide, is_changed, raised, recovered
 from risk_daemon.rollout.row import Command, Row
 from risk_daemon.rollout.turn import Outcome
 
-type Input = said.Input | said.Persisted | said.Recovered
+type Input = said.Input | said.TimedOut | said.Persisted | said.Recovered
 type Outputs = tuple[said.Output, ...]
 
 _replace = msgspec.structs.replace

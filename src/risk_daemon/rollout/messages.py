@@ -253,17 +253,9 @@ class Recovered(Heard, frozen=True, kw_only=True):
     held: tuple[Held, ...]
 
 
-type Input = (
-    Start
-    | Approve
-    | Promote
-    | Complete
-    | Stop
-    | Resume
-    | Abort
-    | Accept
-    | Supersede
-    | Judged
+type Request = Start | Approve | Promote | Complete | Stop | Resume | Abort | Accept | Supersede
+type Fact = (
+    Judged
     | Tripped
     | WorkerReady
     | WorkerGone
@@ -274,7 +266,6 @@ type Input = (
     | SmokeSaid
     | Reconciled
     | Carried
-    | TimedOut
     | Passed
     | Decided
     | Witnessed
@@ -284,6 +275,7 @@ type Input = (
     | AccountRemoved
     | RiskSeen
 )
+type Input = Request | Fact
 
 # --- outputs ---
 

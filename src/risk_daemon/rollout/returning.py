@@ -37,7 +37,14 @@ def go_back(turn: Turn, ending: str, actor: str, reason: str) -> None:
     turn.accounts(
         {
             number: _replace(
-                holding, at=rows.SWITCHING, way=0, failures=0, smoke="", reconcile="", why=""
+                holding,
+                at=rows.SWITCHING,
+                moved=holding.moved or holding.has != row.plan.ways_back[0],
+                way=0,
+                failures=0,
+                smoke="",
+                reconcile="",
+                why="",
             )
             for number, holding in row.accounts.items()
         }

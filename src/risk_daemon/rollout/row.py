@@ -83,7 +83,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
     `bumped` counts the bumps after which `has` and `epoch` were read. `failures` are of the present
     way, `attempt` counts everything ever asked for this account, so that no id comes twice. `way`
-    is the place in the plan's ways back, `moved` whether the candidate ever had it. `smoke` and
+    is the place in the plan's ways back, `moved` whether anything but the first of
+    them ever had it. `smoke` and
     `reconcile` say what came of the last ones.
     """
 

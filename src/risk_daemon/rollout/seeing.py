@@ -23,7 +23,7 @@ TRIES: Final = 3
 _replace = msgspec.structs.replace
 
 
-def take(turn: Turn, given: said.Input) -> None:
+def take(turn: Turn, given: said.Fact) -> None:
     """Take a fact in. What it makes possible comes afterwards, in `_go_on`."""
     if rows.is_over(turn.row) and not isinstance(given, said.Carried):
         return
@@ -49,10 +49,8 @@ def take(turn: Turn, given: said.Input) -> None:
             turn.put(spent=spent)
         case said.AccountAdded() | said.AccountRemoved() | said.RiskSeen():
             _population(turn, given)
-        case said.TimedOut():
-            pass  # what is unanswered stays so, and is given again
-        case _:
-            raise AssertionError(given)
+        case _ as never:
+            assert_never(never)
 
 
 def _judged(turn: Turn, given: said.Judged) -> None:
