@@ -34,14 +34,16 @@ BEFORE: Final = (
 )  # fmt: skip
 OF_CALENDAR: Final = (exposure.OPEN, exposure.CLOSE, exposure.RESET, exposure.BREAK)
 
-# Source: the brief's phases (24 h, 48 h, 48 h, one week); a market day has 23 h, a week five days.
+# Source: the brief's phases (24 h, 48 h, 48 h, one week). A market day has 23 h and a week five of
+# them; an hour a day is let go, or who enters a phase minutes after Wednesday's open would wait for
+# Sunday's.
 _DWELLS: Final = {
     SHADOW: Dwell(wall_ns=30 * SECOND, open_minutes=0, events=0, longest_ns=4 * HOUR),
-    CANARY: Dwell(wall_ns=DAY, open_minutes=23 * 60, events=330, longest_ns=7 * DAY),
-    "10": Dwell(wall_ns=2 * DAY, open_minutes=46 * 60, events=330, longest_ns=7 * DAY),
-    "50": Dwell(wall_ns=2 * DAY, open_minutes=46 * 60, events=330, longest_ns=7 * DAY),
+    CANARY: Dwell(wall_ns=DAY, open_minutes=22 * 60, events=330, longest_ns=7 * DAY),
+    "10": Dwell(wall_ns=2 * DAY, open_minutes=44 * 60, events=330, longest_ns=7 * DAY),
+    "50": Dwell(wall_ns=2 * DAY, open_minutes=44 * 60, events=330, longest_ns=7 * DAY),
     ALL: Dwell(wall_ns=0, open_minutes=0, events=0, longest_ns=DAY),
-    WATCH: Dwell(wall_ns=7 * DAY, open_minutes=115 * 60, events=330, longest_ns=14 * DAY),
+    WATCH: Dwell(wall_ns=7 * DAY, open_minutes=110 * 60, events=330, longest_ns=14 * DAY),
 }
 _GATES: Final = {SHADOW: ("decisions",), ALL: ()}
 _SITUATIONS: Final = {
