@@ -496,15 +496,20 @@ class Worker:
         return found
 
     async def op_test_rule(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Rehearse a rule on every account (or one)."""
+        """Rehearse a rule, or "all", on every account (or one)."""
         rule = str(args.get("rule", ""))
-        if rule not in self.engine.catalog:
+        if rule not in (*self.engine.catalog, "all"):
             raise NotFound(f"there is no rule {rule!r}; rules: {', '.join(self.engine.catalog)}")
         numbers = sorted(n for n, a in self.engine.world.accounts.items() if a.policy)
         if args.get("account"):
             numbers = [self.account(int(args["account"])).account]
-        rows = [rehearse(self.engine, number, rule) for number in numbers]
-        return {"accounts": [msgspec.to_builtins(row) for row in rows], "release": self.release}
+        rules = list(self.engine.catalog) if rule == "all" else [rule]
+        rows = [
+            {"rule": one, **msgspec.to_builtins(rehearse(self.engine, number, one))}
+            for number in numbers
+            for one in rules
+        ]
+        return {"accounts": rows, "release": self.release}
 
     async def op_why(self, args: dict[str, Any]) -> dict[str, Any]:
         """Tell why an account is as it is, in words."""
