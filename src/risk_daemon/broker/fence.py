@@ -97,7 +97,7 @@ def step(gate: Gate, given: Input, now: int) -> list[Output]:
         case EpochRaised(account=account, epoch=epoch):
             return _epoch_raised(gate.of(account), epoch)
         case Resumed(intended=intended, sent_at=sent_at):
-            return _resumed(gate, intended, min(sent_at, now))
+            return _resumed(gate, intended, min(sent_at, now), now)
         case Ticked():
             outputs: list[Output] = []
             for number in sorted(gate.accounts):
@@ -279,6 +279,7 @@ def _send_close(
         request=request,
         intended=intended,
         sent_at=now,
+        since=now,
         side=_closing_side(view),
         size=size,
         seen_before=account.sights,
@@ -388,10 +389,12 @@ def _epoch_raised(account: AccountGate, epoch: int) -> list[Output]:
     return [refuse(held.intended, f"epoch {epoch} holds the account now") for held in stale]
 
 
-def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
+def _resumed(gate: Gate, intended: Intended, sent_at: int, now: int) -> list[Output]:
     """Take over a goal of a run that died: it counts as sent, outcome unknown.
 
-    The time is the journal's; where its clock is ahead of ours, no read could ever begin after it.
+    The time is by another clock; where that is ahead of ours, no read could ever begin after it.
+    Where it was behind (the host slept, its clock was set), what was sent just now would pass for
+    long gone: so how long it is looked for counts from now, by our own.
     """
     account = gate.of(intended.account)
     goal = intended.goal
@@ -414,6 +417,7 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
             request=request,
             intended=intended,
             sent_at=sent_at,
+            since=now,
             side=0,
             size=0,
             seen_before=0,

@@ -63,11 +63,16 @@ class Seen(msgspec.Struct, kw_only=True):
 
 
 class Slot(msgspec.Struct, kw_only=True):
-    """The one closing request of a contract, from sending to its end."""
+    """The one closing request of a contract, from sending to its end.
+
+    `sent_at` is by the clock of whoever sent it, and is compared with the broker's times alone;
+    `since` by ours: from there on its end is waited for.
+    """
 
     request: Request
     intended: Intended
     sent_at: int
+    since: int
     side: int
     size: int
     seen_before: int
