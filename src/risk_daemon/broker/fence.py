@@ -245,6 +245,8 @@ def _close(gate: Gate, account: AccountGate, intended: Intended, now: int) -> li
         return _doubtful(account, intended, now)
     size = abs(quantity) - goal.allowed
     if size <= 0:
+        if view.largest > goal.allowed:
+            looks.hold_up(account, now)
         return [refuse(intended, f"holds {quantity}, nothing is left to reduce")]
     if goal.act == "close" and not goal.exact:
         return _send_close(gate, account, intended, now, "close", abs(quantity))
@@ -365,8 +367,7 @@ def _release(
 def _take_up(gate: Gate, account: AccountGate, held: Held, now: int) -> list[Output]:
     view = account.view(_contract(held))
     if held.why == VIEWS and now >= held.deadline and not view.is_flat and not view.quantity:
-        size = max(abs(view.by_trades), abs(view.by_orders), abs(view.by_position))
-        return _send_close(gate, account, held.intended, now, "close", size)
+        return _send_close(gate, account, held.intended, now, "close", view.largest)
     if now >= held.deadline and held.why != VIEWS:
         return [refuse(held.intended, f"gave up waiting: {held.why}")]
     if held.why == UNREAD and not account.was_read:

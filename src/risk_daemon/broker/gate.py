@@ -45,6 +45,11 @@ class View(msgspec.Struct, kw_only=True):
         return max(min(views), 0) + min(max(views), 0)
 
     @property
+    def largest(self) -> int:
+        """The most contracts that any view shows."""
+        return max(abs(self.by_trades), abs(self.by_orders), abs(self.by_position))
+
+    @property
     def agrees(self) -> bool:
         """Every view shows the same."""
         return self.by_trades == self.by_orders == self.by_position
@@ -106,10 +111,14 @@ class Held(msgspec.Struct, kw_only=True):
 
 
 class Concern(msgspec.Struct, kw_only=True):
-    """Figures that do not fit together: how often they were looked at, and when next."""
+    """Figures that do not fit together: how often they were looked at, and when next.
+
+    `holds_up`: a reduction did not leave because of them.
+    """
 
     due: int
     looks: int = 0
+    holds_up: bool = False
 
 
 class AccountGate(msgspec.Struct, kw_only=True):
