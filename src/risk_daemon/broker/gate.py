@@ -125,7 +125,8 @@ class AccountGate(msgspec.Struct, kw_only=True):
     """One account at the door.
 
     `cash` is what all known fills brought, net; `explained` the balance without it, as it
-    was when every trade had been read.
+    was when every trade had been read. `traded` has the place in the order of first sight of
+    orders that only their trades have shown.
     """
 
     account: int
@@ -134,6 +135,7 @@ class AccountGate(msgspec.Struct, kw_only=True):
     views: dict[str, View] = msgspec.field(default_factory=dict)
     orders: dict[int, Seen] = msgspec.field(default_factory=dict)
     trades: dict[int, TradeSeen] = msgspec.field(default_factory=dict)
+    traded: dict[int, int] = msgspec.field(default_factory=dict)
     slots: dict[str, Slot] = msgspec.field(default_factory=dict)
     cancels: dict[int, CancelSlot] = msgspec.field(default_factory=dict)
     held: list[Held] = msgspec.field(default_factory=list)

@@ -37,6 +37,7 @@ from risk_daemon.wire.record import NewRecord, Record, new_record
 if TYPE_CHECKING:
     from risk_daemon.proving.world import World
 
+SEND_LOG: Final = "the log of what left"
 RECONNECT: Final = 50 * MS
 OPEN_AGAIN: Final = 250 * MS
 READ_AGAIN: Final = {True: 20 * MS, False: 100 * MS}
@@ -54,9 +55,8 @@ class Link(Shell):
         self.login = login
         #: Survives the process: the emergency file on this disk.
         self.file: list[Intended | LockPlaced] = []
-        #: As that, but not a power cut: when each goal's request left, noted before it did.
+        #: As that: when each goal's request left, noted before it did.
         self.sent: dict[str, int] = {}
-        self._boots = 1
         self.gate = fence.Gate(session="")
 
     def begin(self) -> None:
@@ -64,7 +64,7 @@ class Link(Shell):
         now = self.clock.now_ns()
         self.gate = fence.Gate(session=f"{self.name}.{self.life}", version_base=now // 1_000)
         self.budget = rationing.Budget()
-        self._sent = Sent(f"log of boot {self._boots}", dict(self.sent).get)
+        self._sent = Sent(SEND_LOG, dict(self.sent).get)
         self.queue = Waiting(
             self.budget,
             self.clock.now_ns,
@@ -84,11 +84,6 @@ class Link(Shell):
         self.journal_life = 0
         self._has_begun = False
         self._connect()
-
-    def lose_log(self) -> None:
-        """Another boot: what an earlier one noted is believed by nobody (`link.send_log`)."""
-        self.sent.clear()
-        self._boots += 1
 
     def take_if(self, life: int, call: Any, *args: Any) -> None:
         """Take an input that was meant for one life of this process."""
@@ -339,8 +334,8 @@ class Link(Shell):
         self._say_feed(state, why)
 
     def _say_feed(self, state: str, why: str) -> None:
-        log = self._sent.name
-        self._put(FeedChanged(login=self.login.name, state=state, why=why, send_log=log))
+        said = FeedChanged(login=self.login.name, state=state, why=why, send_log=SEND_LOG)
+        self._put(said)
 
     def _trust(self) -> None:
         """Trust the feed once every account was read since it was opened."""
