@@ -97,7 +97,7 @@ class Hands:
     # --- looking ---
 
     async def smoke(self, account: int, version: Version) -> Said:
-        """Ask the smoke lines of one account: enforced, connected, advancing, rules, persistence."""
+        """Ask the smoke lines of one account: enforced, connected, stored, and its rules work."""
         looks = [
             self._enforced(account, version),
             self._shared(f"link-{self._login(account)}", self._connected),
