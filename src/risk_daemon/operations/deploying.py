@@ -70,7 +70,7 @@ def plan(
     """Make the plan of a rollout, show what is foreseen, and store it as the home's rollout."""
     home.open_home(at)
     fitting.refuse_unfit(at, version, is_back=False)
-    now = clock.now_ns()
+    now = now_of(at, clock)
     status = daemon.status(at)
     wish = _wish(at, version, [find_account(at, one)[0] for one in tests], file, status, now)
     population = members(at, status, now)
@@ -87,6 +87,11 @@ def plan(
     asked = {"plan": planning.shape(made.plan), "risks": risks, "by": who.by, "reason": who.reason}
     daemon.ask(at, daemon.SUPERVISOR, "rollout-begin", asked, WITHIN_S)
     return Outcome(lines, data=data, notes=notes, next_command="risk-daemon-admin rollout start")
+
+
+def now_of(at: Home, clock: Timekeeper) -> int:
+    """Return the home's own time (UTC ns), which a rehearsal may have moved."""
+    return clock.now_ns() + int(in_force(at).clock_offset_s * SECOND_NS)
 
 
 def _wish(
@@ -295,7 +300,7 @@ def accept(
     breaks_glass: bool,
 ) -> Outcome:
     """Accept what one gate says, for some hours from now."""
-    until = clock.now_ns() + hours * 3600 * SECOND_NS
+    until = now_of(at, clock) + hours * 3600 * SECOND_NS
     return wish(
         at, "accept", who, dry_run=dry_run, gate=gate, until=until, breaks_glass=breaks_glass
     )

@@ -126,14 +126,17 @@ class Controller:
         stored = await self._journal.read_rollout()
         if not stored.revision:
             return
-        recovered = messages.Recovered(
-            at=self._now(),
-            revision=stored.revision,
-            body=stored.body,
-            held=await self.hands.held(),
-        )
+        held = await self.hands.held()
         try:
-            state, outputs = machine.restart(recovered)
+            plan = rows.decode(stored.body).plan
+            state, outputs = machine.restart(
+                messages.Recovered(
+                    at=self._now(),
+                    revision=stored.revision,
+                    body=stored.body,
+                    held=as_planned(plan, held),
+                )
+            )
         except msgspec.MsgspecError as error:
             self._stand_still(f"the stored row of {stored.rollout} can't be read: {error}")
             return
@@ -149,7 +152,7 @@ class Controller:
                 "; nothing was changed. End it with `risk-daemon-admin rollout abort`, or let the "
                 "new one supersede it."
             )
-        held = {one.account: one for one in await self.hands.held()}
+        held = {one.account: one for one in as_planned(plan, await self.hands.held())}
         accounts = {
             number: Holding(
                 has=held[number].version, epoch=held[number].epoch, risk=risks.get(number, 0)
@@ -346,6 +349,13 @@ class Controller:
         await asyncio.sleep(AGAIN_AFTER_S)
         for name in ids:
             self.feed(messages.TimedOut(at=self._now(), id=name))
+
+
+def as_planned(plan: Plan, held: Sequence[Held]) -> tuple[Held, ...]:
+    """Return what enforces each account, as the plan knows its releases."""
+    return tuple(
+        Held(one.account, plan.version_of(one.version.release), one.epoch) for one in held
+    )
 
 
 def records_of(persist: messages.Persist) -> list[NewRecord]:

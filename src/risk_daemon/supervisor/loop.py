@@ -463,6 +463,16 @@ class Supervisor:
         self._kept.clear()
         self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in held.leases)))
 
+    def learn(self, leases: Sequence[control.Lease]) -> None:
+        """Take the journal's word on leases that others had raised.
+
+        Not while a grant is under way: its own answer tells, also where it is refused for this.
+        """
+        known = {lease.account: lease.epoch for lease in self.promotion.leases}
+        is_newer = any(lease.epoch > known.get(lease.account, 0) for lease in leases)
+        if is_newer and not self.promotion.is_granting:
+            self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in leases)))
+
     async def _keep_journal(self) -> None:
         while True:
             await self.lost.wait()
