@@ -110,6 +110,7 @@ def test_a_release_goes_from_one_account_to_all_and_back(scene: Scene) -> None:
     assert set(scene.on().values()) == {OLD}
     assert "aborted" in back.out
     assert scene.rollout()["stage"] == "aborted"
+    assert scene.rollout()["why"] == "the demonstration is over"
 
 
 def test_nothing_is_switched_while_it_is_held_and_a_stop_is_repeatable(scene: Scene) -> None:
@@ -139,6 +140,18 @@ def test_a_new_supervisor_goes_on_where_the_row_was_written(scene: Scene) -> Non
     scene.run("deploy", "percentage", "--percent", "100").ok()
 
     assert set(scene.on().values()) == {NEW}
+
+
+def test_a_rollback_of_all_ends_the_rollout_that_moved_them(scene: Scene) -> None:
+    back = scene.run("rollback", "--all", "--to-version", OLD, "--reason", "look again").ok()
+
+    assert "aborted" in back.out
+    assert set(scene.on().values()) == {OLD}
+    assert "0 accounts" not in scene.run("rollback", "--all", "--to-version", OLD).ok().out
+
+    scene.run("deploy", "plan", NEW, "--account", str(FIRST)).ok()
+    scene.run("rollout", "approve", "start", "--by", "anna").ok()
+    scene.run("deploy", "canary", "--account", str(FIRST)).ok()
 
 
 def test_a_crash_of_the_candidate_brings_every_account_back_by_itself(scene: Scene) -> None:

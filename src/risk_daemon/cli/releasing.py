@@ -130,9 +130,12 @@ def _move(
     *,
     is_back: bool,
 ) -> Outcome:
+    from risk_daemon.cli.patience import waiting
     from risk_daemon.operations import moving
 
     if (account is None) != every:
         raise UsageError("say either --account NUMBER for one account, or --all for every one.")
     who = Who(operator(), reason)
+    if is_back and every:
+        return moving.rollback_all(choose(home), release, who, waiting(), dry_run=dry_run)
     return moving.move(choose(home), release, account, who, dry_run=dry_run, is_back=is_back)

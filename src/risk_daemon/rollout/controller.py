@@ -353,9 +353,7 @@ class Controller:
 
 def as_planned(plan: Plan, held: Sequence[Held]) -> tuple[Held, ...]:
     """Return what enforces each account, as the plan knows its releases."""
-    return tuple(
-        Held(one.account, plan.version_of(one.version.release), one.epoch) for one in held
-    )
+    return tuple(Held(one.account, plan.version_of(one.version.release), one.epoch) for one in held)
 
 
 def records_of(persist: messages.Persist) -> list[NewRecord]:
