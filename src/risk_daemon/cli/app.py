@@ -157,6 +157,12 @@ def _reading(to: typer.Typer) -> None:
     to.add_typer(reading.logs, name="logs")
 
 
+def _telling(to: typer.Typer) -> None:
+    from risk_daemon.cli import telling
+
+    to.add_typer(telling.alert, name="alert")
+
+
 def _acting(to: typer.Typer) -> None:
     from risk_daemon.cli import acting
 
@@ -184,6 +190,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("accounts", "logins", "credentials"): _members,
     ("release",): _depot,
     ("logs",): _reading,
+    ("alert",): _telling,
     ("emergency", "lockout"): _acting,
 }
 
