@@ -49,12 +49,12 @@ def plan(
       risk-daemon-admin deploy plan v1.3.0 --account TEST-1 --dry-run
       risk-daemon-admin deploy plan v1.3.0 --file rollout.yaml
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations import deploy_plan
 
     who = Who(by or operator(), reason)
     finish(
         as_json,
-        lambda: deploying.plan(
+        lambda: deploy_plan.plan(
             choose(home), version, account or [], file, who, Clock(), dry_run=dry_run
         ),
     )
@@ -281,3 +281,41 @@ def abort(
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: deploying.abort(choose(home), who, waiting(), dry_run=dry_run))
+
+
+@rollout.command("incident")
+def incident(
+    reason: Annotated[str, typer.Option("--reason", help="What happened; told to everyone.")],
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring every account back because of a security incident, and say what to rotate.
+
+    \b
+    Examples:
+      risk-daemon-admin rollout incident --reason "a key was seen in a log"
+    """
+    from risk_daemon.cli.patience import waiting
+    from risk_daemon.operations import deploying
+
+    who = Who(by or operator(), reason)
+    finish(as_json, lambda: deploying.incident(choose(home), who, waiting(), dry_run=dry_run))
+
+
+@rollout.command("history")
+def history(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 50,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was written of rollouts: what changed, by whom, why.
+
+    \b
+    Examples:
+      risk-daemon-admin rollout history
+    """
+    from risk_daemon.operations import deploying
+
+    finish(as_json, lambda: deploying.history(choose(home), limit))
