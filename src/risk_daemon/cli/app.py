@@ -112,6 +112,7 @@ def _testing(to: typer.Typer) -> None:
     to.command("verify-db", short_help="Is the state file whole: pages, chain, tables.")(
         testing.database
     )
+    to.add_typer(testing.db, name="db")
 
 
 def _examining(to: typer.Typer) -> None:
@@ -183,6 +184,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
         "reconcile-state",
         "verify-state",
         "verify-db",
+        "db",
     ): _testing,
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
