@@ -28,11 +28,9 @@ class Watched(World):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         self.entered_steady = 0
-        self.entered_entries = 0
         self.real_events = 0
         self.real_seen: set[str] = set()
-        self.was_persisted: set[str] = set()
-        self.may_leave: set[int] = set()
+        self.really_said: dict[str, str] = {}
         super().__init__(*args, **more)
 
     # --- each step ---
@@ -43,59 +41,62 @@ class Watched(World):
             self.real_events += given.events
         if isinstance(given, said.Witnessed):
             self.real_seen.add(given.situation)
-        if isinstance(given, said.LeasesSeen):
-            self.may_leave |= {held.account for held in given.held}
+        if isinstance(given, said.Judged) and given.phase == self.stage:
+            self.really_said[given.gate] = given.says
         super().hear(given)
         self.look_at(before, self.row)
+        for name, command in self.row.commands.items():
+            if command.does == rows.SWITCH and name not in before.commands:
+                self.ordered_switch(self.row, command.account)
 
     def look_at(self, before: rows.Row, after: rows.Row) -> None:
         phase = rows.phase_of(before)
         if before.stage == after.stage:
             return
         if phase is not None and rows.kind(after) in (rows.PHASE, rows.DONE):
-            self.advanced(before, phase)
+            self.advanced(after, phase)
         if before.stage in (rows.DRAFT, rows.GATED) and after.stage == rows.STAGED:
-            self.started(before)
+            self.started(after)
         self.entered_steady = self.steady
         self.real_events = 0
         self.real_seen = set()
+        self.really_said = {}
 
-    def started(self, before: rows.Row) -> None:
-        for gate in before.plan.gates:
-            said_of = before.gates.get(gate)
-            if (said_of is None or said_of.says != rows.PASS) and not self.accepted(before, gate):
+    def started(self, row: rows.Row) -> None:
+        for gate in row.plan.gates:
+            said_of = row.gates.get(gate)
+            if (said_of is None or said_of.says != rows.PASS) and not self.accepted(row, gate):
                 raise Broken("gate before the start", gate)
 
-    def advanced(self, before: rows.Row, phase: Phase) -> None:
+    def advanced(self, row: rows.Row, phase: Phase) -> None:
         """A phase ended: look at what it must have seen."""
-        if before.holds:
-            raise Broken("hold", before.holds)
-        for number in self.wanted(before, phase):
+        if row.holds:
+            raise Broken("hold", row.holds)
+        for number in self.wanted(row, phase):
             if self.leases[number][0] != NEW:
                 raise Broken("accounts", number)
-            holding = before.accounts[number]
+            holding = row.accounts[number]
             if (holding.smoke, holding.reconcile) != (rows.PASS, rows.PASS):
                 raise Broken("smoke and reconcile", number)
         if OLD not in self.warm:
             raise Broken("standby", OLD)
         for gate in phase.gates:
-            opinion = before.opinions.get(gate)
-            says = opinion.says if opinion else "nothing"
-            if says != rows.PASS and not self.accepted(before, gate):
+            says = self.really_said.get(gate, "nothing")
+            if says != rows.PASS and not self.accepted(row, gate):
                 raise Broken("gates", (gate, says))
         lived = self.steady - self.entered_steady
-        if lived < phase.dwell.wall_ns and not self.accepted(before, "dwell"):
+        if lived < phase.dwell.wall_ns and not self.accepted(row, "dwell"):
             raise Broken("dwell", lived // MINUTE)
-        if self.real_events < phase.dwell.events and not self.accepted(before, "dwell"):
+        if self.real_events < phase.dwell.events and not self.accepted(row, "dwell"):
             raise Broken("dwell", self.real_events)
-        if not set(phase.situations) <= self.real_seen and not self.accepted(before, "situations"):
+        if not set(phase.situations) <= self.real_seen and not self.accepted(row, "situations"):
             raise Broken("situations", phase.situations)
-        if before.spent and not self.accepted(before, "budget"):
-            raise Broken("budget", before.spent)
-        if self.is_frozen(before, freeze.PROMOTE, None):
+        if row.spent and not self.accepted(row, "budget"):
+            raise Broken("budget", row.spent)
+        if self.is_frozen(row, freeze.PROMOTE, None):
             raise Broken("freeze", freeze.PROMOTE)
-        agreed = {person for name, person in before.approvals if name == phase.name}
-        if len(agreed) < phase.approvals and phase.name not in before.glass:
+        agreed = {person for name, person in row.approvals if name == phase.name}
+        if len(agreed) < phase.approvals and phase.name not in row.glass:
             raise Broken("approvals", agreed)
 
     def wanted(self, row: rows.Row, phase: Phase) -> list[int]:
@@ -132,8 +133,6 @@ class Watched(World):
         before = self.row
         if isinstance(output, said.Persist):
             self.written(before, output)
-        if isinstance(output, said.Switch) and output.version == NEW:
-            self.given(output)
         super().do(output)
         self.judge_leases()
 
@@ -149,16 +148,9 @@ class Watched(World):
         moved = stored is not None and rows.kind(stored) == rows.PHASE != rows.kind(coming)
         if moved and {one.audience for one in persist.tells} != {"traders", "admins", "management"}:
             raise Broken("told", (before.stage, coming.stage))
-        if stored is None:
-            return
-        fresh = coming.commands.keys() - stored.commands.keys()
-        for name in fresh:
-            command = coming.commands[name]
-            if command.does == rows.SWITCH:
-                self.ordered_switch(coming, command.account)
 
     def ordered_switch(self, row: rows.Row, number: int) -> None:
-        """A switch is wanted: look at it when it is about to be written."""
+        """A switch is wanted: look whether it may be."""
         phase = rows.phase_of(row)
         if phase is None or number not in self.wanted(row, phase):
             raise Broken("nested", number)
@@ -173,9 +165,6 @@ class Watched(World):
             raise Broken("risk", (number, held, total))
         if OLD not in self.warm:
             raise Broken("standby of a switch", number)
-
-    def given(self, switch: said.Switch) -> None:
-        """A switch to the candidate is about to be done by whoever was told to."""
 
     # --- what is true of the accounts ---
 

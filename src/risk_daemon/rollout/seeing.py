@@ -65,8 +65,9 @@ def _judged(turn: Turn, given: said.Judged) -> None:
     if given.says == rows.FAIL:
         trip(turn, given.gate, given.sentence)
         return
-    if given.phase != row.stage:
-        return
+    phase = rows.phase_of(row)
+    if phase is None or given.phase != phase.name:
+        return  # of another phase; and nothing that is judged holds a way back
     before = row.opinions.get(given.gate)
     watched = row.clock.watched
     is_blind = given.says == rows.UNMEASURABLE
