@@ -11,6 +11,7 @@ code has no switch.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import deque
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ def check(
             if new in seen:
                 continue
             seen[new] = (label, key)
-            stage = rows.decode(after.body).stage
+            stage = _decoded(after.body).stage
             if stage in rows.ENDED:
                 ends.add(stage)
                 if after.owner == NEW:
@@ -129,7 +130,7 @@ def _key(world: World) -> bytes:
     told = (
         places[world.revision],
         world.fence,
-        _told_apart(rows.decode(world.body)),
+        _body_told_apart(world.body),
         world.owner,
         world.epoch,
         tuple(_controller_told_apart(one, places) for one in both),
@@ -153,8 +154,18 @@ def _controller_told_apart(one: Controller, places: dict[int, int]) -> tuple[obj
 
 def _deed_told_apart(deed: Deed, places: dict[int, int]) -> object:
     if isinstance(deed, said.Persist):
-        return (places[deed.expected], deed.fence, _told_apart(rows.decode(deed.body)), deed.bump)
+        return (places[deed.expected], deed.fence, _body_told_apart(deed.body), deed.bump)
     return deed
+
+
+@functools.lru_cache(10_000)
+def _body_told_apart(body: bytes) -> tuple[object, ...]:
+    return _told_apart(_decoded(body))
+
+
+@functools.lru_cache(10_000)
+def _decoded(body: bytes) -> Row:
+    return rows.decode(body)
 
 
 def _told_apart(row: Row) -> tuple[object, ...]:
@@ -266,7 +277,7 @@ def _of_controller(
         else:
             assert isinstance(deed, said.Persist)
             after, told = _persist(world, deed, protections)
-            label = f"{name} writes {rows.decode(deed.body).stage}"
+            label = f"{name} writes {_decoded(deed.body).stage}"
         yield label, put(_hear(left, told), after)
         if world.crashes:
             yield f"{label} and dies", put(_read(_stored(after)), _dead(after, left))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from risk_daemon.rollout import freeze, guards
+from risk_daemon.rollout import freeze, guards, telling
 from risk_daemon.rollout import messages as said
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.asking import answer
@@ -117,7 +117,8 @@ def _watch(turn: Turn) -> None:
         if blind > row.plan.blind_ns and not rows.is_overridden(row, gate, turn.at):
             since = said_last.measured if said_last else 0
             why = f"{gate} could not be measured for {blind // row.plan.minute_ns} min"
-            hold(turn, f"gate/{gate}/blind since {since}", CONTROLLER, why)
+            key = f"gate/{gate}/blind since {since}"
+            hold(turn, key, CONTROLLER, why, event=telling.BLIND)
     if row.exposure.lived_ns > phase.dwell.longest_ns:
         open_gates = guards.inconclusive(turn.row, phase, turn.at)
         if open_gates:

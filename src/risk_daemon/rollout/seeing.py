@@ -83,7 +83,7 @@ def _judged(turn: Turn, given: said.Judged) -> None:
     if given.says == rows.HOLD and not rows.is_overridden(row, given.gate, turn.at):
         deadline = watched + given.abort_after_ns if given.abort_after_ns else 0
         key = f"gate/{given.gate}/{given.evidence}"
-        hold(turn, key, given.gate, given.sentence, deadline)
+        hold(turn, key, given.gate, given.sentence, abort_at=deadline)
 
 
 def _worker(turn: Turn, given: said.WorkerReady | said.WorkerGone | said.CaughtUp) -> None:
