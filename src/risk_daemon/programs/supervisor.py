@@ -22,6 +22,7 @@ from risk_daemon.journal.exclusive import Hold
 from risk_daemon.operations import home as homes
 from risk_daemon.operations import postponed, scheduled
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.hosting import Host
 from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
@@ -106,7 +107,8 @@ async def _main(home: Home, version: str) -> int:
     daemon.lost = lost
     daemon.adopt = lambda: _adopt(home)
     await _note_disabled(daemon)
-    operations = _operations(daemon, stop)
+    host = Host(daemon)
+    operations = _operations(daemon, stop) | host.operations()
     server = await serve(
         home.run,
         NAME,
@@ -116,6 +118,7 @@ async def _main(home: Home, version: str) -> int:
     )
     serving = asyncio.create_task(daemon.run(running))
     chores = [
+        asyncio.create_task(host.run()),
         asyncio.create_task(_adopt_when_due(daemon)),
         asyncio.create_task(_back_up_when_due(daemon)),
     ]
@@ -208,6 +211,11 @@ def _approve(home: Home, args: dict[str, Any]) -> dict[str, Any]:
     return _change(home, args, "--approve", f"--account={int(args.get('account') or 0)}")
 
 
+def _put_back(home: Home, args: dict[str, Any]) -> dict[str, Any]:
+    """Adopt the whole policy now: a way back waits for nobody."""
+    return _change(home, args, "--put-back")
+
+
 def _change(home: Home, args: dict[str, Any], *flags: str) -> dict[str, Any]:
     by, reason = str(args.get("by") or "unknown"), str(args.get("reason") or "none given")
     told: dict[str, Any] = json.loads(_ask_adopt(home, *flags, f"--by={by}", f"--reason={reason}"))
@@ -273,6 +281,10 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         async with reloading:
             return await asyncio.to_thread(_approve, Home(daemon.home), args)
 
+    async def put_back(args: dict[str, Any]) -> dict[str, Any]:
+        async with reloading:
+            return await asyncio.to_thread(_put_back, Home(daemon.home), args)
+
     async def move(args: dict[str, Any]) -> dict[str, Any]:
         accounts = [int(one) for one in args.get("accounts") or daemon.promotion.accounts]
         release = str(args["release"])
@@ -298,6 +310,7 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         "restart": restart,
         "reload": reload,
         "approve": approve,
+        "put-back": put_back,
         "move": move,
         "retire": retire,
         "hand-over": hand_over,

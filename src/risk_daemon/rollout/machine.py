@@ -50,9 +50,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     answers: tuple[said.Answer, ...] = ()
 
 
-def begin(row: Row) -> tuple[State, Outputs]:
-    """Take up a rollout that was only planned: its row is written first of all."""
-    return _save(State(row=row))
+def begin(row: Row, revision: int = 0) -> tuple[State, Outputs]:
+    """Take up a rollout that was only planned: its row is written first of all.
+
+    `revision` is that of the row of the rollout before, which it replaces.
+    """
+    return _save(State(row=row, revision=revision))
 
 
 def step(state: State, given: Input) -> tuple[State, Outputs]:
