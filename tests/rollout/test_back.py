@@ -160,6 +160,14 @@ def test_a_late_fail_of_an_earlier_phase_is_still_one() -> None:
     assert world.stage == "aborted"
 
 
+def test_no_verdict_holds_a_way_back() -> None:
+    world = at("10")
+    world.hear(said.Abort(at=world.now, actor="ann"))
+    world.judge("errors", rows.HOLD, phase="aborting")
+
+    assert (world.stage, world.row.holds) == ("aborted", ())
+
+
 @pytest.mark.parametrize("stage", ["draft", "gated"])
 def test_before_anything_is_staged_nothing_can_have_been_seen_of_it(stage: str) -> None:
     world = at(stage)

@@ -593,6 +593,7 @@ def test_what_cannot_be_measured_for_five_minutes_holds_and_pages_once() -> None
 
     assert reasons(world) == ["errors could not be measured for 6 min"]
     told = len(world.tells)
+    assert [one.level for one in world.tells[-3:]] == ["page"] * 3
     world.please(said.Resume)
     world.passes(1)
     assert (reasons(world), len(world.tells)) == ([], told)
