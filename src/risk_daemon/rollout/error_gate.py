@@ -1,0 +1,226 @@
+"""PURE: does the release fail too often, and is it the release that fails?
+
+Per class of records, episodes against records decided, and against what the other release made of
+the same records:
+
+* too many, and by its own doing: fail; too many, and the other fails on the same: hold, for going
+  back would not help; nobody knows about the other: fail;
+* not too many, but proven more often than the other: fail, after a warning;
+* proven below the limit, counted so that nothing is hidden in a burst: pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+import msgspec
+
+from risk_daemon.rollout.eprocess import (
+    Bets,
+    Blocks,
+    bound_ppm,
+    clean_needed,
+    once,
+    rarer,
+    summed,
+    too_often,
+    worth,
+)
+from risk_daemon.rollout.sample import CLASSES
+from risk_daemon.rollout.tally import Cell, Episodes, Tally, episodes
+from risk_daemon.rollout.thresholds import Thresholds
+from risk_daemon.rollout.verdict import Alert, Says, Verdict, many, once_in, percent
+
+GATE: Final = "errors"
+#: The other release is compared with if it decided this share of the records, in percent.
+_TWICE_PERCENT: Final = 90
+WORDS: Final = {
+    "fact": "broker facts",
+    "mark": "marks",
+    "enforcement": "enforcement attempts",
+}
+_RANK: Final[dict[Says, int]] = {
+    "fail": 4,
+    "hold": 3,
+    "unmeasurable": 2,
+    "inconclusive": 1,
+    "pass": 0,
+}
+
+
+@cache
+def bets_on_errors(ppm: int) -> Bets:
+    """Bet that failures are more frequent than this."""
+    return too_often(ppm / 1e6)
+
+
+@cache
+def bets_on_rarer(ppm: int) -> Bets:
+    """Bet that failures are rarer than this."""
+    return rarer(ppm / 1e6)
+
+
+@cache
+def bets_on_own(percent_of_other: int) -> Bets:
+    """Bet that of two releases' failures the first one's share is larger than tolerated."""
+    ratio = percent_of_other / 100
+    return too_often(ratio / (1 + ratio), highest=0.97, count=5, decay=1.25)
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """One class, per block: records and episodes in the four ways they are counted."""
+
+    separate: Blocks
+    covering: Blocks
+    own: Blocks
+    against_other: Blocks
+    against_other_most: Blocks
+    twice: int
+
+    @property
+    def records(self) -> int:
+        """Records decided in the phase."""
+        return summed(self.separate.values())[0]
+
+    @property
+    def hits(self) -> int:
+        """Episodes that count against the release."""
+        return summed(self.separate.values())[1]
+
+
+def counted(cells: Mapping[int, Cell], limits: Thresholds) -> Counted:
+    """Count a class."""
+    separate, cover, own, pairs, most = {}, {}, {}, {}, {}
+    twice = 0
+    for block, cell in cells.items():
+        records = cell.decided.total() - cell.decided["incumbent"]
+        found: Episodes = episodes(cell, limits)
+        twice += cell.twice
+        separate[block] = records, found.separate
+        cover[block] = records, found.covering
+        own[block] = records, found.own
+        pairs[block] = found.own + found.others, found.own
+        most[block] = found.covering + found.others, found.covering
+    return Counted(separate, cover, own, pairs, most, twice)
+
+
+class _Found(msgspec.Struct, frozen=True):
+    says: Says
+    kind: str
+    records: int
+    hits: int
+    sentence: str
+    bound: str
+    alert: Alert = ""
+
+
+def errors(tally: Tally, gaps: str) -> Verdict:
+    """Judge the error rate of every class; the worst is what is said. `gaps`: what is missing."""
+    limits = tally.limits
+    found = [
+        _judged(kind, counted(cells, limits), limits, gaps)
+        for kind, cells in zip(CLASSES, tally.cells, strict=True)
+    ]
+    worst = max(found, key=lambda one: (_RANK[one.says], one.alert != "", one.hits))
+    counts = [
+        pair
+        for one in found
+        for pair in ((f"{one.kind} records", one.records), (f"{one.kind} episodes", one.hits))
+    ]
+    return Verdict(
+        gate=GATE,
+        says=worst.says,
+        counts=tuple(counts),
+        bound=worst.bound,
+        sentence=worst.sentence,
+        alert=worst.alert,
+    )
+
+
+def _judged(kind: str, seen: Counted, limits: Thresholds, gaps: str) -> _Found:
+    told = f"{many(seen.hits, 'error episode')} in {many(seen.records, 'record')} ({WORDS[kind]})"
+    says, why, alert = _against(seen, limits)
+    if not says:
+        says, why = _for(kind, seen, limits)
+        if gaps:
+            says, why = "unmeasurable", f"{gaps}; what was not told may have been errors"
+    _, most = summed(seen.covering.values())
+    bound = bound_ppm(seen.records, most, limits.wrong_pass_ppm / 1e6) if says != "fail" else 10**6
+    return _Found(
+        says=says,
+        kind=kind,
+        records=seen.records,
+        hits=seen.hits,
+        sentence=f"{told}: {why}",
+        bound="" if bound == 10**6 else f"below {percent(bound)}, 95 % sure",
+        alert=alert,
+    )
+
+
+def _against(seen: Counted, limits: Thresholds) -> tuple[Says | None, str, Alert]:
+    """Say what speaks against the release: fail or hold with its words, or nothing."""
+    alone = _more_than_other(seen.against_other, limits)
+    is_twice = 100 * seen.twice >= _TWICE_PERCENT * seen.records > 0
+    if _is_too_often(seen.separate, limits):
+        if not is_twice:
+            return "fail", f"{once_in(limits.alpha_ppm)}, and no other is there to compare", ""
+        if _is_too_often(seen.own, limits) and _is_own(seen, limits):
+            return "fail", f"{once_in(limits.alpha_ppm)}, {_other(seen)}", ""
+        return "hold", f"too many, but {_other(seen)}: going back would not help", "critical"
+    if is_twice and alone >= 1e6 / limits.alpha_ppm:
+        return "fail", f"more than {limits.worse_percent} % of the other, {_other(seen)}", ""
+    if is_twice and alone >= 1e6 / limits.own_ppm:
+        return None, "", "warning"
+    return None, "", ""
+
+
+def _other(seen: Counted) -> str:
+    both, own = summed(seen.against_other.values())
+    return f"{own} its own and {both - own} of the other on {many(seen.twice, 'record')}"
+
+
+def _for(kind: str, seen: Counted, limits: Thresholds) -> tuple[Says, str]:
+    """Say whether it is proven good; what might be an abort in another light is no pass."""
+    most = _more_than_other(seen.against_other_most, limits)
+    if _is_too_often(seen.covering, limits) or most >= 1e6 / limits.alpha_ppm:
+        return "inconclusive", "a long burst, that a person must look at"
+    if kind not in limits.proven:
+        return "pass", f"nothing speaks against it (wanted: {percent(limits.fine_ppm)})"
+    records, hits = summed(seen.covering.values())
+    wrong = limits.wrong_pass_ppm / 1e6
+    if once(bets_on_rarer(limits.bad_ppm), records, hits) >= 1 / wrong:
+        return "pass", f"proven below {percent(limits.bad_ppm)}"
+    needed = clean_needed(limits.bad_ppm / 1e6, wrong, hits) - records
+    return "inconclusive", (
+        f"not yet proven below {percent(limits.bad_ppm)};"
+        f" {many(needed, 'more record')} without an error would do"
+    )
+
+
+def _is_too_often(seen: Blocks, limits: Thresholds) -> bool:
+    """Tell whether a class's episodes are too many; the classes share the gate's alpha."""
+    bets = bets_on_errors(limits.fine_ppm)
+    return worth(bets, seen, limits.blocks) >= len(CLASSES) * 1e6 / limits.alpha_ppm
+
+
+def _more_than_other(seen: Blocks, limits: Thresholds) -> float:
+    return worth(bets_on_own(limits.worse_percent), seen, limits.blocks) / len(CLASSES)
+
+
+def _is_own(seen: Counted, limits: Thresholds) -> bool:
+    """Tell whether most failures are the release's own since the trouble began.
+
+    From the block on whose failures say most against it: what was before would drown it.
+    """
+    bets = bets_on_errors(limits.fine_ppm)
+    begun = max(
+        seen.own,
+        key=lambda block: (
+            once(bets, *summed(two for other, two in seen.own.items() if other >= block)),
+            -block,
+        ),
+    )
+    since = summed(two for block, two in seen.against_other.items() if block >= begun)
+    return once(bets_on_own(100), *since) >= 1e6 / limits.own_ppm
