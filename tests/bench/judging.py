@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.rollout import days  # noqa: E402  this file is run, not imported
+from tests.rollout import days
 
 #: 20 h 35 min into the day.
 LATE = 24_700
@@ -84,15 +84,19 @@ def main() -> int:
     """Play the days; 0 only if the promises held."""
     parser = argparse.ArgumentParser(prog="./dev bench judging", description=__doc__)
     parser.add_argument("--days", type=int, default=6_000, help="healthy ones")
+    parser.add_argument("--limit-days", type=int, default=2_000, help="at exactly 0.1 %% errors")
     parser.add_argument("--runs", type=int, default=400, help="of each fault")
     parser.add_argument("--seed", type=int, default=1, help="of the first one")
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     args = parser.parse_args()
-    seeds = range(args.seed, args.seed + args.days)
     report: dict[str, object] = {}
     bad: list[str] = []
     with ProcessPoolExecutor(max(1, min(2, os.cpu_count() or 1))) as pool:
-        for name, one in (("healthy days", healthy), ("days at the limit", at_the_limit)):
+        for name, one, count in (
+            ("healthy days", healthy, args.days),
+            ("days at the limit", at_the_limit, args.limit_days),
+        ):
+            seeds = range(args.seed, args.seed + count)
             aborted: Counter[str] = Counter()
             played: Counter[str] = Counter()
             for kind, is_aborted in pool.map(one, seeds, chunksize=20):
@@ -103,14 +107,18 @@ def main() -> int:
             if aborted.total() > 0.002 * played.total():
                 bad.append(name)
         for name, (fault, share, limit) in FAULTS.items():
-            found = quantiles(list(pool.map(fault, range(args.seed, args.seed + args.runs // share))))
+            found = quantiles(
+                list(pool.map(fault, range(args.seed, args.seed + args.runs // share)))
+            )
             report[name] = found
             print(f"{name}: {found}", flush=True)
             median = found["median"]
             if limit < math.inf and (median is None or median > limit):
                 bad.append(name)
         for name, (fault, share) in HARMLESS.items():
-            found = quantiles(list(pool.map(fault, range(args.seed, args.seed + args.runs // share))))
+            found = quantiles(
+                list(pool.map(fault, range(args.seed, args.seed + args.runs // share)))
+            )
             report[name] = found
             print(f"{name}: {found}", flush=True)
             if found["seen"]:

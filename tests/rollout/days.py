@@ -96,8 +96,10 @@ def healthy(
         for number in range(start, start + 600):
             bad = chance.random() < 0.2
             for failing in (day.ours, day.theirs):
-                if chance.random() < 0.95 if outage == "same" and bad else (
-                    outage == "own" and chance.random() < 0.2
+                if (
+                    chance.random() < 0.95
+                    if outage == "same" and bad
+                    else (outage == "own" and chance.random() < 0.2)
                 ):
                     failing[number] = "Malformed feed.py:7"
     return day
@@ -145,7 +147,10 @@ def play(day: Day, fine_from: int = RECORDS, until: int = RECORDS) -> Seen:
     verdict = errors_of(judge(tally, BEGIN))
     while first < until:
         last = min(first + (COARSE if first < fine_from else FINE), until)
-        ours, theirs = told("v1.3.0", day.ours, first, last), told("v1.2.0", day.theirs, first, last)
+        ours, theirs = (
+            told("v1.3.0", day.ours, first, last),
+            told("v1.2.0", day.theirs, first, last),
+        )
         for sample in (ours, theirs):
             tally = fold(tally, decode(encode(sample)))
         if ours.failures:

@@ -22,9 +22,9 @@ from typing import Final
 
 import msgspec
 
-#: Of what is owned at the start this share is bet at once, the rest in parts block by block: what
-#: is wrong from the beginning is seen soon, what begins later still in time.
-AT_ONCE: Final = 1 / 3
+#: This share is bet at once, the rest in equal parts block by block: what is wrong from the
+#: beginning is seen soon, and what begins later still in time.
+AT_ONCE: Final = 1 / 2
 #: Above it nothing depends on the figure; `exp` would overflow at 709.
 _EXPONENT_MAX: Final = 600.0
 _OBSERVATIONS_MAX: Final = 10**8

@@ -66,7 +66,7 @@ def bets_on_rarer(ppm: int) -> Bets:
 def bets_on_own(percent_of_other: int) -> Bets:
     """Bet that of two releases' failures the first one's share is larger than tolerated."""
     ratio = percent_of_other / 100
-    return too_often(ratio / (1 + ratio), highest=0.97, count=5, decay=1.25)
+    return too_often(ratio / (1 + ratio), highest=0.97, count=5, decay=1.5)
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -111,9 +111,9 @@ class _Found(msgspec.Struct, frozen=True):
     kind: str
     records: int
     hits: int
+    most: int
     sentence: str
-    bound: str
-    alert: Alert = ""
+    alert: Alert
 
 
 def errors(tally: Tally, gaps: str) -> Verdict:
@@ -133,9 +133,20 @@ def errors(tally: Tally, gaps: str) -> Verdict:
         gate=GATE,
         says=worst.says,
         counts=tuple(counts),
-        bound=worst.bound,
+        bound=_bound(worst, limits),
         sentence=worst.sentence,
         alert=worst.alert,
+    )
+
+
+def _bound(found: _Found, limits: Thresholds) -> str:
+    """Say below which rate a class is proven to be; nothing where it failed, or nothing is."""
+    wrong = limits.wrong_pass_ppm / 1e6
+    ppm = bound_ppm(found.records, found.most, wrong) if found.says != "fail" else 1_000_000
+    return (
+        ""
+        if ppm == 1_000_000
+        else f"below {percent(ppm)}, {percent(1_000_000 - limits.wrong_pass_ppm)} sure"
     )
 
 
@@ -146,15 +157,13 @@ def _judged(kind: str, seen: Counted, limits: Thresholds, gaps: str) -> _Found:
         says, why = _for(kind, seen, limits)
         if gaps:
             says, why = "unmeasurable", f"{gaps}; what was not told may have been errors"
-    _, most = summed(seen.covering.values())
-    bound = bound_ppm(seen.records, most, limits.wrong_pass_ppm / 1e6) if says != "fail" else 10**6
     return _Found(
         says=says,
         kind=kind,
         records=seen.records,
         hits=seen.hits,
+        most=summed(seen.covering.values())[1],
         sentence=f"{told}: {why}",
-        bound="" if bound == 10**6 else f"below {percent(bound)}, 95 % sure",
         alert=alert,
     )
 
@@ -162,7 +171,7 @@ def _judged(kind: str, seen: Counted, limits: Thresholds, gaps: str) -> _Found:
 def _against(seen: Counted, limits: Thresholds) -> tuple[Says | None, str, Alert]:
     """Say what speaks against the release: fail or hold with its words, or nothing."""
     alone = _more_than_other(seen.against_other, limits)
-    is_twice = 100 * seen.twice >= _TWICE_PERCENT * seen.records > 0
+    is_twice = _is_twice(seen)
     if _is_too_often(seen.separate, limits):
         if not is_twice:
             return "fail", f"{once_in(limits.alpha_ppm)}, and no other is there to compare", ""
@@ -176,6 +185,11 @@ def _against(seen: Counted, limits: Thresholds) -> tuple[Says | None, str, Alert
     return None, "", ""
 
 
+def _is_twice(seen: Counted) -> bool:
+    """Tell whether the other release decided the same records, all but a few."""
+    return 100 * seen.twice >= _TWICE_PERCENT * seen.records > 0
+
+
 def _other(seen: Counted) -> str:
     both, own = summed(seen.against_other.values())
     return f"{own} its own and {both - own} of the other on {many(seen.twice, 'record')}"
@@ -183,7 +197,7 @@ def _other(seen: Counted) -> str:
 
 def _for(kind: str, seen: Counted, limits: Thresholds) -> tuple[Says, str]:
     """Say whether it is proven good; what might be an abort in another light is no pass."""
-    most = _more_than_other(seen.against_other_most, limits)
+    most = _more_than_other(seen.against_other_most, limits) if _is_twice(seen) else 0.0
     if _is_too_often(seen.covering, limits) or most >= 1e6 / limits.alpha_ppm:
         return "inconclusive", "a long burst, that a person must look at"
     if kind not in limits.proven:

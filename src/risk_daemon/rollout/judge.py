@@ -21,7 +21,15 @@ import msgspec
 from risk_daemon.rollout import slope
 from risk_daemon.rollout.eprocess import Bets, clean_needed, once, rarer, summed, too_often, worth
 from risk_daemon.rollout.error_gate import errors
-from risk_daemon.rollout.tally import COHORTS, SHADOW, Tally, episodes, memory_cell, missing
+from risk_daemon.rollout.tally import (
+    COHORTS,
+    MEMORY_SILENT_NS,
+    SHADOW,
+    Tally,
+    episodes,
+    memory_cell,
+    missing,
+)
 from risk_daemon.rollout.thresholds import MB, Declared
 from risk_daemon.rollout.verdict import (
     Alert,
@@ -307,7 +315,8 @@ def _latency(tally: Tally, gaps: str) -> Verdict:
     elif gaps:
         says, why = "unmeasurable", gaps
     elif once(_FEWER, total, much) >= 1e6 / limits.wrong_pass_ppm:
-        bound = f"less than {limits.slower_percent - 100} % slower, 95 % sure"
+        sure = percent(1_000_000 - limits.wrong_pass_ppm)
+        bound = f"less than {limits.slower_percent - 100} % slower, {sure} sure"
         says, why = "pass", f"{told}: {bound}"
     else:
         needed = clean_needed(0.5, limits.wrong_pass_ppm / 1e6, much) - total
@@ -350,7 +359,7 @@ def _memory(tally: Tally, now: int) -> Verdict:
     silent = [
         name
         for name, one in sorted(tally.memory.items())
-        if one.is_gapped or one.at < now - limits.patience_ns
+        if one.is_gapped or one.at < now - MEMORY_SILENT_NS
     ]
     says: Says
     alert: Alert = ""

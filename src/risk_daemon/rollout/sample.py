@@ -153,7 +153,6 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 _decoder = msgspec.msgpack.Decoder(Stored)
-_format = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 
 
 def encode(sample: Sample) -> bytes:

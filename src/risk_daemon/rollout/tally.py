@@ -83,12 +83,11 @@ class Episodes(msgspec.Struct, frozen=True):
 class Cell:
     """What was decided of one class in one block."""
 
-    __slots__ = ("decided", "episodes", "more", "others_more", "ours", "places", "theirs", "twice")
+    __slots__ = ("decided", "episodes", "more", "others_more", "ours", "theirs", "twice")
 
     def __init__(self) -> None:
         self.decided: Counter[str] = Counter()
         self.twice = 0
-        self.places: Counter[tuple[int, str]] = Counter()
         self.ours: dict[tuple[int, str], list[Seen]] = {}
         self.theirs: dict[int, list[Seen]] = {}
         self.more: Counter[str] = Counter()
@@ -140,6 +139,8 @@ class Tally:
         self.since = {one.account: max(one.since, judging.begin) for one in judging.members}
         self.told: dict[int, Told] = {}
         self.cells: tuple[dict[int, Cell], ...] = tuple({} for _ in CLASSES)
+        #: Per account, group and class: the block it is in, and how many records came in it.
+        self.places: dict[tuple[int, str, int], tuple[int, int]] = {}
         #: Buckets: all, by the median, by the worst, much slower; per block.
         self.buckets: dict[int, list[int]] = {}
         #: Latencies and slow ones, per cohort and window.
@@ -252,15 +253,19 @@ def _fold_decided(tally: Tally, sample: Decided) -> None:
     )
     if not group and not other:
         return
-    block = tally.block(sample.begin)
-    for place, records in enumerate(sample.decided):
-        if records == 0:
-            continue
-        cell = tally.cells[place].setdefault(block, Cell())
-        if group:
-            _count(cell, sample, place, group, tally.limits)
-        if other:
-            _count_other(cell, sample, place, tally.limits)
+    for place in range(len(CLASSES)):
+        if sample.decided[place] and group:
+            _count(tally, sample, place, group)
+        if sample.decided[place] and other:
+            _count_other(tally, sample, place)
+
+
+def _cell(tally: Tally, place: int, block: int) -> Cell:
+    cells = tally.cells[place]
+    cell = cells.get(block)
+    if cell is None:
+        cell = cells[block] = Cell()
+    return cell
 
 
 def _forget_later(tally: Tally, account: int) -> None:
@@ -291,29 +296,33 @@ def _note_span(told: Told, sample: Decided) -> None:
     told.spans = joined
 
 
-def _count(cell: Cell, sample: Decided, place: int, group: str, limits: Thresholds) -> None:
-    key = (sample.account, group)
-    if sample.failed[place]:
-        listed = _listed(sample, place, cell.places[key])
-        cell.ours.setdefault(key, []).extend(listed)
-        cell.more[group] += unlisted(sample.failed[place] - len(listed), limits)
-        cell.episodes = None
+def _count(tally: Tally, sample: Decided, place: int, group: str) -> None:
+    cell = _cell(tally, place, tally.block(sample.begin))
     cell.decided[group] += sample.decided[place]
-    cell.places[key] += sample.decided[place]
-
-
-def _count_other(cell: Cell, sample: Decided, place: int, limits: Thresholds) -> None:
-    key = (sample.account, "other")
+    listed = _listed(tally, sample, place, group)
     if sample.failed[place]:
-        listed = _listed(sample, place, cell.places[key])
-        cell.theirs.setdefault(sample.account, []).extend(listed)
-        cell.others_more += unlisted(sample.failed[place] - len(listed), limits)
+        cell.ours.setdefault((sample.account, group), []).extend(listed)
+        cell.more[group] += unlisted(sample.failed[place] - len(listed), tally.limits)
         cell.episodes = None
+
+
+def _count_other(tally: Tally, sample: Decided, place: int) -> None:
+    cell = _cell(tally, place, tally.block(sample.begin))
     cell.twice += sample.decided[place]
-    cell.places[key] += sample.decided[place]
+    listed = _listed(tally, sample, place, "other")
+    if sample.failed[place]:
+        cell.theirs.setdefault(sample.account, []).extend(listed)
+        cell.others_more += unlisted(sample.failed[place] - len(listed), tally.limits)
+        cell.episodes = None
 
 
-def _listed(sample: Decided, place: int, before: int) -> list[Seen]:
+def _listed(tally: Tally, sample: Decided, place: int, group: str) -> list[Seen]:
+    """Return the failures at their places among the records of their class in this block."""
+    key = (sample.account, group, place)
+    block = tally.block(sample.begin)
+    in_block, before = tally.places.get(key, (block, 0))
+    before = before if in_block == block else 0
+    tally.places[key] = (block, before + sample.decided[place])
     return [
         Seen(one.at, one.seq, before + one.nth, one.fingerprint)
         for one in sample.failures
