@@ -99,11 +99,17 @@ def goal(at: int = BEGIN, flaw: str = "", account: int = CANARY, release: str = 
 
 
 def bucket(
-    at: int = BEGIN, ours: int = 100, theirs: int = 100, took: int = 0, **more: Any
+    at: int = BEGIN,
+    ours: int = 100,
+    theirs: int = 100,
+    took: int = 0,
+    account: int = CANARY,
+    release: str = NEW,
 ) -> Latencies:
     """Return a bucket in which all latencies of each are alike."""
     return Latencies(
-        **({"account": CANARY, "release": NEW} | more),
+        account=account,
+        release=release,
         at=at,
         ours=(ours,) * 10,
         theirs=(theirs,) * 10,

@@ -30,6 +30,9 @@ def exactly(bets: Bets) -> list[tuple[Fraction, Fraction, Fraction]]:
     ]
 
 
+Ways = tuple[tuple[int, int], ...]
+
+
 def chance_of_crossing(bets: Bets, alpha: float, lengths: list[int]) -> Fraction:
     """P(ever worth 1/alpha) where each observation is a hit with p0, over blocks of these lengths.
 
@@ -40,10 +43,10 @@ def chance_of_crossing(bets: Bets, alpha: float, lengths: list[int]) -> Fraction
     blocks = len(lengths)
     first = Fraction(AT_ONCE) if blocks > 1 else Fraction(1)
     each = (1 - first) / (blocks - 1) if blocks > 1 else Fraction(0)
-    alive = {(): Fraction(1)}
+    alive: dict[Ways, Fraction] = {(): Fraction(1)}
     crossed = Fraction(0)
 
-    def value(ways: tuple[tuple[int, int], ...]) -> Fraction:
+    def value(ways: Ways) -> Fraction:
         total = each * (blocks - len(ways))
         for begun in range(len(ways)):
             stake = first if begun == 0 else each
@@ -55,9 +58,9 @@ def chance_of_crossing(bets: Bets, alpha: float, lengths: list[int]) -> Fraction
         return total
 
     for length in lengths:
-        here = {(*ways, (0, 0)): chance for ways, chance in alive.items()}
+        here: dict[Ways, Fraction] = {(*ways, (0, 0)): chance for ways, chance in alive.items()}
         for _ in range(length):
-            after: dict[tuple[tuple[int, int], ...], Fraction] = {}
+            after: dict[Ways, Fraction] = {}
             for ways, chance in here.items():
                 observed, hits = ways[-1]
                 for is_hit, p in ((1, p0), (0, 1 - p0)):

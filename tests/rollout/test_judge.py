@@ -1,6 +1,7 @@
 """Each gate says each of its verdicts, for the reason it gives, and one step beside it does not."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -227,7 +228,7 @@ def test_the_first_damage_fails_whatever_else_is_known() -> None:
 # --- decisions ---------------------------------------------------------------
 
 
-def decisions(*told: Sample, **limits: object) -> tuple[str, str]:
+def decisions(*told: Sample, **limits: Any) -> tuple[str, str]:
     judging = phase("first", "incumbent", **limits)
     found = verdict("decisions", judging, [*minutes(10), *told], 10)
     return found.says, found.sentence
@@ -252,7 +253,7 @@ def test_enough_agreeing_firings_pass_with_their_share() -> None:
 
 
 def test_a_changed_rule_must_have_fired_itself() -> None:
-    changed = {"changed": ("kill-switch",)}
+    changed: dict[str, Any] = {"changed": ("kill-switch",)}
 
     assert decisions(fired(), **changed) == (
         "inconclusive",
@@ -307,7 +308,7 @@ def test_accuracy_is_the_share_of_firings_that_agree() -> None:
 # --- enforcement -------------------------------------------------------------
 
 
-def goals(*flaws: str, **limits: object) -> tuple[str, str]:
+def goals(*flaws: str, **limits: Any) -> tuple[str, str]:
     told = [goal(at=BEGIN + n, flaw=flaw) for n, flaw in enumerate(flaws)]
     whole = [*told, minute(0, told=len(told)), *minutes(10)[1:]]
     found = verdict("enforcement", phase("first", "incumbent", **limits), whole, 10)
@@ -369,6 +370,12 @@ def test_a_twentieth_slower_is_never_much_slower() -> None:
         "in 0 of 60 buckets slower than tolerated, in 0 at its worst:"
         " less than 50 % slower, 95 % sure",
     )
+
+
+def test_the_buckets_of_the_incumbents_are_not_the_releases() -> None:
+    told = [bucket(at=BEGIN + n, ours=300, account=SECOND_ONE, release=OLD) for n in range(30)]
+
+    assert dict(verdict("latency", phase("first", "incumbent"), told, 1).counts)["buckets"] == 0
 
 
 def test_few_buckets_are_inconclusive() -> None:
@@ -578,6 +585,7 @@ def test_the_three_cohorts_stand_side_by_side() -> None:
         connected(False),
         minute(0, 20, 30, 50, failing=(1,), told=4),
         minute(0, 20, 30, account=OTHER, release=OLD),
+        bucket(took=300_000, account=OTHER, release=OLD),
     ]
     first, new, incumbents = figures(
         folded(phase("first", "new", "incumbent"), told), BEGIN + MINUTE
@@ -587,7 +595,7 @@ def test_the_three_cohorts_stand_side_by_side() -> None:
     assert (first.error_ppm, first.timed, first.slow) == (10_000, 10, 10)
     assert (first.goals, first.correct_ppm, first.cut_off) == (2, 500_000, 1)
     assert (new.records, new.error_ppm, new.correct_ppm) == (0, 0, 1_000_000)
-    assert (incumbents.cohort, incumbents.records, incumbents.cut_off) == ("incumbent", 50, 0)
+    assert (incumbents.cohort, incumbents.records, incumbents.slow) == ("incumbent", 50, 10)
 
 
 def test_judging_changes_nothing() -> None:

@@ -72,7 +72,13 @@ def test_a_span_that_was_told_twice_is_not_believed() -> None:
 
 
 def test_samples_that_were_stored_and_are_not_here_are_missed() -> None:
-    whole = [goal(), bucket(), connected(True), fired(source="live"), minute(0, told=4)]
+    whole: list[Sample] = [
+        goal(),
+        bucket(),
+        connected(True),
+        fired(source="live"),
+        minute(0, told=4),
+    ]
 
     assert gaps(whole, 1) == ""
     for place in range(4):
@@ -87,7 +93,12 @@ def test_samples_whose_span_is_not_over_are_not_expected_to_be_counted() -> None
 
 def test_what_is_told_of_before_an_account_was_switched_counts_for_nothing() -> None:
     since = BEGIN + 90 * SECOND
-    told = [goal(at=BEGIN), goal(at=since), minute(1, told=1), minute(2, told=1, failing=(1,))]
+    told: list[Sample] = [
+        goal(at=BEGIN),
+        goal(at=since),
+        minute(1, told=1),
+        minute(2, told=1, failing=(1,)),
+    ]
     told.insert(3, goal(at=BEGIN + 2 * MINUTE))
 
     tally = folded(phase(since=since), told)

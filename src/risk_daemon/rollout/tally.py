@@ -192,7 +192,7 @@ def fold(tally: Tally, sample: Sample) -> Tally:
             _fold_damaged(tally, sample)
         case Fired():
             _fold_fired(tally, sample)
-        case Latencies() | Reached() | Connected():
+        case _:
             _fold_other(tally, sample)
     return tally
 
@@ -392,7 +392,7 @@ def _fold_other(tally: Tally, sample: Latencies | Reached | Connected) -> None:
             _fold_latencies(tally, sample, group)
         case Reached():
             _fold_reached(tally, sample, group)
-        case Connected():
+        case _:
             _fold_connected(tally, sample)
 
 
