@@ -14,7 +14,7 @@ from risk_daemon.errors import JournalAway, Malformed, NotReachable, TimedOut
 from risk_daemon.wire import control
 from risk_daemon.wire.client import ask
 from risk_daemon.wire.control import Grant, Snapshot
-from risk_daemon.wire.record import NewRecord, Record, decode, holds
+from risk_daemon.wire.record import NewRecord, Record, decode, holds, new_record
 from risk_daemon.wire.transport import Channel, Hello, connect, serve
 from tests.journal.homes import Home, Seen, account_seen, act, intent, mark, on_loop, policy
 
@@ -146,6 +146,7 @@ async def test_facts_of_an_account_wait_for_its_policy(home: Home) -> None:
     [
         (NewRecord("intended", 7, b"\x80"), "written by Intend only"),
         (NewRecord("lease-granted", 7, b"\x80"), "written by GrantLeases only"),
+        (NewRecord("rollout-stored", 0, b"\x80"), "written by StoreRollout only"),
         (NewRecord("pulse", 0, b"\x80"), "written by WakeAt only"),
         (NewRecord("", 0, b"\x80"), "a name of more than 200 characters, or of none"),
         (NewRecord("k" * 201, 0, b"\x80"), "more than 200 characters"),
@@ -249,6 +250,116 @@ async def test_a_stale_epoch_cannot_intend(home: Home) -> None:
     assert nobody.refused == "account 7: nobody holds epoch 3"
     intents = await client.tail(1, kinds=["intended"])
     assert [record.seq for record in intents] == [good.seq, (await new).seq]
+
+
+@on_loop
+async def test_the_row_of_a_rollout_is_compared_set_and_found_again(home: Home) -> None:
+    client, seen = await home.client("supervisor"), Seen()
+    seen.subscribe(client, kinds=("rollout-stored",))
+    before = await client.read_rollout()
+    first = await client.store_rollout("r1", 0, "r1/canary", b"one")
+    stale = await client.store_rollout("r1", 0, "r1/p10", b"two")
+    second = await client.store_rollout("r1", 1, "r1/p10", b"three")
+    await seen.until(lambda: len(seen.records) == 2)
+
+    assert (before.rollout, before.revision, before.latch, before.body) == ("", 0, "", b"")
+    assert (first.revision, first.refused) == (1, "")
+    assert stale.refused == "the rollout's row is at revision 1, expected 0"
+    assert (stale.revision, stale.body) == (1, b"one")
+    assert (second.revision, second.latch, second.body) == (2, "r1/p10", b"three")
+    assert [decode(record).fact for record in seen.records] == [
+        events.RolloutStored(rollout="r1", revision=1, latch="r1/canary", body=b"one"),
+        events.RolloutStored(rollout="r1", revision=2, latch="r1/p10", body=b"three"),
+    ]
+
+    home.kill()
+    home.start()
+    again = await (await home.client()).read_rollout()
+    assert (again.revision, again.latch, again.body) == (2, "r1/p10", b"three")
+
+
+@on_loop
+async def test_a_lease_that_names_a_latch_is_granted_while_it_is_the_rollouts(home: Home) -> None:
+    client = await home.client("supervisor")
+    none_yet = await client.grant([Grant(7, 0, "worker-1@v2", "v2")], "r1/canary")
+    await client.store_rollout("r1", 0, "r1/canary", b"")
+    before = client.grant([Grant(7, 0, "worker-1@v2", "v2")], "r1/canary")
+    aborted = client.store_rollout("r1", 1, "r1/aborting", b"")
+    late = client.grant([Grant(9, 0, "worker-1@v2", "v2")], "r1/canary")
+    without = client.grant([Grant(9, 0, "worker-1@v1", "v1")])
+
+    assert none_yet.refused == "the rollout has gone on: its latch is '', not 'r1/canary'"
+    assert (await before).refused == (await aborted).refused == ""
+    assert (await late).refused == (
+        "the rollout has gone on: its latch is 'r1/aborting', not 'r1/canary'"
+    )
+    assert (await without).leases[0].release == "v1"
+
+
+@on_loop
+async def test_a_row_raises_the_epochs_of_its_accounts_and_leaves_them_to_their_holders(
+    home: Home,
+) -> None:
+    client = await home.client("supervisor")
+    await client.grant([Grant(7, 0, "worker-1@v1", "v1"), Grant(9, 0, "worker-2@v2", "v2")])
+    stored = client.store_rollout("r1", 0, "r1/aborting", b"", [9, 11, 7, 9])
+    stale = client.grant([Grant(7, 1, "worker-1@v2", "v2")])
+    old = client.intend(7, 1, "k1", intent(7, 1, "k1"))
+    new = client.intend(7, 2, "k2", intent(7, 2, "k2"))
+    refused = await client.store_rollout("r1", 0, "r1/done", b"", [7])
+
+    assert (await stored).refused == ""
+    assert (await stale).refused == "account 7: its epoch is 2, expected 1"
+    assert (await old).refused == "account 7: its epoch is 2, not 1"
+    assert (await new).refused == ""
+    assert refused.refused == "the rollout's row is at revision 1, expected 0"
+
+    home.kill()
+    home.start()
+    held = (await (await home.client()).leases()).leases
+    assert [(x.account, x.holder, x.release, x.epoch) for x in held] == [
+        (7, "worker-1@v1", "v1", 2),
+        (9, "worker-2@v2", "v2", 2),
+        (11, "", "", 1),
+    ]
+
+
+@on_loop
+async def test_what_a_row_is_about_is_stored_with_it_or_not_at_all(home: Home) -> None:
+    client = await home.client("supervisor")
+    note = new_record(
+        events.RolloutNoted(rollout="r1", what="phase canary", actor="anna", reason="why not")
+    )
+    good = await client.store_rollout("r1", 0, "r1/1", b"", [7], [note])
+    bad = await client.store_rollout("r1", 1, "r1/2", b"", [7], [note, NewRecord("pulse", 0, b"")])
+
+    assert (good.refused, good.revision) == ("", 1)
+    assert bad.refused == "a record of kind pulse is written by WakeAt only"
+    kept = [record.kind for record in await client.tail(1) if record.kind != "pulse"]
+    assert kept == ["rollout-stored", "rollout-noted", "lease-granted"]
+
+
+@pytest.mark.parametrize(
+    ("rollout", "latch", "body", "why"),
+    [
+        ("", "r1/canary", b"", "a rollout's name and latch have 1 to 200 characters"),
+        ("r1", "", b"", "a rollout's name and latch have 1 to 200 characters"),
+        ("r" * 201, "r1/canary", b"", "a rollout's name and latch have 1 to 200 characters"),
+        ("r1", "r" * 201, b"", "a rollout's name and latch have 1 to 200 characters"),
+        ("r1", "r1", b"x" * 523_265, "a rollout's row of 523265 bytes, at most 523264"),
+    ],
+)
+@on_loop
+async def test_a_row_that_cannot_be_kept_is_refused(
+    home: Home, rollout: str, latch: str, body: bytes, why: str
+) -> None:
+    client = await home.client()
+    answer = await client.store_rollout(rollout, 0, latch, body, [7])
+    largest = await client.store_rollout("r" * 200, 0, "r" * 200, b"x" * 523_264)
+
+    assert (answer.refused, answer.revision) == (why, 0)
+    assert (largest.refused, largest.revision) == ("", 1)
+    assert (await client.leases()).leases == []
 
 
 @on_loop

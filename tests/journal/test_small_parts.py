@@ -313,6 +313,31 @@ def test_leases_are_shown_only_when_all_of_them_are_durable() -> None:
     assert intake.held(control.Leases(4))[1] == 0
 
 
+def test_the_row_of_a_rollout_is_shown_only_when_it_is_durable() -> None:
+    intake = new_intake()
+    assert intake.rollout(control.ReadRollout(1)) == (control.RolloutRead(1), 0)
+    _, wait = intake.store_rollout(control.StoreRollout(2, "r1", 0, "r1/canary", b"x", [7]))
+    shown, shown_after = intake.rollout(control.ReadRollout(3))
+    batch = intake.take_batch()
+    intake.stored(batch)
+
+    assert wait == shown_after == batch.number
+    assert batch.has_promise
+    assert [record.kind for record in batch.records] == ["rollout-stored", "lease-granted"]
+    assert shown == control.RolloutRead(3, "r1", 1, "r1/canary", b"x")
+    assert intake.rollout(control.ReadRollout(4))[1] == 0
+
+
+def test_on_a_full_disk_a_rollout_goes_no_further_but_is_still_given_up() -> None:
+    intake = new_intake()
+    intake.is_tight = True
+    further, _ = intake.store_rollout(control.StoreRollout(1, "r1", 0, "r1/p10", b""))
+    given_up, _ = intake.store_rollout(control.StoreRollout(2, "r1", 0, "r1/aborting", b"", [7]))
+
+    assert further.refused.startswith("the disk is full, and policies, settings and moves")
+    assert (given_up.refused, given_up.revision) == ("", 1)
+
+
 def test_facts_and_promises_are_answered_and_seen_after_their_batch() -> None:
     intake = new_intake()
     _, fact = intake.append(control.Append(1, [mark()]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from risk_daemon.core.events import DrainAsked, Entry, Fact, HashTaken, LeaseGranted
+from risk_daemon.core.events import DrainAsked, Entry, Fact, LeaseGranted, LeaseTaken
 from risk_daemon.operations.gaps import Handed, handed, heard, in_words, summed
 
 MS = 1_000_000
@@ -19,8 +19,8 @@ def lease(account: int, release: str = "v2") -> LeaseGranted:
     return LeaseGranted(account=account, holder=HEIR, release=release, epoch=4, incarnation=1)
 
 
-def word(account: int, holder: str = HEIR) -> HashTaken:
-    return HashTaken(account=account, release="v2", holder=holder, seq=1, count=1, digest="d")
+def word(account: int, holder: str = HEIR) -> LeaseTaken:
+    return LeaseTaken(account=account, release="v2", holder=holder, epoch=4)
 
 
 def stream(*facts: tuple[int, Fact]) -> list[Entry]:

@@ -12,12 +12,14 @@ from risk_daemon.errors import OperatorError
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.sequencer import Sequencer
+from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.handover import (
     APART,
-    CROWD,
+    AT_ONCE,
     Handovers,
     closes,
     first_shown,
+    in_turn,
     in_words,
     page_of,
     stale_requests,
@@ -124,8 +126,7 @@ def test_a_short_run_answers_every_breach_and_lets_nothing_stale_out(tmp_path: P
 
     verdict = run.run(tmp_path / "home")
 
-    found = len(CROWD.accounts())
-    assert found == CROWD.logins * CROWD.each
+    found = AT_ONCE
     assert {kind: row["n"] for kind, row in verdict["kinds"].items()} == {
         "promote": found,
         "kill_worker": found,
@@ -134,6 +135,19 @@ def test_a_short_run_answers_every_breach_and_lets_nothing_stale_out(tmp_path: P
     assert {name: verdict[name] for name in zero} == dict.fromkeys(zero, 0)
     assert [kind for kind, _ in said] == ["steady", "promote", "kill_worker"]
     assert in_words(verdict)[1].startswith(f"promote: {found} breaches, unprotected ")
+
+
+def test_a_round_is_of_every_login_and_everyone_has_their_turn() -> None:
+    groups = in_turn(Crowd(2, 3), 2)
+    first, second = Crowd(2, 3).accounts_of(0), Crowd(2, 3).accounts_of(1)
+
+    assert [next(groups) for _ in range(4)] == [
+        [first[0], second[0]],
+        [first[1], second[1]],
+        [first[2], second[2]],
+        [first[0], second[0]],
+    ]
+    assert next(in_turn(Crowd(2, 3), 4)) == [first[0], second[0], first[1], second[1]]
 
 
 @pytest.mark.parametrize("kind", sorted(APART))
@@ -150,5 +164,5 @@ def test_the_page_of_the_figures_has_a_row_for_each_kind() -> None:
     page = page_of(verdict, "2026-11-26", "two cores")
 
     assert "| kill worker | 20 | 2.0 | 20.0 | 21.0 | 100 |" in page
-    assert "nothing happens (6.5 ms)" in page
+    assert "in which nothing happens\n(6.5 ms)." in page
     assert "duplicate closes 0, stale accepted 0" in page

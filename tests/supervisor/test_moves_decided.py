@@ -26,6 +26,7 @@ from risk_daemon.supervisor.promotion import (
     HeirSilent,
     Kept,
     Kill,
+    LatchShut,
     Lease,
     LeasesSeen,
     MoveAsked,
@@ -256,6 +257,64 @@ def test_and_its_accounts_go_to_the_release_they_were_moved_to() -> None:
     ]
 
 
+def test_a_move_of_a_rollout_names_its_latch_with_every_lease_that_it_asks_for() -> None:
+    play = Play()
+    play.give(MoveAsked(1, (1, 2), NEW, 1_000, "r1/p10"))
+    play.give(DrainStored(2_000))
+
+    assert play.give(Shown((1, 2), ())) == (Grant("new", ((1, 1), (2, 1)), "r1/p10"),)
+
+
+def test_when_the_rollout_has_gone_on_its_move_ends_and_every_account_stays() -> None:
+    play = Play()
+    play.give(MoveAsked(1, (1, 2), NEW, 1_000, "r1/p10"))
+    play.give(DrainStored(2_000))
+    play.give(Shown((1, 2), ()))
+    why = "the rollout has gone on without it"
+
+    assert play.give(LatchShut()) == (
+        EndDrain("old", NEW, ((1, 1), (2, 1))),
+        Kept(1, 1, why),
+        Kept(1, 2, why),
+        MoveEnded(1),
+        AskLeases(),
+    )
+    assert play.give(play.seen()) == ()
+
+
+def test_between_two_groups_a_latch_that_shuts_ends_what_is_left() -> None:
+    play = Play()
+    assert play.give(LatchShut()) == (AskLeases(),)  # of a move that has ended
+    play.give(MoveAsked(1, (1,), NEW, 1_000, "r1/p10"))  # waits for the leases
+    outputs = play.give(LatchShut())
+
+    assert [type(one) for one in outputs] == [Kept, MoveEnded, AskLeases]
+
+
+def test_what_a_shut_move_made_free_goes_to_its_own_release_again() -> None:
+    play = Play(1, 2, 3)
+    play.give(WorkerReady("old-too", OLD))
+    play.give(MoveAsked(1, (1, 2), NEW, 1_000, "r1/p10"))
+    play.give(DrainStored(2_000))
+    play.give(Passed(2_000 + QUIESCE_NS))
+
+    assert play.give(WorkerGone("old")) == (Grant("new", ((1, 1), (2, 1)), "r1/p10"),)
+    play.give(LatchShut())
+    (first,) = play.give(play.seen())
+    assert first == Grant("old-too", ((1, 1), (2, 1), (3, 1)))
+
+
+def test_a_fail_over_beside_a_move_names_no_latch() -> None:
+    play = Play(1, 2, 3)
+    play.give(WorkerReady("old-too", OLD))
+    play.give(MoveAsked(1, (1, 2), NEW, 1_000, "r1/p10"))
+    play.give(DrainStored(2_000))
+    play.give(Passed(2_000 + QUIESCE_NS))
+    play.give(WorkerGone("old"))
+
+    assert play.granted(Grant("new", ((1, 1), (2, 1)))) == (Grant("old-too", ((3, 1),)),)
+
+
 def test_a_drain_that_is_not_stored_in_time_is_given_up() -> None:
     play = Play()
     play.ask()
@@ -417,9 +476,12 @@ class Moves(RuleBasedStateMachine):
             self.give(BeatMissed(name))
 
     @precondition(lambda self: self.grants)
-    @rule(how=st.sampled_from(["done", "done", "refused", "lost"]))
+    @rule(how=st.sampled_from(["done", "done", "refused", "lost", "shut"]))
     def journal_answers(self, how: str) -> None:
         grant = self.grants.pop()
+        if grant.latch and how == "shut":
+            self.give(LatchShut())
+            return
         if how != "refused" and all(
             epoch == (self.leases[n].epoch if n in self.leases else 0)
             for n, epoch in grant.accounts
@@ -445,12 +507,13 @@ class Moves(RuleBasedStateMachine):
     @rule(
         accounts=st.lists(st.sampled_from([1, 2, 3]), min_size=1, unique=True),
         release=st.sampled_from([OLD, NEW]),
+        latch=st.sampled_from(["", "r1/p10"]),
     )
-    def ask(self, accounts: list[int], release: str) -> None:
+    def ask(self, accounts: list[int], release: str, latch: str) -> None:
         self.number += 1
         self.open[self.number] = set(accounts)
         self.wanted[self.number] = release
-        self.give(MoveAsked(self.number, tuple(accounts), release, self.now))
+        self.give(MoveAsked(self.number, tuple(accounts), release, self.now, latch))
 
     def has_group(self) -> bool:
         return self.state.move is not None and self.state.move.group is not None

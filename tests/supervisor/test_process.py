@@ -58,6 +58,21 @@ def test_restarts_come_at_once_then_after_one_second_then_after_five() -> None:
     assert child.retry_at == 8 * SECOND
 
 
+def test_who_took_over_has_the_machine_for_a_moment_before_a_restart() -> None:
+    child, _ = step(Child(name="w"), Want(), 0)
+    child, _ = step(child, Started(), 0)
+    child, outputs = step(child, Ended(spare_ns=250), 1_000)
+    assert (outputs, child.phase) == ((), Phase.BACKOFF)
+    assert step(child, Passed(), 1_249)[1] == ()
+
+    child, outputs = step(child, Passed(), 1_250)
+    assert outputs == (Spawn(),)
+
+    child, _ = step(child, Started(), 1_250)
+    child, _ = step(child, Ended(spare_ns=250), 2_000)  # a second is longer
+    assert child.retry_at == 2_000 + SECOND
+
+
 def test_a_child_that_stayed_up_begins_anew() -> None:
     child, _ = play(*RUNNING, (Ended(), 1), (Started(), 1))
 

@@ -146,6 +146,75 @@ def approve(
     finish(as_json, lambda: policy.approve(choose(home), account, who, dry_run=dry_run))
 
 
+@config.command("history")
+def show_history(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many of the newest.")] = 20,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the commits of the configuration, and which of them is in force.
+
+    \b
+    Examples:
+      risk-daemon-admin config history
+      risk-daemon-admin config history --limit 100 --json
+    """
+    from risk_daemon.operations import commits
+
+    finish(as_json, lambda: commits.history(choose(home), limit))
+
+
+CommitOption = Annotated[
+    str,
+    typer.Option(
+        "--to-commit", help="A tag, or the beginning of a commit's id.", show_default=False
+    ),
+]
+
+
+@config.command("apply")
+def apply(
+    to_commit: CommitOption,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the files of a commit: tighter at once, looser at the next trade day.
+
+    \b
+    Examples:
+      risk-daemon-admin config apply --to-commit abc123 --dry-run
+    """
+    from risk_daemon.operations import commits
+
+    who = Who(operator(), reason)
+    finish(as_json, lambda: commits.apply(choose(home), to_commit, who, dry_run=dry_run))
+
+
+@config.command("rollback")
+def rollback(
+    to_commit: CommitOption,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the policy of a commit into force at once, also where it is looser.
+
+    Unlocks nothing, and flattens nobody by itself. Hand edits are committed first.
+
+    \b
+    Examples:
+      risk-daemon-admin config rollback --to-commit abc123
+      risk-daemon-admin config rollback --to-commit before-holiday --dry-run
+    """
+    from risk_daemon.operations import commits
+
+    who = Who(operator(), reason)
+    finish(as_json, lambda: commits.rollback(choose(home), to_commit, who, dry_run=dry_run))
+
+
 @config.command("set-rule")
 def set_rule(
     account: AccountArgument,

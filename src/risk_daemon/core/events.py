@@ -212,6 +212,15 @@ class LeaseGranted(Fact, frozen=True, kw_only=True):
     incarnation: int
 
 
+class LeaseTaken(Fact, frozen=True, kw_only=True):
+    """The holder's word that it has folded its lease: from here on it enforces."""
+
+    account: int
+    holder: str
+    release: str
+    epoch: int
+
+
 class DrainAsked(Fact, frozen=True, kw_only=True):
     """The holder of an account is to say nothing more of it: another is about to take over.
 
@@ -225,6 +234,30 @@ class DrainAsked(Fact, frozen=True, kw_only=True):
     epoch: int
     release: str
     for_ms: int
+
+
+class RolloutStored(Fact, frozen=True, kw_only=True):
+    """The rollout's row as of here: the newest of them is the row.
+
+    `revision` counts from 1, over all rollouts. `latch` is the word that a lease must name to be
+    granted for the rollout: it changes when the rollout may not go on as it was. `body` is the
+    controller's.
+    """
+
+    rollout: str
+    revision: int
+    latch: str
+    body: bytes
+
+
+class RolloutNoted(Fact, frozen=True, kw_only=True):
+    """One line of a rollout's audit: what changed, by whom, why, and the digest of the evidence."""
+
+    rollout: str
+    what: str
+    actor: str
+    reason: str
+    evidence: str = ""
 
 
 class OperatorActed(Fact, frozen=True, kw_only=True):
@@ -285,13 +318,17 @@ class BreachFound(Fact, frozen=True, kw_only=True):
 
 
 class AlarmRaised(Fact, frozen=True, kw_only=True):
-    """Someone must be told. Levels: info, warn, urgent, page."""
+    """Someone must be told. Levels: info, warn, urgent, page.
+
+    `audience` is who: traders, admins or management; empty means whoever looks after the daemon.
+    """
 
     account: int
     level: str
     what: str
     text: str
     source: str = ""
+    audience: str = ""
 
 
 class HashTaken(Fact, frozen=True, kw_only=True):

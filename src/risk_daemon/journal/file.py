@@ -17,16 +17,17 @@ from typing import Final
 
 import msgspec
 
+from risk_daemon.core.events import RolloutStored
 from risk_daemon.errors import OperatorError
 from risk_daemon.journal import durable, lock_file, snapshot
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.lock_file import LockFile
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.reserve import Reserve
-from risk_daemon.journal.schema import APPLICATION_ID, SCHEMA, is_newer, migrate
+from risk_daemon.journal.schema import APPLICATION_ID, IS_RARE, SCHEMA, is_newer, migrate
 from risk_daemon.journal.sqlite import UNREADABLE, connect, require, sqlite3
 from risk_daemon.wire.control import Lease
-from risk_daemon.wire.record import Record
+from risk_daemon.wire.record import Record, decode
 
 VERIFIED_AT_START: Final = 20_000
 
@@ -63,6 +64,10 @@ _SET_LEASE: Final = """
 """
 
 
+#: Before the first one.
+NO_ROLLOUT: Final = RolloutStored(rollout="", revision=0, latch="", body=b"")
+
+
 class Head(msgspec.Struct, frozen=True):
     """Where the file ends, and what its tables hold."""
 
@@ -72,6 +77,7 @@ class Head(msgspec.Struct, frozen=True):
     incarnation: int
     leases: dict[int, Lease]
     policies: set[int]
+    rollout: RolloutStored = NO_ROLLOUT
 
 
 class Copied(msgspec.Struct, frozen=True):
@@ -301,7 +307,19 @@ def _read_head(connection: sqlite3.Connection) -> Head:
         incarnation=incarnation,
         leases={lease.account: lease for lease in leases},
         policies={row[0] for row in run("SELECT account FROM policy")},
+        rollout=_read_rollout(connection),
     )
+
+
+def _read_rollout(connection: sqlite3.Connection) -> RolloutStored:
+    """Return the newest row; the index of rare kinds finds it."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM record WHERE kind = 'rollout-stored' AND {IS_RARE}"  # noqa: S608
+        " ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    fact = decode(Record(*found)).fact if found else NO_ROLLOUT
+    assert isinstance(fact, RolloutStored)
+    return fact
 
 
 def _verify(path: Path, reader: Reader, head: Head, count: int) -> None:

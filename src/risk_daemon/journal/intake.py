@@ -38,6 +38,7 @@ NEEDS_POLICY: Final = frozenset(
 OWN_DOOR: Final = {
     "intended": "Intend",
     "lease-granted": "GrantLeases",
+    "rollout-stored": "StoreRollout",
     "pulse": "WakeAt",
     "probed": "Probe",
 }
@@ -54,6 +55,8 @@ _NAME_MAX: Final = 200
 UNSTORED_MAX: Final = 100_000
 #: So that a frame of records holds at least one of any size.
 PAYLOAD_MAX: Final = 1 << 19
+#: The rest of the record are two names and a number.
+BODY_MAX: Final = PAYLOAD_MAX - 1024
 
 
 class Intake:
@@ -63,6 +66,8 @@ class Intake:
         self, head: Head, clock: Timekeeper, stored_once: Callable[[str], int | None]
     ) -> None:
         self.leases = dict(head.leases)
+        self._rollout = head.rollout
+        self._rollout_batch = 0
         self.incarnation = head.incarnation
         self.stored_batch = 0
         #: Intents that came under an epoch that was over: refused, and counted.
@@ -154,9 +159,15 @@ class Intake:
 
     def grant(self, asked: control.GrantLeases) -> tuple[control.LeasesGranted, int]:
         """Compare and set leases, all or none."""
+        if shut := lease.shut(asked.latch, self._rollout.latch):
+            return control.LeasesGranted(asked.id, [], shut, is_shut=True), 0
         granted = lease.grant(self.leases, asked.grants, self.incarnation, self.last_seq + 1)
         if isinstance(granted, str):
             return control.LeasesGranted(asked.id, [], granted), 0
+        self._grant(granted)
+        return control.LeasesGranted(asked.id, list(granted)), self._batch.number
+
+    def _grant(self, granted: tuple[control.Lease, ...]) -> None:
         now = self._clock.now_ns()
         for one in granted:
             fact = events.LeaseGranted(
@@ -170,7 +181,35 @@ class Intake:
             self.leases[one.account] = one
         self._batch.leases += granted
         self._lease_batch = self._batch.number
-        return control.LeasesGranted(asked.id, list(granted)), self._batch.number
+
+    def store_rollout(self, asked: control.StoreRollout) -> tuple[control.RolloutRead, int]:
+        """Compare and set the rollout's row, and raise epochs with it: all or nothing."""
+        present = self._rollout
+        refused = NO_ROOM if self.is_tight and not asked.raised else ""
+        refused = refused or _rollout_refusal(asked, present.revision)
+        if refused:
+            return self._row(asked.id, refused), 0
+        fact = events.RolloutStored(
+            rollout=asked.rollout,
+            revision=present.revision + 1,
+            latch=asked.latch,
+            body=asked.body,
+        )
+        now = self._clock.now_ns()
+        for new in (new_record(fact), *asked.records):
+            self._admit(new, now, True, "")
+        self._rollout, self._rollout_batch = fact, self._batch.number
+        self._grant(lease.raised(self.leases, asked.raised, self.incarnation, self.last_seq + 1))
+        return self._row(asked.id), self._batch.number
+
+    def rollout(self, asked: control.ReadRollout) -> tuple[control.RolloutRead, int]:
+        """Show the rollout's row, once it is durable."""
+        wait = self._rollout_batch if self._rollout_batch > self.stored_batch else 0
+        return self._row(asked.id), wait
+
+    def _row(self, number: int, refused: str = "") -> control.RolloutRead:
+        row = self._rollout
+        return control.RolloutRead(number, row.rollout, row.revision, row.latch, row.body, refused)
 
     def held(self, asked: control.Leases) -> tuple[control.LeasesHeld, int]:
         """Show every lease, once all of them are durable."""
@@ -266,6 +305,16 @@ def _malformed(new: NewRecord) -> str:
     if new.durability not in (FACT, PROMISE):
         return f"a durability of {new.durability[:20]!r}, known are {FACT} and {PROMISE}"
     return ""
+
+
+def _rollout_refusal(asked: control.StoreRollout, revision: int) -> str:
+    if asked.expected != revision:
+        return f"the rollout's row is at revision {revision}, expected {asked.expected}"
+    if not 0 < len(asked.rollout) <= _NAME_MAX or not 0 < len(asked.latch) <= _NAME_MAX:
+        return f"a rollout's name and latch have 1 to {_NAME_MAX} characters"
+    if len(asked.body) > BODY_MAX:
+        return f"a rollout's row of {len(asked.body)} bytes, at most {BODY_MAX}"
+    return _refusal(asked.records)
 
 
 def _intent_refusal(asked: control.Intend) -> str:

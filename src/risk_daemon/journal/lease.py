@@ -53,6 +53,32 @@ def grant(
     )
 
 
+def shut(named: str, present: str) -> str:
+    """Tell why a lease that names a rollout's latch is not granted; empty if it may be."""
+    if named in ("", present):
+        return ""
+    return f"the rollout has gone on: its latch is {present!r}, not {named!r}"
+
+
+def raised(
+    held: Mapping[int, Lease], accounts: Iterable[int], incarnation: int, first_seq: int
+) -> tuple[Lease, ...]:
+    """Return the leases of these accounts with the next epoch, held by whom they were.
+
+    An account that nobody ever held gets its first epoch, held by nobody: whoever believed it at 0
+    is wrong now. The records of the new leases follow each other from `first_seq` on.
+    """
+    new = []
+    for seq, account in enumerate(sorted(set(accounts)), start=first_seq):
+        old = held.get(account) or Lease(account, "", "", 0, incarnation, 0)
+        new.append(
+            msgspec.structs.replace(
+                old, epoch=old.epoch + 1, incarnation=incarnation, granted_seq=seq
+            )
+        )
+    return tuple(new)
+
+
 def may_intend(held: Mapping[int, Lease], account: int, epoch: int) -> str:
     """Tell why an intent of this epoch is refused; empty if it is not."""
     lease = held.get(account)

@@ -207,6 +207,8 @@ class JournalServer:
             control.Intend: answered(intake.intend),
             control.GrantLeases: answered(intake.grant),
             control.Leases: self._show_leases,
+            control.StoreRollout: answered(intake.store_rollout),
+            control.ReadRollout: answered(intake.rollout),
             control.PutSnapshots: answered(intake.keep),
             control.Tail: looked(looker.tail),
             control.GetSnapshots: looked(looker.snapshots),

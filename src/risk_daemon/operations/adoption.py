@@ -117,6 +117,33 @@ def _asked_by(one: Postponed, who: Who) -> Postponed:
     return msgspec.structs.replace(one, by=who.by)
 
 
+async def put_back(home: Home, journal: JournalClient, who: Who) -> Adopted:
+    """Put the policy of the files into force at once, looser or not; nothing of it waits.
+
+    Settings wait for the next start: processes read them once. Nothing unlocks.
+    """
+    about = homes.open_home(home)
+    standing = await _standing(journal)
+    if standing.settings is None:
+        raise Refused("nothing was ever adopted here: run `risk-daemon-admin start`.")
+    configuration = read(home, about)
+    known = [policy for policy in configuration.policies if policy.account in standing.policies]
+    changes = [change for change in _changes(configuration, known, standing) if _account(change[0])]
+    for fact, once in changes:
+        await _append(journal, fact, once)
+    # After the records: what is half put back is put back again.
+    postponed.write(home, {})
+    names = tuple(_name(fact) for fact, _ in changes)
+    text = f"the configuration was rolled back by {who.by}: {who.reason}; {len(names)} changed"
+    alarm = AlarmRaised(account=0, level="warn", what="change of policy", text=text, source="adopt")
+    await _append(journal, alarm, "")
+    return Adopted(
+        settings=decode_settings(standing.settings.text),
+        digest=standing.settings.digest,
+        changed=names,
+    )
+
+
 async def approve(home: Home, journal: JournalClient, who: Who, account: int) -> Adopted:
     """Put into force now what waits of an account (0: of all), as a second person wants it so.
 
@@ -230,7 +257,11 @@ def due_now(
 
 def read(home: Home, about: About) -> Configuration:
     """The configuration of a home, if it is valid and belongs there."""
-    configuration = load(home.config)
+    return judged(load(home.config), home, about)
+
+
+def judged(configuration: Configuration, home: Home, about: About) -> Configuration:
+    """The same configuration, if it belongs to the home; raises OperatorError."""
     homes.check_environment(home, about, configuration.settings.environment)
     assert_gateway(configuration.settings.environment, configuration.settings.gateway)
     return configuration

@@ -1,8 +1,7 @@
 """How long accounts waited when they were handed to a release, by the journal's own times.
 
-A gap begins where the holder was asked to fall silent and ends at the heir's first word on the
-account after its lease: the state hash that every holder writes when it takes over. So it is told
-by records that anyone can read again, not by who moved the account.
+A gap begins where the holder was asked to fall silent and ends at the heir's own word that it has
+folded its lease. So it is told by records that anyone can read again, not by who moved the account.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from risk_daemon.core.events import DrainAsked, Entry, HashTaken, LeaseGranted
+from risk_daemon.core.events import DrainAsked, Entry, LeaseGranted, LeaseTaken
 from risk_daemon.operations.stored import entries
 
 MS_NS: Final = 1_000_000
@@ -48,7 +47,7 @@ def of_release(file: Path, release: str) -> Gaps:
     unheard = 0
     moves = handed(entries(file, ("drain-asked", "lease-granted")), release)
     for one in moves:
-        after = entries(file, ("hash-taken",), one.seq + 1, one.seq + HEARD_WITHIN)
+        after = entries(file, ("lease-taken",), one.seq + 1, one.seq + HEARD_WITHIN)
         at = heard(after, one)
         if at is None:
             unheard += 1
@@ -81,7 +80,7 @@ def heard(after: Iterable[Entry], one: Handed) -> int | None:
     """Return when the heir first spoke of the account; None if it did not."""
     for entry in after:
         match entry.fact:
-            case HashTaken(account=one.account, holder=one.holder):
+            case LeaseTaken(account=one.account, holder=one.holder):
                 return entry.at
             case _:
                 pass

@@ -162,8 +162,22 @@ def diff(at: Home) -> Outcome:
     )
 
 
+def compare(
+    at: Home, configuration: Configuration, *, at_once: bool
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Say what another configuration changes of what is in force, in words and as rows."""
+    standing = _standing(at)
+    if standing is None or standing.settings is None:
+        return [], []
+    return _differences(configuration, standing, {}, at_once=at_once)
+
+
 def _differences(
-    configuration: Configuration, standing: Standing, waiting: Mapping[int, Postponed]
+    configuration: Configuration,
+    standing: Standing,
+    waiting: Mapping[int, Postponed],
+    *,
+    at_once: bool = False,
 ) -> tuple[list[str], list[dict[str, Any]]]:
     lines: list[str] = []
     rows: list[dict[str, Any]] = []
@@ -189,6 +203,7 @@ def _differences(
         _, later = difference.split(in_force, policy, own)
         for change in difference.changes(in_force, policy, own):
             when = _when(waiting.get(policy.account), policy) if change in later else "at reload"
+            when = "at once" if at_once else when
             add(policy.account, change.words(), change.way, when)
     return lines, rows
 

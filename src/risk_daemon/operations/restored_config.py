@@ -34,7 +34,7 @@ def write_back(at: Home, who: Who, clock: Timekeeper, *, dry_run: bool) -> Outco
     standing = state_file.standing(at)
     if standing.settings is None:
         raise NotFound("nothing was ever adopted here: there is no configuration to write back.")
-    if _says(at.config, standing):
+    if says(at.config, standing):
         line = "the files say what is in force: nothing was written"
         return Outcome((line,), next_command="risk-daemon-admin config validate")
     # Imported here: dulwich is slow to load.
@@ -64,7 +64,7 @@ def _found(at: Home, scratch: Path, standing: Standing) -> tuple[str, Path]:
     unreadable = (OSError, KeyError, ValueError, zlib.error, FileFormatException, NotGitRepository)
     try:
         for commit, folder in _commits(at.config, scratch):
-            if _says(folder, standing):
+            if says(folder, standing):
                 return commit, folder
             shutil.rmtree(folder)
     except unreadable as error:
@@ -79,24 +79,35 @@ def _found(at: Home, scratch: Path, standing: Standing) -> tuple[str, Path]:
 
 
 def _commits(config: Path, scratch: Path) -> Iterator[tuple[str, Path]]:
+    # Imported here: dulwich is slow to load.
+    from dulwich.repo import Repo
+
+    with closing(Repo(str(config))) as repo:
+        for entry in repo.get_walker(max_entries=COMMITS_MAX):
+            number = entry.commit.id.decode()
+            check_out(config, number, scratch / number)
+            yield number, scratch / number
+
+
+def check_out(config: Path, commit: str, folder: Path) -> None:
+    """Write the files of a commit, named by its whole id, into a folder."""
+    # Imported here: dulwich is slow to load.
     from dulwich.object_store import iter_tree_contents
     from dulwich.objects import Blob, Commit
     from dulwich.repo import Repo
 
     with closing(Repo(str(config))) as repo:
-        for entry in repo.get_walker(max_entries=COMMITS_MAX):
-            folder = scratch / entry.commit.id.decode()
-            assert isinstance(entry.commit, Commit)
-            for item in iter_tree_contents(repo.object_store, entry.commit.tree):
-                blob = repo.object_store[item.sha]
-                assert isinstance(blob, Blob)
-                target = folder / item.path.decode()
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(blob.data)
-            yield entry.commit.id.decode(), folder
+        found = repo[commit.encode()]
+        assert isinstance(found, Commit)
+        for item in iter_tree_contents(repo.object_store, found.tree):
+            blob = repo.object_store[item.sha]
+            assert isinstance(blob, Blob)
+            target = folder / item.path.decode()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(blob.data)
 
 
-def _says(config: Path, standing: Standing) -> bool:
+def says(config: Path, standing: Standing) -> bool:
     """Whether these files are valid and say exactly what was adopted last."""
     try:
         found: Configuration = load(config)

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from risk_daemon.errors import JournalAway, OperatorError
-from risk_daemon.operations.adoption import Adopted, adopt, approve, for_start, reload
+from risk_daemon.operations.adoption import Adopted, adopt, approve, for_start, put_back, reload
 from risk_daemon.operations.home import Home, choose
 from risk_daemon.operations.orders import Who
 from risk_daemon.settings import encode_settings
@@ -33,6 +33,8 @@ async def _run(home: Home, args: argparse.Namespace) -> Adopted:
     journal = await JournalClient.connect(home.run, hello, JOURNAL_WITHIN_S)
     try:
         who = Who(args.by, args.reason)
+        if args.put_back:
+            return await put_back(home, journal, who)
         if args.approve:
             return await approve(home, journal, who, args.account)
         return await (reload(home, journal, who) if args.reload else adopt(home, journal))
@@ -52,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--approve", action="store_true", help="adopt now what waits for the next trade day"
+    )
+    parser.add_argument(
+        "--put-back", action="store_true", help="adopt all of the policy now, looser or not"
     )
     parser.add_argument("--account", type=int, default=0, help="of one account; 0: of all")
     parser.add_argument("--by", default="unknown", help="who reloads or approves")

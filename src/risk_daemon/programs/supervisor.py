@@ -208,6 +208,11 @@ def _approve(home: Home, args: dict[str, Any]) -> dict[str, Any]:
     return _change(home, args, "--approve", f"--account={int(args.get('account') or 0)}")
 
 
+def _put_back(home: Home, args: dict[str, Any]) -> dict[str, Any]:
+    """Adopt the whole policy now: a way back waits for nobody."""
+    return _change(home, args, "--put-back")
+
+
 def _change(home: Home, args: dict[str, Any], *flags: str) -> dict[str, Any]:
     by, reason = str(args.get("by") or "unknown"), str(args.get("reason") or "none given")
     told: dict[str, Any] = json.loads(_ask_adopt(home, *flags, f"--by={by}", f"--reason={reason}"))
@@ -273,6 +278,10 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         async with reloading:
             return await asyncio.to_thread(_approve, Home(daemon.home), args)
 
+    async def put_back(args: dict[str, Any]) -> dict[str, Any]:
+        async with reloading:
+            return await asyncio.to_thread(_put_back, Home(daemon.home), args)
+
     async def move(args: dict[str, Any]) -> dict[str, Any]:
         accounts = [int(one) for one in args.get("accounts") or daemon.promotion.accounts]
         release = str(args["release"])
@@ -298,6 +307,7 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         "restart": restart,
         "reload": reload,
         "approve": approve,
+        "put-back": put_back,
         "move": move,
         "retire": retire,
         "hand-over": hand_over,

@@ -20,6 +20,7 @@ from risk_daemon.core.events import (
     Intended,
     LeaseGranted,
     LockPlaced,
+    Pulse,
 )
 from risk_daemon.core.world import STATE_SCHEMA, state_hash
 from risk_daemon.proving.clockwork import MS
@@ -30,6 +31,7 @@ from risk_daemon.wire import control
 from risk_daemon.wire.record import Record, new_record
 from risk_daemon.worker import recovery
 from risk_daemon.worker.drain import Drains, Shown
+from risk_daemon.worker.dues import Dues
 from risk_daemon.worker.speech import insists, once_of, spoken
 from risk_daemon.worker.view import view_of
 
@@ -40,6 +42,7 @@ PATIENCE: Final = 250 * MS
 RECONNECT: Final = 50 * MS
 SNAPSHOT_EVERY: Final = 60
 BEGINS_AFTER: Final = 100 * MS
+HASH_EVERY: Final = 1_000
 
 
 class Worker(Shell):
@@ -57,6 +60,7 @@ class Worker(Shell):
         self.is_ready = False
         self.seen = (0, -1)
         self._drains = Drains(self.name)
+        self._dues = Dues(HASH_EVERY)
         self._hashes: dict[int, dict[int, str]] = {}
         self._unfolded: list[Record] = []
         self._asked_wake = 0
@@ -152,11 +156,17 @@ class Worker(Shell):
         outputs = self.engine.step(entry)
         if outputs:
             self._act(outputs)
-        if isinstance(fact, LeaseGranted):
-            self._drains.leased(entry.account)
-            self._take_hash(self.engine.world.accounts[entry.account])
-        elif isinstance(fact, DrainAsked):
-            self._drain(fact, entry)
+        match fact:
+            case LeaseGranted():
+                self._drains.leased(entry.account)
+                self._dues.leased(entry.account)
+            case DrainAsked():
+                self._drain(fact, entry)
+            case Pulse():
+                for number in self._dues.at_pulse():
+                    self._take_hash(self.engine.world.accounts[number])
+            case _:
+                pass
 
     def _ask_wake(self) -> None:
         if self.is_idle:
@@ -194,9 +204,13 @@ class Worker(Shell):
         account = self.engine.world.accounts.get(asked.account)
         if account is None or account.epoch != asked.epoch:
             return
-        is_other = asked.release != account.release
-        view = view_of(self.engine, account, self.name) if is_other else None
-        shown = Shown(account=account.account, seq=entry.seq, digest=state_hash(account), view=view)
+        if self.name != asked.holder and self.release != asked.release:
+            return
+        if asked.release == account.release:
+            shown = Shown(account=account.account, seq=entry.seq, digest=state_hash(account))
+        else:
+            view = view_of(self.engine, account, self.name)
+            shown = Shown(account=account.account, seq=entry.seq, view=view)
         if self._drains.take(asked, entry.at, shown):
             self._say_open(account)
 

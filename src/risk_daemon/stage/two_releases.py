@@ -104,11 +104,11 @@ class Probed(Fact''',
     ),
     Change(
         "worker/loop.py",
-        "            self._drains.leased(entry.account)\n",
-        "            self._drains.leased(entry.account)\n"
-        "            if entry.fact.holder == self.name and self.is_ready:\n"
-        "                told = HandedOver(account=entry.account, holder=self.name)\n"
-        "                self.journal.append([new_record(told)])\n",
+        "        self._drains.leased(lease.account)\n",
+        "        self._drains.leased(lease.account)\n"
+        "        if lease.holder == self.name and self.is_ready:\n"
+        "            told = HandedOver(account=lease.account, holder=self.name)\n"
+        "            self.journal.append([new_record(told)])\n",
     ),
     Change(
         "worker/loop.py",

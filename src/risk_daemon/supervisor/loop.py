@@ -58,6 +58,8 @@ SECOND: Final = 1_000_000_000
 LINKS_AT_ONCE: Final = max(2, os.cpu_count() or 1)
 #: A link that has not answered by then does not hold up the others any longer.
 LINK_STARTS_WITHIN: Final = 5 * SECOND
+#: A start takes a core for half a second: whoever took over a worker's accounts comes first.
+HEIRS_MOMENT: Final = 250_000_000
 #: A worker of a new release that ended so often without staying up is not waited for.
 GIVEN_UP_AFTER: Final = 2
 #: The journal's exit code when it will not go on with its file; a kill has another.
@@ -352,7 +354,8 @@ class Supervisor:
             self._resorts.ended(name)
         if self._fails_by_itself(running):
             self._is_mended = await asyncio.to_thread(mended, self.home) or self._is_mended
-        self._feed_child(name, process.Ended())
+        has_heir = is_worker(name) and bool(self.promotion.ready)
+        self._feed_child(name, process.Ended(HEIRS_MOMENT if has_heir else 0))
 
     async def _not_started(self, name: str) -> None:
         self._resorts.ended(name)
@@ -407,19 +410,22 @@ class Supervisor:
             for account, epoch in wanted.accounts
         ]
         try:
-            answer = await self.journal.grant(grants)
+            answer = await self.journal.grant(grants, wanted.latch)
         except JournalAway:
             # Two things may come first, of two rooms: a connection, or a process's end.
             while not self.journal.is_open and "journal" in self.running:  # noqa: ASYNC110
                 await asyncio.sleep(WATCH_EVERY_S)
             if self.journal.is_open:
                 self._promote(promotion.GrantFailed())
+            elif wanted.latch:
+                self._promote(promotion.LatchShut())  # nobody can tell: unknown is not passed
             else:
                 await self._grant_aside(wanted)
             return
         if answer.refused:
             _log.warning("grant refused", extra={"why": answer.refused})
-            self._promote(promotion.GrantFailed())
+            shut = promotion.LatchShut() if answer.is_shut else promotion.GrantFailed()
+            self._promote(shut)
             return
         mine = {lease.account: lease for lease in self.promotion.leases}
         mine |= {lease.account: _lease(lease) for lease in answer.leases}
@@ -575,14 +581,19 @@ class Supervisor:
 
     # --- releases ---------------------------------------------------------------------------
 
-    async def move(self, release: str, accounts: Sequence[int]) -> list[dict[str, Any]]:
-        """Give accounts to a release, its workers started and warm first; return a row each."""
+    async def move(
+        self, release: str, accounts: Sequence[int], latch: str = ""
+    ) -> list[dict[str, Any]]:
+        """Give accounts to a release, its workers started and warm first; return a row each.
+
+        With a `latch` only while it is the rollout's.
+        """
         unknown = sorted(set(accounts) - set(self.promotion.accounts))
         if unknown:
             known = ", ".join(map(str, self.promotion.accounts))
             raise NotFound(f"account {unknown[0]} is not guarded here; guarded: {known}")
         await self.warm(release)
-        return await self.mover.move(accounts, release)
+        return await self.mover.move(accounts, release, latch)
 
     async def warm(self, release: str) -> None:
         """Have a release's workers ready to take accounts over; they stay so until retired.

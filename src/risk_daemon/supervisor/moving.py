@@ -45,7 +45,9 @@ class Mover:
         self._ended: dict[int, asyncio.Future[None]] = {}
         self._drained_ns: dict[int, int] = {}
 
-    async def move(self, accounts: Sequence[int], release: str) -> list[dict[str, Any]]:
+    async def move(
+        self, accounts: Sequence[int], release: str, latch: str = ""
+    ) -> list[dict[str, Any]]:
         """Have accounts held by a release; return a row for each: moved or why not, and its gap.
 
         `gap_ms` is from the request to fall silent to the heir's own word that it enforces.
@@ -54,7 +56,8 @@ class Mover:
         number = self._number
         self._rows[number] = {}
         self._ended[number] = asyncio.get_running_loop().create_future()
-        self._feed(promotion.MoveAsked(number, tuple(accounts), release, self._clock.steady_ns()))
+        now = self._clock.steady_ns()
+        self._feed(promotion.MoveAsked(number, tuple(accounts), release, now, latch))
         try:
             await asyncio.wait_for(self._ended[number], MOVE_WITHIN_S)
         except TimeoutError:
@@ -155,7 +158,8 @@ class Mover:
         missing = {row["account"]: row for row in rows}
         while missing:
             for holder in sorted({row["holder"] for row in missing.values()}):
-                for account, epoch in await self._enforcing(holder):
+                mine = [row for row in missing.values() if row["holder"] == holder]
+                for account, epoch in await self._enforcing(holder, mine):
                     row = missing.get(account)
                     if row is not None and row["epoch"] == epoch:
                         began = self._drained_ns.pop(account, self._clock.steady_ns())
@@ -166,11 +170,12 @@ class Mover:
                     row["why"] = f"{row['holder']} does not say that it enforces it"
                 return
             if missing:
-                await asyncio.sleep(0.002)
+                await asyncio.sleep(0.01)
 
-    async def _enforcing(self, holder: str) -> list[tuple[int, int]]:
+    async def _enforcing(self, holder: str, rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
+        until = [[row["account"], row["epoch"]] for row in rows]
         try:
-            answer = await ask(self._run_dir, holder, "enforcing", {}, SHOW_WITHIN_S)
+            answer = await ask(self._run_dir, holder, "enforcing", {"until": until}, SHOW_WITHIN_S)
         except DaemonError:
             return []
         return [(int(a), int(b)) for a, b in answer.data.get("enforcing", [])]
@@ -181,7 +186,7 @@ class Showing(msgspec.Struct, frozen=True, kw_only=True):
 
     account: int
     seq: int
-    digest: str
+    digest: str = ""
     view: AccountView | None = None
 
 

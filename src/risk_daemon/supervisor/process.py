@@ -1,8 +1,8 @@
 """One child's restarts: step(state, input) -> (state, outputs). Pure.
 
 Words as supervisors use them: starting, running, backoff, stopping, exited.
-Restart intensity: the first restart is at once, the second after a second,
-then every five; a child that stayed up for a while begins anew.
+Restart intensity: the first restart is at once (or when whoever took over has had a moment for
+it), the second after a second, then every five; a child that stayed up for a while begins anew.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Started(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """The process is gone and reaped."""
+    """The process is gone and reaped. `spare_ns`: who took over has the machine for so long."""
+
+    spare_ns: int = 0
 
 
 class Passed(msgspec.Struct, frozen=True, gc=False):
@@ -98,8 +100,8 @@ def step(child: Child, given: Input, now: int) -> tuple[Child, tuple[Output, ...
             return unwanted, ()
         case Started():
             return replace(child, phase=Phase.RUNNING, since=now), ()
-        case Ended():
-            return _ended(child, now)
+        case Ended(spare_ns=spare_ns):
+            return _ended(child, now, spare_ns)
         case Passed():
             if child.phase is Phase.BACKOFF and now >= child.retry_at:
                 return replace(child, phase=Phase.STARTING, since=now), (Spawn(),)
@@ -113,21 +115,20 @@ def is_failing(child: Child, now: int) -> bool:
     return child.restarts > 0 and now - child.since < STAYED_UP
 
 
-def _ended(child: Child, now: int) -> tuple[Child, tuple[Output, ...]]:
+def _ended(child: Child, now: int, spare_ns: int) -> tuple[Child, tuple[Output, ...]]:
     replace = msgspec.structs.replace
     if not child.wanted:
         return replace(child, phase=Phase.STOPPED), ()
     stayed = child.phase is Phase.RUNNING and now - child.since >= STAYED_UP
     restarts = 0 if stayed else child.restarts
-    wait_s = BACK_OFF_S[min(restarts, len(BACK_OFF_S) - 1)]
+    wait = max(BACK_OFF_S[min(restarts, len(BACK_OFF_S) - 1)] * SECOND, spare_ns)
     told: tuple[Output, ...] = ()
     if restarts + 1 == STRIKES:
         told = (Tell(f"{child.name} ended {STRIKES} times without staying up"),)
-    if wait_s == 0:
+    if wait == 0:
         again = replace(child, phase=Phase.STARTING, since=now, restarts=restarts + 1)
         return again, (*told, Spawn())
-    retry_at = now + wait_s * SECOND
     waiting = replace(
-        child, phase=Phase.BACKOFF, since=now, restarts=restarts + 1, retry_at=retry_at
+        child, phase=Phase.BACKOFF, since=now, restarts=restarts + 1, retry_at=now + wait
     )
     return waiting, told

@@ -61,12 +61,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """Accounts that a person, or a rollout, gives to a release."""
+    """Accounts that a person, or a rollout, gives to a release.
+
+    `latch` is the rollout's word without which the journal grants none of it; a person names none.
+    """
 
     number: int
     release: str
     left: tuple[int, ...]
     group: Group | None = None
+    latch: str = ""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +144,10 @@ class GrantFailed(msgspec.Struct, frozen=True, gc=False):
     """The journal refused, or is away: ask what is true before asking again."""
 
 
+class LatchShut(msgspec.Struct, frozen=True, gc=False):
+    """The journal grants nothing more for the present move, or cannot tell: its rollout went on."""
+
+
 class MoveAsked(msgspec.Struct, frozen=True, gc=False):
     """Accounts are to be held by a release. `now` is a steady time in ns."""
 
@@ -147,6 +155,7 @@ class MoveAsked(msgspec.Struct, frozen=True, gc=False):
     accounts: tuple[int, ...]
     release: str
     now: int
+    latch: str = ""
 
 
 class DrainStored(msgspec.Struct, frozen=True, gc=False):
@@ -188,6 +197,7 @@ Input = (
     | BeatMissed
     | LeasesSeen
     | GrantFailed
+    | LatchShut
     | MoveAsked
     | DrainStored
     | DrainFailed
@@ -207,10 +217,14 @@ class Kill(msgspec.Struct, frozen=True, gc=False):
 
 
 class Grant(msgspec.Struct, frozen=True, gc=False):
-    """Give these accounts to a worker: (account, the epoch it must have now)."""
+    """Give these accounts to a worker: (account, the epoch it must have now).
+
+    With a latch only while it is the rollout's.
+    """
 
     holder: str
     accounts: tuple[tuple[int, int], ...]
+    latch: str = ""
 
 
 class AskLeases(msgspec.Struct, frozen=True, gc=False):
@@ -395,7 +409,8 @@ def _next(state: State) -> tuple[State, Outputs]:
     if not free:
         return _continue(state)
     heir = min(free)
-    return _replace(state, is_granting=True), (Grant(heir, tuple(free[heir])),)
+    latch = _latch(state, [account for account, _ in free[heir]])
+    return _replace(state, is_granting=True), (Grant(heir, tuple(free[heir]), latch),)
 
 
 def _is_free(state: State, account: int, lease: Lease | None) -> bool:
@@ -429,6 +444,14 @@ def _release_of(state: State, account: int, lease: Lease | None) -> str:
     return lease.release if lease else ""
 
 
+def _latch(state: State, accounts: list[int]) -> str:
+    """Return the word that a grant must name because a move made one of its accounts free."""
+    group = state.move.group if state.move else None
+    if state.move and group and group.killed and any(n in dict(group.accounts) for n in accounts):
+        return state.move.latch
+    return ""
+
+
 def _heir(state: State, release: str, among: tuple[str, ...]) -> str:
     """Choose who is of the release, and of those who holds the most: one active where it can."""
     held = Counter(lease.holder for lease in state.leases)
@@ -443,10 +466,13 @@ def _heir(state: State, release: str, among: tuple[str, ...]) -> str:
 
 
 def _move(
-    state: State, given: MoveAsked | DrainStored | DrainFailed | Shown | HeirSilent | Passed
+    state: State,
+    given: LatchShut | MoveAsked | DrainStored | DrainFailed | Shown | HeirSilent | Passed,
 ) -> tuple[State, Outputs]:
     if isinstance(given, MoveAsked):
         return _begin(state, given)
+    if isinstance(given, LatchShut):
+        return _shut(state)
     move = state.move
     if move is None or move.group is None:
         return state, ()
@@ -478,7 +504,7 @@ def _begin(state: State, asked: MoveAsked) -> tuple[State, Outputs]:
     if refused:
         kept = [Kept(asked.number, account, refused) for account in asked.accounts]
         return state, (*kept, MoveEnded(asked.number))
-    move = Move(number=asked.number, release=asked.release, left=asked.accounts)
+    move = Move(number=asked.number, release=asked.release, left=asked.accounts, latch=asked.latch)
     return _continue(_replace(state, move=move), asked.now)
 
 
@@ -540,7 +566,7 @@ def _shown(
     if state.is_granting:  # a fail-over came between: its answer first
         state, end = _again(state, group)
         return state, (*told, *end)
-    return _replace(state, is_granting=True), (*told, Grant(group.heir, mine))
+    return _replace(state, is_granting=True), (*told, Grant(group.heir, mine, move.latch))
 
 
 def _moving(state: State) -> Move:
@@ -568,6 +594,20 @@ def _leave(state: State, move: Move, group: Group, why: str) -> tuple[State, Out
     kept = [Kept(move.number, account, why) for account in move.left]
     end = EndDrain(group.holder, move.release, group.accounts)
     return _replace(state, move=None), (end, *kept, MoveEnded(move.number))
+
+
+def _shut(state: State) -> tuple[State, Outputs]:
+    """End a move whose rollout has gone on; what it made free goes to its own release again."""
+    move = state.move
+    state = _replace(state, is_granting=False, leases_known=False)
+    if move is None:
+        return state, (AskLeases(),)
+    why = "the rollout has gone on without it"
+    kept = [Kept(move.number, account, why) for account in move.left]
+    group = move.group
+    end = (EndDrain(group.holder, move.release, group.accounts),) if group else ()
+    state = _replace(state, move=None)
+    return state, (*end, *kept, MoveEnded(move.number), AskLeases())
 
 
 def _settle(state: State) -> tuple[State, Outputs]:

@@ -108,9 +108,31 @@ class JournalClient:
         """Store an intent, once per key, if `epoch` is the account's present one."""
         return self._ask(lambda number: control.Intend(number, account, epoch, key, record))
 
-    def grant(self, grants: Sequence[Grant]) -> asyncio.Future[control.LeasesGranted]:
-        """Compare and set leases, all or none."""
-        return self._ask(lambda number: control.GrantLeases(number, list(grants)))
+    def grant(
+        self, grants: Sequence[Grant], latch: str = ""
+    ) -> asyncio.Future[control.LeasesGranted]:
+        """Compare and set leases, all or none; with a latch only while it is the rollout's."""
+        return self._ask(lambda number: control.GrantLeases(number, list(grants), latch))
+
+    def store_rollout(
+        self,
+        rollout: str,
+        expected: int,
+        latch: str,
+        body: bytes,
+        raised: Sequence[int] = (),
+        records: Sequence[NewRecord] = (),
+    ) -> asyncio.Future[control.RolloutRead]:
+        """Set the rollout's row if `expected` is its revision; raise epochs, store records."""
+        return self._ask(
+            lambda number: control.StoreRollout(
+                number, rollout, expected, latch, body, list(raised), list(records)
+            )
+        )
+
+    def read_rollout(self) -> asyncio.Future[control.RolloutRead]:
+        """The rollout's row, durable."""
+        return self._ask(control.ReadRollout)
 
     def probe(self) -> asyncio.Future[control.Probed]:
         """Write a promise that means nothing, to see how long it takes."""

@@ -115,18 +115,20 @@ class Intended(Frame, frozen=True, tag="intended"):
 
 
 class GrantLeases(Frame, frozen=True, tag="grant-leases"):
-    """Compare and set, all or none."""
+    """Compare and set, all or none; with a `latch` only while it is the rollout's."""
 
     id: Int
     grants: list[Grant]
+    latch: str = ""
 
 
 class LeasesGranted(Frame, frozen=True, tag="leases-granted"):
-    """The new leases, durable; or refused, and nothing has changed."""
+    """The new leases, durable; or refused, and nothing has changed. `is_shut`: for the latch."""
 
     id: Int
     leases: list[Lease]
     refused: str = ""
+    is_shut: bool = False
 
 
 class Leases(Frame, frozen=True, tag="leases"):
@@ -142,6 +144,45 @@ class LeasesHeld(Frame, frozen=True, tag="leases-held"):
     leases: list[Lease]
     incarnation: Int
     last: bool = True
+
+
+# --- the rollout ------------------------------------------------------------
+
+
+class StoreRollout(Frame, frozen=True, tag="store-rollout"):
+    """Set the rollout's row, if `expected` is its revision; raise these accounts' epochs with it.
+
+    Who holds a raised account goes on holding it. `records` say what it is about. All in one
+    transaction, a promise.
+    """
+
+    id: Int
+    rollout: str
+    expected: Int
+    latch: str
+    body: bytes
+    raised: list[Int] = []
+    records: list[NewRecord] = []
+
+
+class ReadRollout(Frame, frozen=True, tag="read-rollout"):
+    """Ask for the rollout's row."""
+
+    id: Int
+
+
+class RolloutRead(Frame, frozen=True, tag="rollout-read"):
+    """The row, durable, as it is now; revision 0 if there never was a rollout.
+
+    `refused`: what was asked to be stored was not, and nothing has changed.
+    """
+
+    id: Int
+    rollout: str = ""
+    revision: Int = 0
+    latch: str = ""
+    body: bytes = b""
+    refused: str = ""
 
 
 # --- the stream -------------------------------------------------------------
@@ -304,6 +345,9 @@ type AnyFrame = (
     | LeasesGranted
     | Leases
     | LeasesHeld
+    | StoreRollout
+    | ReadRollout
+    | RolloutRead
     | Subscribe
     | Records
     | CaughtUp

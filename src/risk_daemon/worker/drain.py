@@ -17,11 +17,11 @@ MS_NS = 1_000_000
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
-    """One account as a worker has it after the record `seq`; `view` only for another release."""
+    """One account as a worker has it after the record `seq`; a view is for another release."""
 
     account: int
     seq: int
-    digest: str
+    digest: str = ""
     view: AccountView | None = None
 
 

@@ -28,9 +28,11 @@ from risk_daemon.core.events import (
     HashTaken,
     Intended,
     LeaseGranted,
+    LeaseTaken,
     LockPlaced,
     MarkChanged,
     OperatorActed,
+    Pulse,
 )
 from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
 from risk_daemon.errors import DaemonError, JournalAway, NotFound
@@ -41,6 +43,7 @@ from risk_daemon.wire.record import Record, decode, encode, new_record
 from risk_daemon.wire.view import PROJECTION, encode_view, projection
 from risk_daemon.worker import recovery
 from risk_daemon.worker.drain import Drains, Shown
+from risk_daemon.worker.dues import Dues
 from risk_daemon.worker.pieces import Pieces
 from risk_daemon.worker.plan import plan_of
 from risk_daemon.worker.projections import Projections
@@ -86,9 +89,8 @@ class Worker:
         self.caught_up = asyncio.Event()
         self.lost = asyncio.Event()
         self.fatal: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        self._hash_every, self._snapshot_every = hash_every, snapshot_every
+        self._dues, self._snapshot_every = Dues(hash_every), snapshot_every
         self._hashes: dict[int, dict[int, str]] = {}
-        self._hashed_at: dict[int, int] = {}
         self._shown = Projections()
         self._drains = Drains(name)
         self._folded = asyncio.Event()
@@ -114,7 +116,7 @@ class Worker:
         if world is not None:
             self.engine.adopt(world)
             for number, account in world.accounts.items():
-                self._hashed_at[number] = account.records
+                self._dues.took(number, account.records)
         self.journal.subscribe(
             self.engine.world.seq + 1,
             on_records=self._pieces.take,
@@ -150,12 +152,15 @@ class Worker:
         self._note_changed(entry, outputs)
         if entry.account:
             self._hash_if_due(entry.account)
-        if isinstance(entry.fact, LeaseGranted):
-            self._drains.leased(entry.account)
-            if entry.account not in self._poisoned:
-                self._take_hash(self.engine.world.accounts[entry.account])
-        elif isinstance(entry.fact, DrainAsked):
-            self._drain(entry.fact, entry)
+        match entry.fact:
+            case LeaseGranted() as lease:
+                self._leased(lease)
+            case DrainAsked() as asked:
+                self._drain(asked, entry)
+            case Pulse():
+                self._hash_leased()
+            case _:
+                pass
 
     def _folded_some(self, count: int) -> None:
         self._end_drains()
@@ -212,14 +217,17 @@ class Worker:
         account = self.engine.world.accounts.get(asked.account)
         if account is None or account.epoch != asked.epoch or asked.account in self._poisoned:
             return
+        if self.name != asked.holder and self.release != asked.release:
+            return  # neither it nor its heir: nobody asks
         goes_on = self._drains.take(asked, entry.at, self._show(account, asked, entry.seq))
         if goes_on:
             self._say_open(account)
 
     def _show(self, account: Account, asked: DrainAsked, seq: int) -> Shown:
-        is_other = asked.release != account.release
-        view = view_of(self.engine, account, self.name) if is_other else None
-        return Shown(account=account.account, seq=seq, digest=state_hash(account), view=view)
+        if asked.release == account.release:
+            return Shown(account=account.account, seq=seq, digest=state_hash(account))
+        view = view_of(self.engine, account, self.name)
+        return Shown(account=account.account, seq=seq, view=view)
 
     def _end_drains(self) -> None:
         for number in self._drains.over(self.engine.world.at):
@@ -239,8 +247,14 @@ class Worker:
         return {"accounts": rows, "release": self.release}
 
     async def op_enforcing(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Return (account, epoch) of what this worker enforces now, and its release."""
-        del args
+        """Return (account, epoch) of what this worker enforces, and its release.
+
+        Where `until` names such pairs, once it enforces all of them.
+        """
+        wanted = {(int(account), int(epoch)) for account, epoch in args.get("until", ())}
+        while not wanted <= set(self.enforcing()):
+            self._folded.clear()
+            await self._folded.wait()
         return {"enforcing": [list(pair) for pair in self.enforcing()], "release": self.release}
 
     # --- acting --------------------------------------------------------------------
@@ -329,19 +343,31 @@ class Worker:
 
     # --- hashes -----------------------------------------------------------------------
 
+    def _leased(self, lease: LeaseGranted) -> None:
+        """Take the account over, or count it as another's; its hash is due."""
+        self._drains.leased(lease.account)
+        self._dues.leased(lease.account)
+        if self.is_ready and self._holds(lease.account):
+            taken = LeaseTaken(
+                account=lease.account, holder=self.name, release=self.release, epoch=lease.epoch
+            )
+            self.journal.append([new_record(taken)])
+
+    def _hash_leased(self) -> None:
+        for number in self._dues.at_pulse():
+            if number not in self._poisoned:
+                self._take_hash(self.engine.world.accounts[number])
+
     def _hash_if_due(self, number: int) -> None:
         account = self.engine.world.accounts.get(number)
         if account is None or number in self._poisoned:
             return
-        due = (
-            account.records // self._hash_every > self._hashed_at.get(number, 0) // self._hash_every
-        )
-        if due and account.records % self._hash_every == 0:
+        if self._dues.is_due(number, account.records):
             self._take_hash(account)
 
     def _take_hash(self, account: Account) -> None:
         """Keep the hash for comparison; the holder writes it into the stream."""
-        self._hashed_at[account.account] = account.records
+        self._dues.took(account.account, account.records)
         digest = state_hash(account)
         mine = self._hashes.setdefault(account.account, {})
         # By seq, not by count: a pulse changes state and is not counted.
@@ -470,15 +496,20 @@ class Worker:
         return found
 
     async def op_test_rule(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Rehearse a rule on every account (or one)."""
+        """Rehearse a rule, or "all", on every account (or one)."""
         rule = str(args.get("rule", ""))
-        if rule not in self.engine.catalog:
+        if rule not in (*self.engine.catalog, "all"):
             raise NotFound(f"there is no rule {rule!r}; rules: {', '.join(self.engine.catalog)}")
         numbers = sorted(n for n, a in self.engine.world.accounts.items() if a.policy)
         if args.get("account"):
             numbers = [self.account(int(args["account"])).account]
-        rows = [rehearse(self.engine, number, rule) for number in numbers]
-        return {"accounts": [msgspec.to_builtins(row) for row in rows], "release": self.release}
+        rules = list(self.engine.catalog) if rule == "all" else [rule]
+        rows = [
+            {"rule": one, **msgspec.to_builtins(rehearse(self.engine, number, one))}
+            for number in numbers
+            for one in rules
+        ]
+        return {"accounts": rows, "release": self.release}
 
     async def op_why(self, args: dict[str, Any]) -> dict[str, Any]:
         """Tell why an account is as it is, in words."""
