@@ -70,10 +70,10 @@ def failing_every(records: int, count: int, release: str = NEW, first: int = 1) 
 def test_too_many_errors_with_nobody_to_compare_fail() -> None:
     found = verdict("errors", phase(), failing_every(60, 21), 21)
 
-    assert found.says == "fail"
+    assert (found.says, found.alert) == ("fail", "critical")
     assert found.sentence == (
         "7 error episodes in 420 records (broker facts): a healthy release would show this"
-        " in one of 1,000 rollouts, and no other is there to compare"
+        " in one of 1,000 phases, and no other is there to compare"
     )
     assert dict(found.counts)["fact episodes"] == 7
     assert found.bound == ""
@@ -84,7 +84,7 @@ def test_too_many_errors_of_its_own_fail_and_the_others_are_told() -> None:
     found = verdict("errors", phase(), told, 21)
 
     assert found.says == "fail"
-    assert found.sentence.endswith("7 its own and 0 of the other on 420 records")
+    assert found.sentence.endswith("7 its own, 0 of the other on the same 420 records")
 
 
 def test_too_many_errors_on_the_same_records_as_the_other_are_held() -> None:
@@ -93,7 +93,7 @@ def test_too_many_errors_on_the_same_records_as_the_other_are_held() -> None:
 
     assert (found.says, found.alert) == ("hold", "critical")
     assert found.sentence.endswith(
-        "too many, but 0 its own and 0 of the other on 420 records: going back would not help"
+        "too many, but 0 its own, 7 of the other on the same 420 records: going back would not help"
     )
 
 
@@ -222,7 +222,8 @@ def test_the_first_damage_fails_whatever_else_is_known() -> None:
     assert verdict("damage", phase(), [damaged("security", 0)], 0).sentence.startswith(
         "security (the daemon)"
     )
-    assert verdict("damage", phase(), [damaged()], 0).says == "fail"
+    found = verdict("damage", phase(), [damaged()], 0)
+    assert (found.says, found.alert) == ("fail", "critical")
 
 
 # --- decisions ---------------------------------------------------------------
@@ -274,8 +275,16 @@ def test_a_declared_difference_passes_below_its_cap_and_fails_above_it() -> None
     assert decisions(fired(count=98), many, **CAPPED) == (
         "fail",
         "declared rounds-up on more than 2 % of the firings of max-contracts:"
-        " a healthy release would show this in one of 1,000 rollouts",
+        " a healthy release would show this in one of 1,000 phases",
     )
+
+
+def test_several_declared_differences_share_the_doubt() -> None:
+    one, other = CAPPED["declared"][0], Declared("other", "kill-switch", 20_000)
+    edge = [fired(count=11), fired("declared", 5, name="rounds-up")]
+
+    assert decisions(*edge, firings=1, declared=(one,))[0] == "fail"
+    assert decisions(*edge, firings=1, declared=(one, other))[0] == "inconclusive"
 
 
 def test_a_declared_difference_that_is_never_seen_is_a_finding() -> None:
@@ -329,7 +338,7 @@ def test_late_goals_fail_when_they_are_too_many_and_are_inconclusive_before() ->
     assert goals("", "late") == ("inconclusive", "1 of 2 goals late, tolerated 1 %")
     assert goals(*["late"] * 6) == (
         "fail",
-        "6 of 6 goals late: a healthy release would show this in one of 1,000 rollouts",
+        "6 of 6 goals late: a healthy release would show this in one of 1,000 phases",
     )
     assert goals("late", *[""] * 400) == ("pass", "99.8 % of 401 goals without a flaw")
 
@@ -359,7 +368,7 @@ def test_slower_buckets_fail_when_there_are_too_many_in_a_row() -> None:
     assert latency([130] * 14) == (
         "fail",
         "in 14 of 14 buckets slower than tolerated, in 14 at its worst:"
-        " a healthy release would show this in one of 1,000 rollouts",
+        " a healthy release would show this in one of 1,000 phases",
     )
     assert latency([130] * 9)[0] == "pass"
 

@@ -180,7 +180,7 @@ def test_records_that_both_fail_on_are_nobodys_own() -> None:
     cell = folded(phase(), told).cells[0][0]
     found = episodes(cell, phase().thresholds)
 
-    assert (found.separate, found.own, found.others) == (2, 1, 1)
+    assert (found.separate, found.own, found.others) == (2, 1, 2)
     assert cell.twice == 40
 
 
@@ -210,7 +210,7 @@ def test_failures_that_were_only_counted_are_episodes_too() -> None:
     found = episodes(cell, phase().thresholds)
 
     assert (found.separate, found.covering) == (1 + 3, 1 + 3)
-    assert (found.own, found.others) == (3, 3)
+    assert (found.own, found.others) == (3, 4)
 
 
 def test_places_go_on_over_samples_and_begin_anew_with_a_block() -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -129,6 +130,7 @@ def latest(bets: Bets, alpha: float, hits: int) -> int:
     return low
 
 
+@lru_cache(4096)
 def clean_needed(bound: float, alpha: float, hits: int = 0) -> int:
     """Return how many observations prove "rarer than `bound`" when `hits` of them are hits."""
     bets = rarer(bound)
@@ -142,6 +144,11 @@ def clean_needed(bound: float, alpha: float, hits: int = 0) -> int:
     return high
 
 
+@lru_cache(4096)
+def _rarer_ppm(ppm: int) -> Bets:
+    return rarer(ppm / 1e6)
+
+
 def bound_ppm(observed: int, hits: int, alpha: float) -> int:
     """Return the rate, in parts per million, that the hits are proven to stay below.
 
@@ -150,7 +157,7 @@ def bound_ppm(observed: int, hits: int, alpha: float) -> int:
     low, high = 0, 1_000_000
     while high - low > 1:
         middle = (low + high) // 2
-        if once(rarer(middle / 1e6), observed, hits) >= 1 / alpha:
+        if once(_rarer_ppm(middle), observed, hits) >= 1 / alpha:
             high = middle
         else:
             low = middle

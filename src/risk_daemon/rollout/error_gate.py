@@ -101,7 +101,7 @@ def counted(cells: Mapping[int, Cell], limits: Thresholds) -> Counted:
         separate[block] = records, found.separate
         cover[block] = records, found.covering
         own[block] = records, found.own
-        pairs[block] = found.own + found.others, found.own
+        pairs[block] = found.separate + found.others, found.separate
         most[block] = found.covering + found.others, found.covering
     return Counted(separate, cover, own, pairs, most, twice)
 
@@ -170,17 +170,27 @@ def _judged(kind: str, seen: Counted, limits: Thresholds, gaps: str) -> _Found:
 
 def _against(seen: Counted, limits: Thresholds) -> tuple[Says | None, str, Alert]:
     """Say what speaks against the release: fail or hold with its words, or nothing."""
-    alone = _more_than_other(seen.against_other, limits)
     is_twice = _is_twice(seen)
     if _is_too_often(seen.separate, limits):
         if not is_twice:
-            return "fail", f"{once_in(limits.alpha_ppm)}, and no other is there to compare", ""
+            return (
+                "fail",
+                f"{once_in(limits.alpha_ppm)}, and no other is there to compare",
+                "critical",
+            )
         if _is_too_often(seen.own, limits) and _is_own(seen, limits):
-            return "fail", f"{once_in(limits.alpha_ppm)}, {_other(seen)}", ""
+            return "fail", f"{once_in(limits.alpha_ppm)}, {_other(seen)}", "critical"
         return "hold", f"too many, but {_other(seen)}: going back would not help", "critical"
-    if is_twice and alone >= 1e6 / limits.alpha_ppm:
-        return "fail", f"more than {limits.worse_percent} % of the other, {_other(seen)}", ""
-    if is_twice and alone >= 1e6 / limits.own_ppm:
+    if not is_twice or not seen.hits:
+        return None, "", ""
+    alone = _more_than_other(seen.against_other, limits)
+    if alone >= 1e6 / limits.alpha_ppm:
+        return (
+            "fail",
+            f"more than {limits.worse_percent} % of the other, {_other(seen)}",
+            "critical",
+        )
+    if alone >= 1e6 / limits.own_ppm:
         return None, "", "warning"
     return None, "", ""
 
@@ -191,14 +201,14 @@ def _is_twice(seen: Counted) -> bool:
 
 
 def _other(seen: Counted) -> str:
-    both, own = summed(seen.against_other.values())
-    return f"{own} its own and {both - own} of the other on {many(seen.twice, 'record')}"
+    both, ours = summed(seen.against_other.values())
+    own = summed(seen.own.values())[1]
+    return f"{own} its own, {both - ours} of the other on the same {many(seen.twice, 'record')}"
 
 
 def _for(kind: str, seen: Counted, limits: Thresholds) -> tuple[Says, str]:
     """Say whether it is proven good; what might be an abort in another light is no pass."""
-    most = _more_than_other(seen.against_other_most, limits) if _is_twice(seen) else 0.0
-    if _is_too_often(seen.covering, limits) or most >= 1e6 / limits.alpha_ppm:
+    if _may_be_bad(seen, limits):
         return "inconclusive", "a long burst, that a person must look at"
     if kind not in limits.proven:
         return "pass", f"nothing speaks against it (wanted: {percent(limits.fine_ppm)})"
@@ -211,6 +221,14 @@ def _for(kind: str, seen: Counted, limits: Thresholds) -> tuple[Says, str]:
         f"not yet proven below {percent(limits.bad_ppm)};"
         f" {many(needed, 'more record')} without an error would do"
     )
+
+
+def _may_be_bad(seen: Counted, limits: Thresholds) -> bool:
+    """Tell whether the same failures, counted as many episodes as they may be, would fail."""
+    if _is_too_often(seen.covering, limits):
+        return True
+    most = _more_than_other(seen.against_other_most, limits) if _is_twice(seen) else 0.0
+    return most >= 1e6 / limits.alpha_ppm
 
 
 def _is_too_often(seen: Blocks, limits: Thresholds) -> bool:

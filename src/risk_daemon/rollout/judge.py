@@ -137,7 +137,14 @@ def _said(
     bound: str = "",
     alert: Alert = "",
 ) -> Verdict:
-    return Verdict(gate=gate, says=says, counts=counts, bound=bound, sentence=sentence, alert=alert)
+    return Verdict(
+        gate=gate,
+        says=says,
+        counts=counts,
+        bound=bound,
+        sentence=sentence,
+        alert="critical" if says in ("fail", "hold") and not alert else alert,
+    )
 
 
 def _alpha(tally: Tally) -> float:
@@ -202,7 +209,7 @@ def _decisions(tally: Tally, gaps: str) -> Verdict:
         why = too_few or f"declared {unseen[0]} was never seen: it may do nothing"
     else:
         says, why = "pass", f"agreed on {percent(accuracy_ppm(tally))} of {many(total, 'firing')}"
-    return _said("decisions", says, why, *counts, alert="critical" if says == "hold" else "")
+    return _said("decisions", says, why, *counts)
 
 
 _SOURCES: Final = ("live", "recorded", "generated")
@@ -226,12 +233,14 @@ def _too_few(tally: Tally, total: int) -> str:
 
 
 def _is_over(tally: Tally, one: Declared) -> bool:
+    """Tell whether a declared difference is above its cap; all of them share the gate's alpha."""
+    enough = len(tally.limits.declared) / _alpha(tally)
     differs = tally.declared.get(one.name, Counter())
     seen = {
         block: (fired, min(differs[block], fired))
         for block, fired in tally.rule_blocks.get(one.rule, Counter()).items()
     }
-    return worth(_too_often(one.cap_ppm), seen, tally.limits.blocks) >= 1 / _alpha(tally)
+    return worth(_too_often(one.cap_ppm), seen, tally.limits.blocks) >= enough
 
 
 @cache
@@ -414,7 +423,7 @@ def _connection(tally: Tally, now: int, gaps: str) -> Verdict:
         told = f"{many(len(blind), 'account')} cut off for more than {minutes} minutes"
         says: Says = "hold" if both or not others else "fail"
         why = "the others too" if both else "the others not" if others else "nobody to compare with"
-        return _said("connection", says, f"{told}, {why}", *counts, alert="critical")
+        return _said("connection", says, f"{told}, {why}", *counts)
     if gaps or untold:
         why = gaps or f"account {untold[0]}: whether it is connected was never told"
         return _said("connection", "unmeasurable", why, *counts)
@@ -432,7 +441,7 @@ def _cohorts(tally: Tally, gaps: str) -> Verdict:
     counts = (("episodes of the new", new), ("episodes of the first", both - new))
     if _differ(rows) >= 1 / _alpha(tally):
         told = "the newly switched fail more often than the first canary"
-        return _said("cohorts", "hold", f"{told}: {new} of {both}", *counts, alert="critical")
+        return _said("cohorts", "hold", f"{told}: {new} of {both}", *counts)
     if gaps:
         return _said("cohorts", "unmeasurable", gaps, *counts)
     told = f"{new} of {many(both, 'episode')} on the newly switched, as their records let expect"

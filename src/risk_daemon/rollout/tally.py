@@ -10,7 +10,7 @@ each says how many other samples were told in it (`missing`).
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, Literal
 
@@ -70,7 +70,7 @@ class Episodes(msgspec.Struct, frozen=True):
 
     `separate` count against the release, one record that several accounts failed on once;
     `covering` are the most there may have been; `own` those on records that the other release,
-    where it decided them too, did not fail on; `others` the reverse, the most there may have been.
+    where it decided them too, did not fail on. `others` are the other's, the most there may be.
     """
 
     separate: int
@@ -341,8 +341,7 @@ def _episodes(cell: Cell, limits: Thresholds) -> Episodes:
     by_group: Counter[str] = Counter(cell.more)
     against: set[tuple[str, int]] = set()
     own: set[tuple[str, int]] = set()
-    cover = others = 0
-    failed: dict[int, set[int]] = defaultdict(set)
+    cover = 0
     for (account, group), seen in cell.ours.items():
         if group == "incumbent":
             by_group[group] += len(separate(seen, limits))
@@ -351,13 +350,10 @@ def _episodes(cell: Cell, limits: Thresholds) -> Episodes:
         by_group[group] += len(begun)
         against.update((one.fingerprint, one.seq) for one in begun)
         cover += covering(seen, limits)
-        failed[account] = {one.seq for one in seen}
         shared = {one.seq for one in cell.theirs.get(account, ())}
         alone = (one for one in seen if one.seq not in shared)
         own.update((one.fingerprint, one.seq) for one in separate(alone, limits))
-    for account, seen in cell.theirs.items():
-        alone = (one for one in seen if one.seq not in failed[account])
-        others += covering(alone, limits)
+    others = sum(covering(seen, limits) for seen in cell.theirs.values())
     more = sum(count for group, count in cell.more.items() if group != "incumbent")
     return Episodes(
         separate=len(against) + more,

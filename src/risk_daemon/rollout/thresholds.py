@@ -26,9 +26,10 @@ class Declared(msgspec.Struct, frozen=True):
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that judging compares with.
 
-    alpha_ppm: of healthy rollouts, a gate may abort so many. wrong_pass_ppm: of releases exactly
-    at the limit, so many may be proven below it. fine_ppm is the error rate a release is meant to
-    have, bad_ppm the one it must be proven below; `proven` are the classes of which that is asked.
+    alpha_ppm: of a healthy release's phases, a gate may abort so many. wrong_pass_ppm: of releases
+    exactly at the limit, so many may be proven below it. fine_ppm is the error rate a release
+    should have, bad_ppm the one it must be proven below; `proven` are the classes of which that is
+    asked.
 
     Errors with one fingerprint belong to one episode while the next is at most `near_records` or
     `near_ns` after the one before, and less than `episode_records` after the first.

@@ -41,7 +41,7 @@ def many(count: int, one: str, more: str = "") -> str:
 
 def once_in(alpha_ppm: int) -> str:
     """Write how seldom chance alone does this."""
-    return f"a healthy release would show this in one of {round(1e6 / alpha_ppm):,} rollouts"
+    return f"a healthy release would show this in one of {round(1e6 / alpha_ppm):,} phases"
 
 
 def share_ppm(part: int, whole: int) -> int:
