@@ -101,6 +101,8 @@ class Supervisor:
         self._kept: dict[int, int] = {}
         #: Has the configuration adopted, in a process of its own; raises OperatorError.
         self.adopt: Callable[[], object] = lambda: None
+        #: Told of a child that ended by itself: its name, and how.
+        self.on_failure: Callable[[str, str], None] = lambda _name, _why: None
         self._is_mended = False
         self._probers: dict[str, Prober] = {}
         self._complained: dict[tuple[int, str], int] = {}
@@ -348,6 +350,7 @@ class Supervisor:
         is_failure = self.children[name].wanted and not (self.stopping.is_set() or running.is_told)
         if is_failure:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
+            self.on_failure(name, f"ended (exit {running.exit})")
         if is_worker(name):
             self._promote(promotion.WorkerGone(name))
         if is_failure:
