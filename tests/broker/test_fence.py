@@ -794,6 +794,38 @@ def test_working_orders_are_never_forgotten() -> None:
     assert len(door.gate.of(ACCOUNT).orders) == 4_199
 
 
+def test_an_order_whose_trade_was_known_before_the_send_is_not_taken_for_ours() -> None:
+    """A read shows it late: it ended while the streams were down. Ours may still be hidden."""
+    old = order(6, side=-1, size=1, type=2, status=2, filled=1)
+    door = Door()
+    door.read(position(4), trade(60, -1, 1, order=6))
+    (request,) = sent(door.decide("reduce", allowed=3))
+    door.answer(request)
+
+    assert ends(door.read(position(4), recent=(old,), after=300 * MS)) == []
+    assert sent(door.decide("reduce", allowed=3)) == []
+
+
+def test_one_whose_trade_comes_after_the_send_and_before_itself_is() -> None:
+    door = Door().holding(4)
+    (request,) = sent(door.decide("reduce", allowed=3))
+    door.answer(request)
+
+    door.arrive(trade(60, -1, 1, order=6), position(3))
+    found = door.arrive(order(6, side=-1, size=1, type=2, status=2, filled=1))
+
+    assert ends(found) == ["filled"]
+
+
+def test_only_so_many_orders_are_remembered_by_their_trades_alone() -> None:
+    door = Door().holding(0)
+    for number in range(1, SEEN_MAX + 2):
+        door.arrive(trade(number, 1, 1, order=number))
+
+    kept = door.gate.of(ACCOUNT).traded
+    assert (len(kept), min(kept)) == (SEEN_MAX, 2)
+
+
 # --- after a crash ------------------------------------------------------------------------
 
 

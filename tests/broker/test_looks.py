@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from risk_daemon.broker import fence
+from risk_daemon.broker.budget import REST, SHARES, WINDOW
 from risk_daemon.broker.fence import Ticked
 from risk_daemon.broker.gate import Output, Read
 from risk_daemon.broker.looks import AGAIN_AFTER, BALANCE, GRACE, LATER, VIEWS, WHY
+from risk_daemon.broker.port import COST, FULL, RECENT
 from risk_daemon.broker.sight import WATCHED_AFTER
 from risk_daemon.core.events import AccountSeen, Fact, Pulse
 from risk_daemon.core.instrument import CENT, UNIT
-from tests.broker.test_fence import Door, filled, sent
+from tests.broker.test_fence import Door, filled, refusals, sent
 from tests.build import ACCOUNT, LOGIN, MS, SECOND, contract, order, position, trade
 
 MNQ, ES = contract("MNQ"), contract("ES")
@@ -82,6 +84,92 @@ def test_a_fill_that_is_taken_back_is_looked_at() -> None:
     door.arrive(trade(1, 1, 2, order=9, voided=True))
 
     assert turn(door, GRACE[VIEWS]) == [WHY[VIEWS]]
+
+
+# --- views that keep a reduction from leaving --------------------------------------
+
+
+def depths(outputs: list[Output]) -> list[str]:
+    return [output.depth for output in outputs if isinstance(output, Read)]
+
+
+def looked(door: Door, after: int) -> list[str]:
+    return depths(door.put(Ticked(), after=after))
+
+
+def unsure(quantity: int = 4) -> Door:
+    """Positions show some contracts; the fill's other messages were lost."""
+    door = Door().holding(0)
+    door.arrive(position(quantity))
+    return door
+
+
+@pytest.mark.parametrize(("quantity", "depth"), [(3, FULL), (4, RECENT), (-3, FULL), (-4, RECENT)])
+def test_what_a_reduction_waits_for_is_read_as_deep_as_enforcements_requests_may_pay(
+    quantity: int, depth: str
+) -> None:
+    door = unsure(quantity)
+
+    outputs = door.decide("reduce", allowed=3)
+
+    assert refusals(outputs) == ["holds 0, nothing is left to reduce"]
+    assert depths(outputs) == [], "the fill's messages may still be on their way"
+    assert looked(door, GRACE[VIEWS] - MS) == [depth]
+    assert looked(door, AGAIN_AFTER) == [depth]
+
+
+def test_whichever_message_of_the_fill_came() -> None:
+    for part in (trade(1, 1, 4, order=9), order(9, 1, 4, type=2, status=2, filled=4)):
+        door = Door().holding(0)
+        door.arrive(part)
+        door.decide("reduce", allowed=3)
+
+        assert looked(door, GRACE[VIEWS]) == [RECENT]
+
+
+def test_a_reduction_that_comes_when_the_looks_were_in_vain_is_soon_read_for_once_more() -> None:
+    door = unsure()
+    assert looked(door, GRACE[VIEWS]) == [FULL]
+    assert looked(door, AGAIN_AFTER) == [FULL]
+
+    door.decide("reduce", allowed=3)
+    door.decide("reduce", allowed=3, locked=False)  # a millisecond later, and no later for it
+
+    assert looked(door, GRACE[VIEWS] - 2 * MS) == []
+    assert fence.wake_at(door.gate) == door.now + MS
+    assert looked(door, MS) == [RECENT]
+    assert looked(door, LATER - 1) == []
+    assert looked(door, 1) == [RECENT]
+
+
+def test_a_fill_whose_messages_come_after_the_reduction_is_not_read_for() -> None:
+    door = Door().holding(2)
+    door.arrive(*filled()[:1])
+    door.decide("reduce", allowed=1)
+    door.arrive(*filled()[1:])
+
+    assert fence.wake_at(door.gate) == 0
+
+
+def test_once_views_agree_the_next_difference_is_a_common_one() -> None:
+    door = unsure()
+    door.decide("reduce", allowed=3)
+    door.read(position(4))
+    door.arrive(position(5))
+
+    assert looked(door, GRACE[VIEWS]) == [FULL]
+
+
+def test_a_reduction_that_is_asked_for_again_and_again_leaves_requests_for_other_accounts() -> None:
+    door = unsure()
+    until = door.now + WINDOW
+    asked = 0
+    while door.now < until:
+        door.decide("reduce", allowed=3)
+        asked += len(looked(door, 100 * MS))
+
+    assert asked > 2
+    assert asked * COST[RECENT] < SHARES[REST]
 
 
 # --- balance --------------------------------------------------------------------

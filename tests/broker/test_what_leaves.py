@@ -380,7 +380,9 @@ def test_the_oldest_ended_orders_and_the_oldest_trades_are_forgotten() -> None:
     door = Door().holding(0)
     door.arrive(order(9_999, 1, 1))
     for number in range(4_098, 0, -1):
-        door.arrive(order(number, 1, 1, status=3), trade(5_000 - number, 1, 1, voided=True))
+        door.arrive(
+            order(number, 1, 1, status=3), trade(5_000 - number, 1, 1, order=20_000, voided=True)
+        )
 
     account = door.gate.of(ACCOUNT)
     assert set(account.orders) == {9_999, *range(1, 4_096)}

@@ -97,7 +97,7 @@ def step(gate: Gate, given: Input, now: int) -> list[Output]:
         case EpochRaised(account=account, epoch=epoch):
             return _epoch_raised(gate.of(account), epoch)
         case Resumed(intended=intended, sent_at=sent_at):
-            return _resumed(gate, intended, min(sent_at, now))
+            return _resumed(gate, intended, min(sent_at, now), now)
         case Ticked():
             outputs: list[Output] = []
             for number in sorted(gate.accounts):
@@ -245,6 +245,8 @@ def _close(gate: Gate, account: AccountGate, intended: Intended, now: int) -> li
         return _doubtful(account, intended, now)
     size = abs(quantity) - goal.allowed
     if size <= 0:
+        if view.largest > goal.allowed:
+            looks.hold_up(account, now)
         return [refuse(intended, f"holds {quantity}, nothing is left to reduce")]
     if goal.act == "close" and not goal.exact:
         return _send_close(gate, account, intended, now, "close", abs(quantity))
@@ -279,6 +281,7 @@ def _send_close(
         request=request,
         intended=intended,
         sent_at=now,
+        since=now,
         side=_closing_side(view),
         size=size,
         seen_before=account.sights,
@@ -364,8 +367,7 @@ def _release(
 def _take_up(gate: Gate, account: AccountGate, held: Held, now: int) -> list[Output]:
     view = account.view(_contract(held))
     if held.why == VIEWS and now >= held.deadline and not view.is_flat and not view.quantity:
-        size = max(abs(view.by_trades), abs(view.by_orders), abs(view.by_position))
-        return _send_close(gate, account, held.intended, now, "close", size)
+        return _send_close(gate, account, held.intended, now, "close", view.largest)
     if now >= held.deadline and held.why != VIEWS:
         return [refuse(held.intended, f"gave up waiting: {held.why}")]
     if held.why == UNREAD and not account.was_read:
@@ -388,10 +390,12 @@ def _epoch_raised(account: AccountGate, epoch: int) -> list[Output]:
     return [refuse(held.intended, f"epoch {epoch} holds the account now") for held in stale]
 
 
-def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
+def _resumed(gate: Gate, intended: Intended, sent_at: int, now: int) -> list[Output]:
     """Take over a goal of a run that died: it counts as sent, outcome unknown.
 
-    The time is the journal's; where its clock is ahead of ours, no read could ever begin after it.
+    The time is by another clock; where that is ahead of ours, no read could ever begin after it.
+    Where it was behind (the host slept, its clock was set), what was sent just now would pass for
+    long gone: so how long it is looked for counts from now, by our own.
     """
     account = gate.of(intended.account)
     goal = intended.goal
@@ -414,6 +418,7 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int) -> list[Output]:
             request=request,
             intended=intended,
             sent_at=sent_at,
+            since=now,
             side=0,
             size=0,
             seen_before=0,

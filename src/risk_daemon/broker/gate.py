@@ -45,6 +45,11 @@ class View(msgspec.Struct, kw_only=True):
         return max(min(views), 0) + min(max(views), 0)
 
     @property
+    def largest(self) -> int:
+        """The most contracts that any view shows."""
+        return max(abs(self.by_trades), abs(self.by_orders), abs(self.by_position))
+
+    @property
     def agrees(self) -> bool:
         """Every view shows the same."""
         return self.by_trades == self.by_orders == self.by_position
@@ -63,11 +68,16 @@ class Seen(msgspec.Struct, kw_only=True):
 
 
 class Slot(msgspec.Struct, kw_only=True):
-    """The one closing request of a contract, from sending to its end."""
+    """The one closing request of a contract, from sending to its end.
+
+    `sent_at` is by the clock of whoever sent it, and is compared with the broker's times alone;
+    `since` by ours: from there on its end is waited for.
+    """
 
     request: Request
     intended: Intended
     sent_at: int
+    since: int
     side: int
     size: int
     seen_before: int
@@ -101,17 +111,22 @@ class Held(msgspec.Struct, kw_only=True):
 
 
 class Concern(msgspec.Struct, kw_only=True):
-    """Figures that do not fit together: how often they were looked at, and when next."""
+    """Figures that do not fit together: how often they were looked at, and when next.
+
+    `holds_up`: a reduction did not leave because of them.
+    """
 
     due: int
     looks: int = 0
+    holds_up: bool = False
 
 
 class AccountGate(msgspec.Struct, kw_only=True):
     """One account at the door.
 
     `cash` is what all known fills brought, net; `explained` the balance without it, as it
-    was when every trade had been read.
+    was when every trade had been read. `traded` has the place in the order of first sight of
+    orders that only their trades have shown.
     """
 
     account: int
@@ -120,6 +135,7 @@ class AccountGate(msgspec.Struct, kw_only=True):
     views: dict[str, View] = msgspec.field(default_factory=dict)
     orders: dict[int, Seen] = msgspec.field(default_factory=dict)
     trades: dict[int, TradeSeen] = msgspec.field(default_factory=dict)
+    traded: dict[int, int] = msgspec.field(default_factory=dict)
     slots: dict[str, Slot] = msgspec.field(default_factory=dict)
     cancels: dict[int, CancelSlot] = msgspec.field(default_factory=dict)
     held: list[Held] = msgspec.field(default_factory=list)

@@ -6,6 +6,9 @@ that no known fill brought. Either is settled by a read of positions and trades,
 at once and again 250 ms later; the reader has one under way per account at most.
 "At once" leaves the messages of one fill the time to arrive: a read begun
 among them is overtaken by the next and proves nothing.
+
+Views that differ can keep a reduction from leaving: they are then read as deep as enforcement's
+requests may pay for, or the login's other reads could keep it waiting for a minute.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from risk_daemon.broker.gate import MS, SECOND, AccountGate, Concern, Output, Read
-from risk_daemon.broker.port import FULL
+from risk_daemon.broker.port import FULL, RECENT
 from risk_daemon.core.instrument import CENT
 
 VIEWS: Final = "views"
@@ -41,6 +44,14 @@ def _note(account: AccountGate, name: str, now: int, *, holds: bool) -> None:
         account.concerns[name] = Concern(due=now + GRACE[name])
 
 
+def hold_up(account: AccountGate, now: int) -> None:
+    """Views that differ let nothing be reduced: the reads that settle them are enforcement's."""
+    concern = account.concerns.setdefault(VIEWS, Concern(due=now + GRACE[VIEWS]))
+    if not concern.holds_up:
+        concern.holds_up = True
+        concern.due = min(concern.due, now + GRACE[VIEWS])
+
+
 def take_balance(account: AccountGate, balance: int) -> None:
     """Take a balance as shown; the first one explains itself."""
     if account.balance is None:
@@ -63,7 +74,8 @@ def due(account: AccountGate, now: int) -> list[Output]:
             continue
         concern.looks += 1
         concern.due = now + (AGAIN_AFTER if concern.looks == 1 else LATER)
-        outputs.append(Read(account.account, FULL, WHY[name]))
+        depth = RECENT if concern.holds_up else FULL
+        outputs.append(Read(account.account, depth, WHY[name]))
     return outputs
 
 

@@ -203,7 +203,7 @@ def slot_read(account: AccountGate, contract: str, reading: Reading) -> list[Out
     proven = slot.ended_at and reading.began_at >= slot.ended_at and reading.rows.stable
     if proven and slot.outcome:
         return _free(account, contract, slot.how)
-    if slot.order or reading.recent is None or reading.began_at < slot.sent_at:
+    if slot.order or reading.recent is None or reading.began_at < slot.since:
         return []
     slot.empty_reads.append(reading.began_at)
     if _is_void(account, contract, slot):
@@ -216,8 +216,8 @@ def _is_void(account: AccountGate, contract: str, slot: Slot) -> bool:
     wait = VOID_AFTER if slot.gapless else VOID_AFTER_GAP
     unchanged = abs(account.view(contract).quantity) >= slot.size
     flat = account.view(contract).is_flat
-    enough = last - slot.sent_at >= wait and last - first >= VOID_BETWEEN
-    late = last - slot.sent_at >= VOID_AT_LAST
+    enough = last - slot.since >= wait and last - first >= VOID_BETWEEN
+    late = last - slot.since >= VOID_AT_LAST
     return enough and (unchanged or flat or late)
 
 
@@ -240,14 +240,14 @@ def read_due(slot: Slot) -> int:
     if slot.ended_at:
         return max(slot.ended_at, slot.asked_read_at) + SETTLE_READ_AFTER
     if not slot.outcome:
-        return slot.sent_at + 60 * SECOND  # the client's own time-out answers before
+        return slot.since + 60 * SECOND  # the client's own time-out answers before
     if slot.outcome == UNKNOWN:
         if not slot.asked_read_at:
-            return slot.sent_at + UNKNOWN_LOOK_AFTER
-        void_at = slot.sent_at + (VOID_AFTER if slot.gapless else VOID_AFTER_GAP)
+            return slot.since + UNKNOWN_LOOK_AFTER
+        void_at = slot.since + (VOID_AFTER if slot.gapless else VOID_AFTER_GAP)
         # Not void though it could be: another fill hides what became of it. Looked for four times
         # a second until it is void at last, it would use up the requests of the login.
         if slot.asked_read_at >= void_at + VOID_BETWEEN:
             return slot.asked_read_at + SECOND
         return max(slot.asked_read_at + VOID_BETWEEN, min(void_at, slot.asked_read_at + SECOND))
-    return max(slot.sent_at, slot.asked_read_at) + ACCEPTED_LOOK_AFTER
+    return max(slot.since, slot.asked_read_at) + ACCEPTED_LOOK_AFTER

@@ -39,8 +39,8 @@ def see_order(account: AccountGate, fact: OrderChanged, *, counts: bool) -> None
     seen = account.orders.get(fact.order)
     filled_before = 0
     if seen is None:
-        account.sights += 1
-        seen = account.orders[fact.order] = Seen(order=fact, number=account.sights)
+        number = account.traded.pop(fact.order, 0) or _next_sight(account)
+        seen = account.orders[fact.order] = Seen(order=fact, number=number)
         _prune(account)
     else:
         if not is_working(seen.order) or fact.filled < seen.order.filled:
@@ -53,6 +53,11 @@ def see_order(account: AccountGate, fact: OrderChanged, *, counts: bool) -> None
         note_flat(view)
 
 
+def _next_sight(account: AccountGate) -> int:
+    account.sights += 1
+    return account.sights
+
+
 def _prune(account: AccountGate) -> None:
     if len(account.orders) <= SEEN_MAX:
         return
@@ -63,6 +68,10 @@ def _prune(account: AccountGate) -> None:
 
 def see_trade(account: AccountGate, fact: TradeSeen) -> None:
     """Take a fill once; a void takes its quantity back."""
+    if fact.order not in account.orders and fact.order not in account.traded:
+        account.traded[fact.order] = _next_sight(account)
+        if len(account.traded) > SEEN_MAX:
+            del account.traded[next(iter(account.traded))]
     known = account.trades.get(fact.trade)
     account.trades[fact.trade] = fact
     signed = fact.side * fact.size

@@ -250,6 +250,22 @@ class RolloutStored(Fact, frozen=True, kw_only=True):
     body: bytes
 
 
+class SampleTaken(Fact, frozen=True, kw_only=True):
+    """What a release is judged by; `body` is a sample of `wire.sample`. Account 0: of none."""
+
+    account: int
+    release: str
+    body: bytes
+
+
+class Timed(Fact, frozen=True, kw_only=True):
+    """How long a worker took for some records: rows of account, seq and µs."""
+
+    release: str
+    holder: str
+    rows: tuple[tuple[int, int, int], ...]
+
+
 class RolloutNoted(Fact, frozen=True, kw_only=True):
     """One line of a rollout's audit: what changed, by whom, why, and the digest of the evidence."""
 

@@ -36,8 +36,9 @@ def ops(link: Link) -> dict[str, Op]:
         return await connection_of(link)
 
     async def reconcile(args: dict[str, Any]) -> dict[str, Any]:
-        del args
-        rows = await asyncio.gather(*(reconcile_one(link, n) for n in link.accounts))
+        wanted = {int(one) for one in args.get("accounts") or link.accounts}
+        mine = [number for number in link.accounts if number in wanted]
+        rows = await asyncio.gather(*(reconcile_one(link, n) for n in mine))
         return {"accounts": rows}
 
     async def flatten(args: dict[str, Any]) -> dict[str, Any]:

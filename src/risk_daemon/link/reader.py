@@ -210,7 +210,8 @@ class Reader:
 
         An urgent read may also use what polling leaves; polling never uses the share of
         verification. What enforcement has may be used by the reads it waits for: the first
-        one of an account, and those that look for what happened while nobody could see.
+        one of an account, those that look for what happened while nobody could see, and those
+        without which views that differ let nothing be reduced.
         """
         cost = COST[wish.depth]
         rationing.wait(self._budget, rationing.VERIFICATION, cost)

@@ -111,7 +111,7 @@ class Without:
         unknown = [slot for slot in gate.slots.values() if slot.outcome == UNKNOWN]
         if VOID not in self.off or not unknown or reading.recent is None:
             return [reading]
-        late = max(reading.began_at, unknown[0].sent_at + 4 * SECOND)
+        late = max(reading.began_at, unknown[0].since + 4 * SECOND)
         replace = msgspec.structs.replace
         return [replace(reading, began_at=late - 300 * MS), replace(reading, began_at=late)]
 

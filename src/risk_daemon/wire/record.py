@@ -73,6 +73,8 @@ KINDS: Final[dict[str, type[Fact]]] = {
     "drain-asked": events.DrainAsked,
     "rollout-stored": events.RolloutStored,
     "rollout-noted": events.RolloutNoted,
+    "sample-taken": events.SampleTaken,
+    "timed": events.Timed,
     "operator-acted": events.OperatorActed,
     "lock-placed": events.LockPlaced,
     "lock-ended": events.LockEnded,

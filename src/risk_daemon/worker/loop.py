@@ -43,7 +43,7 @@ from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
 from risk_daemon.wire.record import NewRecord, Record, decode, encode, new_record
 from risk_daemon.wire.view import PROJECTION, encode_view, projection
-from risk_daemon.worker import boundary, differing, recovery
+from risk_daemon.worker import boundary, differing, recovery, sampling
 from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.dues import Dues
 from risk_daemon.worker.pieces import Pieces
@@ -98,6 +98,7 @@ class Worker:
         self._shown = Projections()
         self._drains = Drains(name)
         self._folded = asyncio.Event()
+        self._sampler = sampling.Sampler(name, release)
         self._differing = differing.Comparer(release, DECLARED)
         self._compared: deque[NewRecord] = deque(maxlen=COMPARED_KEPT)
         self._showing = Showing()
@@ -151,7 +152,9 @@ class Worker:
         """Fold one record; what cannot be folded and is nobody's alone ends this worker."""
         entry = decode(record)
         self._compare(entry.fact)
+        began = self.clock.steady_ns()
         outputs = self.engine.step(entry)
+        self._sampler.timed(entry, self.clock.steady_ns() - began)
         if len(self.engine.poisoned) > len(self._poisoned):
             self._tell_poison()
         if outputs:
@@ -159,6 +162,9 @@ class Worker:
         for said in self._differing.take(entry, outputs, self.engine):
             self._compared.append(new_record(said, differing.once_of(said)))
             self.journal.append([self._compared[-1]])
+        for taken in self._sampler.take(entry, self.engine):
+            if self.is_ready:
+                self.journal.append([new_record(taken, sampling.once_of(taken))])
         self._note_changed(entry, outputs)
         if entry.account:
             self._hash_if_due(entry.account)
@@ -508,15 +514,20 @@ class Worker:
         return found
 
     async def op_test_rule(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Rehearse a rule on every account (or one)."""
+        """Rehearse a rule, or "all", on every account (or one)."""
         rule = str(args.get("rule", ""))
-        if rule not in self.engine.catalog:
+        if rule not in (*self.engine.catalog, "all"):
             raise NotFound(f"there is no rule {rule!r}; rules: {', '.join(self.engine.catalog)}")
         numbers = sorted(n for n, a in self.engine.world.accounts.items() if a.policy)
         if args.get("account"):
             numbers = [self.account(int(args["account"])).account]
-        rows = [rehearse(self.engine, number, rule) for number in numbers]
-        return {"accounts": [msgspec.to_builtins(row) for row in rows], "release": self.release}
+        rules = list(self.engine.catalog) if rule == "all" else [rule]
+        rows = [
+            {"rule": one, **msgspec.to_builtins(rehearse(self.engine, number, one))}
+            for number in numbers
+            for one in rules
+        ]
+        return {"accounts": rows, "release": self.release}
 
     async def op_boundary(self, args: dict[str, Any]) -> dict[str, Any]:
         """Make the boundary cases of one account: a near miss and a breach of each of its rules."""

@@ -1,0 +1,133 @@
+"""`deploy`: a release goes to one account, then to more of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from risk_daemon.cli.options import (
+    NO_REASON,
+    ByOption,
+    DryRunOption,
+    HomeOption,
+    JsonOption,
+    ReasonOption,
+)
+from risk_daemon.cli.show import finish
+from risk_daemon.clock import Clock
+from risk_daemon.operations.daemon import operator
+from risk_daemon.operations.home import choose
+from risk_daemon.operations.orders import Who
+
+deploy = typer.Typer(no_args_is_help=True, help="A release to some accounts, then to more.")
+
+
+@deploy.command("plan")
+def plan(
+    version: Annotated[str, typer.Argument(help="The release to roll out, staged in this home.")],
+    account: Annotated[
+        list[str] | None, typer.Option("--account", help="A test account that goes first.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="A plan in YAML; else config/rollout.yaml.")
+    ] = None,
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the plan of a rollout, and say what is foreseen of each phase.
+
+    Who goes when is decided here and stored; nothing is moved.
+
+    \b
+    Examples:
+      risk-daemon-admin deploy plan v1.3.0 --account TEST-1 --dry-run
+      risk-daemon-admin deploy plan v1.3.0 --file rollout.yaml
+    """
+    from risk_daemon.operations import deploy_plan
+
+    who = Who(by or operator(), reason)
+    finish(
+        as_json,
+        lambda: deploy_plan.plan(
+            choose(home), version, account or [], file, who, Clock(), dry_run=dry_run
+        ),
+    )
+
+
+@deploy.command("canary")
+def canary(
+    account: Annotated[str, typer.Option("--account", help="Number or name of the account.")],
+    version: Annotated[
+        str | None, typer.Option("--version", help="The release; else the newest that is staged.")
+    ] = None,
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide in shadow on every account, then give this one to the new release.
+
+    \b
+    Examples:
+      risk-daemon-admin deploy canary --account TEST-1
+      risk-daemon-admin deploy canary --account TEST-1 --version v1.3.0 --dry-run
+    """
+    from risk_daemon.cli.patience import waiting
+    from risk_daemon.operations import deploying
+
+    who = Who(by or operator(), reason)
+    finish(
+        as_json,
+        lambda: deploying.canary(choose(home), account, version, who, waiting(), dry_run=dry_run),
+    )
+
+
+@deploy.command("percentage")
+def percentage(
+    percent: Annotated[int, typer.Option("--percent", help="A percentage of the plan.")],
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Enter the next phase: accounts up to that percentage of the stored plan.
+
+    \b
+    Examples:
+      risk-daemon-admin deploy percentage --percent 10
+    """
+    from risk_daemon.cli.patience import waiting
+    from risk_daemon.operations import deploying
+
+    who = Who(by or operator(), reason)
+    finish(
+        as_json,
+        lambda: deploying.percentage(choose(home), percent, who, waiting(), dry_run=dry_run),
+    )
+
+
+@deploy.command("stop")
+def stop(
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Freeze: nothing more is switched, nobody is moved; at any time, repeatable.
+
+    \b
+    Examples:
+      risk-daemon-admin deploy stop --reason "too many alarms"
+    """
+    from risk_daemon.operations import deploying
+
+    who = Who(by or operator(), reason)
+    finish(as_json, lambda: deploying.stop(choose(home), who, dry_run=dry_run))
