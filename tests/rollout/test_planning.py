@@ -398,7 +398,7 @@ def test_a_plan_that_is_none_is_refused() -> None:
 def test_the_plan_s_own_words_name_the_release_and_its_configuration() -> None:
     assert str(Version("v1", "")) == "v1"
     assert str(Version("v1", "c")) == "v1 (c)"
-    assert row.fence(row.begin(made().plan, {})) == "r1/draft/0"
+    assert row.latch(row.begin(made().plan, {})) == "r1/draft/0"
 
 
 def test_a_release_is_the_version_that_the_plan_knows_it_as() -> None:
