@@ -22,7 +22,7 @@ NOTING = FeedChanged(login="north", state="trusted", send_log="log")
 
 def intended(
     key: str, *, act: str = "close", contract: str = "MNQ", account: int = ACCOUNT
-) -> Fact:
+) -> Intended:
     goal = Goal(act=act, account=account, contract=contract)
     return Intended(account=account, epoch=1, cause_seq=0, key=key, goal=goal)
 
@@ -54,13 +54,24 @@ def log(**left_at: int) -> Sent:
     return Sent("log", left_at.get)
 
 
-def found(*facts: Fact, sent: Sent = NOTHING) -> Inherited:
+def found(
+    *facts: Fact, sent: Sent = NOTHING, kept: tuple[tuple[int, Intended], ...] = ()
+) -> Inherited:
     """What comes of these facts, one second apart."""
     records = []
     for second, fact in enumerate(facts):
         new = new_record(fact)
         records.append(Record(second, second, 1, new.kind, new.account, new.payload, 0))
-    return inherited(records, "north", (ACCOUNT,), sent)
+    return inherited(records, "north", (ACCOUNT,), sent, kept)
+
+
+def in_segment(
+    *kept: tuple[int, Intended], stored: tuple[Fact, ...] = (), sent: Sent = NOTHING
+) -> list[tuple[int, str]]:
+    """What is in doubt where goals lie in the segment since these times; no other is anything."""
+    goals = found(*stored, sent=sent, kept=kept)
+    assert goals.fresh == goals.superseded == []
+    return [(at, one.key) for at, one in goals.in_doubt]
 
 
 def doubtful(*facts: Fact, sent: Sent = NOTHING) -> list[tuple[int, str]]:
@@ -167,3 +178,37 @@ def test_beside_a_goal_that_left_one_that_has_not_is_still_taken_up() -> None:
 
     assert [(at, goal.key) for at, goal in one.in_doubt] == [(5, "a")]
     assert [goal.key for goal in one.fresh] == ["b"]
+
+
+# --- what lies in the segment -----------------------------------------------------
+
+
+def test_a_goal_in_the_segment_is_in_doubt_since_it_was_written_though_no_record_tells_of_it() -> (
+    None
+):
+    assert in_segment((50, intended("a"))) == [(50, "a")]
+
+
+def test_it_is_so_whoever_was_there_when_it_was_stored_too() -> None:
+    for before in (DOWN, NOTING):
+        stored = (before, intended("a"))
+        assert fresh(*stored, sent=log()) == ["a"]
+        assert in_segment((50, intended("a")), stored=stored, sent=log()) == [(50, "a")]
+
+
+def test_it_is_in_doubt_since_it_was_noted_where_it_was() -> None:
+    assert in_segment((50, intended("a")), sent=log(a=77)) == [(77, "a")]
+
+
+def test_it_is_over_when_its_end_is_known_also_before_it_is_folded_in() -> None:
+    for end in (settled("a"), refused("a")):
+        assert in_segment((50, intended("a")), stored=(end,)) == []
+        assert in_segment((50, intended("a")), stored=(intended("a"), end)) == []
+        assert found(end, intended("a")) == Inherited([], [], [])
+
+
+def test_of_two_for_one_contract_it_is_the_one_in_the_segment_that_left_last() -> None:
+    kept = (50, intended("a"))
+
+    assert in_segment(kept, stored=(intended("a"), intended("b"))) == [(50, "a")]
+    assert in_segment(kept, (60, intended("c"))) == [(60, "c")]

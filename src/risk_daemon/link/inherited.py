@@ -4,12 +4,15 @@
 there, which the supervisor witnessed, or while links ran that noted what they let out, and noted
 none of this. All others are *in doubt*: they count as sent, outcome unknown, until reads show more.
 Per contract a link has one closing request at most, so only one of its goals is taken up: the last
-that is known to have been sent, else the last. Fresh ones beside it are *superseded*. Pure.
+that is known to have been sent, else the last. Fresh ones beside it are *superseded*.
+
+What lies in the emergency segment when a link begins (*kept*) was handed over to leave at once, and
+nobody but the dead link knows whether it did: in doubt, also where no record tells of it. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -71,22 +74,32 @@ class Sent(msgspec.Struct, frozen=True):
 NOTHING: Final = Sent("", lambda _: None)
 
 
+#: A goal that lies in the segment, and when it was written there.
+Kept = tuple[int, Intended]
+
+
 def inherited(
-    records: Iterable[Record], login: str, accounts: tuple[int, ...], sent: Sent = NOTHING
+    records: Iterable[Record],
+    login: str,
+    accounts: tuple[int, ...],
+    sent: Sent = NOTHING,
+    kept: Sequence[Kept] = (),
 ) -> Inherited:
     """Sort the goals of a login that have no end in these records."""
     goals: dict[str, _Open] = {}
+    ended: set[str] = set()
     is_down = is_noted = False
     for record in records:
         match decode(record).fact:
             case Intended(account=account, key=key) as intended if account in accounts:
-                if intended.goal.act != "look":
+                if intended.goal.act != "look" and key not in ended:
                     is_known = is_down or is_noted
                     goals[key] = _Open(intended, record.at, sent.left_at(key), is_known)
             case RequestSent(key=key) if key in goals:
                 goals[key].said_at = record.at
             case RequestSettled(key=key) | GoalRefused(key=key):
                 goals.pop(key, None)
+                ended.add(key)
             case FeedChanged(login=name, why=why, send_log=log) if name == login:
                 is_down = why == LINK_IS_DOWN
                 is_noted = bool(log) and log == sent.name
@@ -95,6 +108,10 @@ def inherited(
                         one.would_be_known = False
             case _:
                 pass
+    for at, intended in kept:
+        if intended.key not in ended:
+            goals.pop(intended.key, None)  # it left after what the journal stored, if it did
+            goals[intended.key] = _Open(intended, at, sent.left_at(intended.key), False)
     return _sorted(list(goals.values()))
 
 
