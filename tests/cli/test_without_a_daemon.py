@@ -294,3 +294,15 @@ def test_the_restart_script_calls_the_command(admin: Admin, tmp_path: Path) -> N
 
     assert done.returncode == 8
     assert "supervisor is not reachable" in done.stderr
+
+
+def test_in_production_accounts_go_to_a_release_by_a_rollout_only(admin: Admin) -> None:
+    about = admin.home.path / "home.json"
+    about.write_text(about.read_text().replace("demo", "production"))
+
+    said = admin.told(3, "promote", "--all", "--to-version", "v9.0.0")
+
+    assert "in a production home accounts go to a release by a rollout" in said.err
+    assert "nothing was moved. `risk-daemon-admin rollback` is always allowed." in said.err
+    back = admin.told(8, "rollback", "--all", "--to-version", "v9.0.0")
+    assert "supervisor is not reachable" in back.err

@@ -80,6 +80,13 @@ def _releasing(to: typer.Typer) -> None:
     )
 
 
+def _deploying(to: typer.Typer) -> None:
+    from risk_daemon.cli import deploying
+
+    to.add_typer(deploying.deploy, name="deploy")
+    to.add_typer(deploying.rollout, name="rollout")
+
+
 def _looking(to: typer.Typer) -> None:
     from risk_daemon.cli import looking
 
@@ -161,6 +168,7 @@ def _acting(to: typer.Typer) -> None:
 ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("init", "start", "stop", "restart"): _beginning,
     ("promote", "rollback", "hand-over", "retire"): _releasing,
+    ("deploy", "rollout"): _deploying,
     ("status", "health", "why"): _looking,
     (
         "test-connection",

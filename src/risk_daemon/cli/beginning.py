@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from risk_daemon.cli.options import (
     ReasonOption,
     YesOption,
 )
-from risk_daemon.cli.show import confirm, finish, talk
+from risk_daemon.cli.show import confirm, finish
 from risk_daemon.clock import Clock
 from risk_daemon.errors import UsageError
 from risk_daemon.operations.daemon import operator
@@ -122,16 +121,11 @@ def start(
       risk-daemon-admin start
       risk-daemon-admin start --home /srv/risk --timeout 60
     """
+    from risk_daemon.cli.patience import waiting
     from risk_daemon.operations import lifecycle
 
-    pause = threading.Event()
-    waiting = lifecycle.Waiting(Clock(), lambda s: _pause(pause, s), timeout, talk)
     who = Who(operator(), reason)
-    finish(as_json, lambda: lifecycle.start(choose(home), who, waiting, dry_run=dry_run))
-
-
-def _pause(never: threading.Event, seconds: float) -> None:
-    never.wait(seconds)
+    finish(as_json, lambda: lifecycle.start(choose(home), who, waiting(timeout), dry_run=dry_run))
 
 
 def stop(

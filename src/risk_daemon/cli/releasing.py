@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,7 @@ from risk_daemon.cli.options import (
     JsonOption,
     ReasonOption,
 )
-from risk_daemon.cli.show import finish, talk
-from risk_daemon.clock import Clock
+from risk_daemon.cli.show import finish
 from risk_daemon.errors import UsageError
 from risk_daemon.operations.daemon import operator
 from risk_daemon.operations.home import choose
@@ -111,18 +109,13 @@ def hand_over(
       risk-daemon-admin hand-over --to-version v1.3.0 --dry-run
       risk-daemon-admin hand-over --to-version v1.3.0
     """
-    from risk_daemon.operations import handing_over, lifecycle
+    from risk_daemon.cli.patience import waiting
+    from risk_daemon.operations import handing_over
 
-    never = threading.Event()
-
-    def pause(seconds: float) -> None:
-        never.wait(seconds)
-
-    waiting = lifecycle.Waiting(Clock(), pause, 0, talk)
     finish(
         as_json,
         lambda: handing_over.hand_over(
-            choose(home), to_version, waiting, stays_s=stays, dry_run=dry_run
+            choose(home), to_version, waiting(), stays_s=stays, dry_run=dry_run
         ),
     )
 
@@ -137,9 +130,12 @@ def _move(
     *,
     is_back: bool,
 ) -> Outcome:
+    from risk_daemon.cli.patience import waiting
     from risk_daemon.operations import moving
 
     if (account is None) != every:
         raise UsageError("say either --account NUMBER for one account, or --all for every one.")
     who = Who(operator(), reason)
+    if is_back and every:
+        return moving.rollback_all(choose(home), release, who, waiting(), dry_run=dry_run)
     return moving.move(choose(home), release, account, who, dry_run=dry_run, is_back=is_back)

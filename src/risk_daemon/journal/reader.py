@@ -169,6 +169,13 @@ class Reader:
                 high = middle
         return low
 
+    def counts(self, from_seq: int) -> dict[int, int]:
+        """Count the records of each account from a seq on."""
+        asked = (
+            "SELECT account, count(*) FROM record WHERE seq >= ? AND account > 0 GROUP BY account"
+        )
+        return dict(self._connection.execute(asked, (from_seq,)).fetchall())
+
     def known_seq(self) -> int:
         """Return the newest record that the other tables know of."""
         row = self._connection.execute(_KNOWN).fetchone()

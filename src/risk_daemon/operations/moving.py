@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from risk_daemon.operations import daemon, fitting, home
+from risk_daemon.errors import Refused
+from risk_daemon.operations import daemon, deploying, fitting, home
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.lifecycle import Waiting
 from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
 from risk_daemon.operations.words import count, duration
 
 WITHIN_S: Final = 90.0
+PRODUCTION: Final = "production"
 STATUS: Final = "risk-daemon-admin status"
 
 
@@ -25,8 +28,14 @@ def move(
 
     `is_back`: it is a way back, which nothing unknown may hold up.
     """
-    home.read(at)
+    about = home.read(at)
     chosen = [] if account is None else [find_account(at, account)[0]]
+    if about.environment == PRODUCTION and not is_back:
+        raise Refused(
+            "in a production home accounts go to a release by a rollout: "
+            "`scripts/deploy_canary.sh --account ACCOUNT`; nothing was moved. "
+            "`risk-daemon-admin rollback` is always allowed."
+        )
     rows = daemon.status(at).get("accounts", [])
     rows = [row for row in rows if not chosen or row["account"] in chosen]
     fitting.refuse_unfit(at, release, is_back=is_back)
@@ -42,6 +51,18 @@ def move(
     below = (f"{len(done)} of {count(len(found), 'account')} held by {release}",)
     code = DONE if len(done) == len(found) else FAILED
     return Outcome(lines, code, dict(answer), next_command=STATUS, below=below)
+
+
+def rollback_all(at: Home, release: str, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
+    """Give every account back: through the rollout that moved them, if that is its way back.
+
+    So it ends too, and every account is looked at; without one, each is simply moved.
+    """
+    home.read(at)
+    found = deploying.standing(at)
+    if found and not deploying.is_back(found) and found["fallback"] == release:
+        return deploying.abort(at, who, waiting, dry_run=dry_run)
+    return move(at, release, None, who, dry_run=dry_run, is_back=True)
 
 
 def retire(at: Home, release: str, who: Who, *, dry_run: bool) -> Outcome:

@@ -42,12 +42,12 @@ class Hands:
     def version_of(self, release: str) -> Version:
         """Return the version that a release is in the present plan."""
         plan = self._plan()
-        known = (plan.candidate, *plan.ways_back) if plan else ()
-        return next((one for one in known if one.release == release), Version(release, ""))
+        return plan.version_of(release) if plan else Version(release, "")
 
     async def held(self) -> tuple[Held, ...]:
         """Return what enforces each guarded account, by the journal's word."""
         answer = await self._daemon.journal.leases()
+        self._daemon.learn(answer.leases)
         mine = set(self._daemon.promotion.accounts)
         return tuple(self._held(lease) for lease in answer.leases if lease.account in mine)
 
@@ -97,7 +97,7 @@ class Hands:
     # --- looking ---
 
     async def smoke(self, account: int, version: Version) -> Said:
-        """Ask the smoke lines of one account: enforced, connected, advancing, rules, persistence."""
+        """Ask the smoke lines of one account: enforced, connected, stored, and its rules work."""
         looks = [
             self._enforced(account, version),
             self._shared(f"link-{self._login(account)}", self._connected),

@@ -22,6 +22,7 @@ from risk_daemon.journal.exclusive import Hold
 from risk_daemon.operations import home as homes
 from risk_daemon.operations import postponed, scheduled
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.hosting import Host
 from risk_daemon.operations.releases import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
@@ -106,7 +107,8 @@ async def _main(home: Home, version: str) -> int:
     daemon.lost = lost
     daemon.adopt = lambda: _adopt(home)
     await _note_disabled(daemon)
-    operations = _operations(daemon, stop)
+    host = Host(daemon)
+    operations = _operations(daemon, stop) | host.operations()
     server = await serve(
         home.run,
         NAME,
@@ -116,6 +118,7 @@ async def _main(home: Home, version: str) -> int:
     )
     serving = asyncio.create_task(daemon.run(running))
     chores = [
+        asyncio.create_task(host.run()),
         asyncio.create_task(_adopt_when_due(daemon)),
         asyncio.create_task(_back_up_when_due(daemon)),
     ]

@@ -91,6 +91,10 @@ class Hands(Protocol):
         """Return what enforces each account, by the journal's word."""
         ...
 
+    def version_of(self, release: str) -> Version:
+        """Return the version that a release is in the present plan."""
+        ...
+
 
 class Controller:
     """The controller of one home; at most one rollout is under way in it."""
@@ -103,7 +107,7 @@ class Controller:
         start: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         """`now` is UTC ns; `start` runs a coroutine beside everything else."""
-        self._journal, self._hands, self._now, self._start = journal, hands, now, start
+        self._journal, self.hands, self._now, self._start = journal, hands, now, start
         self.state: machine.State | None = None
         #: Why it stands still; empty while it does not.
         self.stuck = ""
@@ -122,14 +126,17 @@ class Controller:
         stored = await self._journal.read_rollout()
         if not stored.revision:
             return
-        recovered = messages.Recovered(
-            at=self._now(),
-            revision=stored.revision,
-            body=stored.body,
-            held=await self._hands.held(),
-        )
+        held = await self.hands.held()
         try:
-            state, outputs = machine.restart(recovered)
+            plan = rows.decode(stored.body).plan
+            state, outputs = machine.restart(
+                messages.Recovered(
+                    at=self._now(),
+                    revision=stored.revision,
+                    body=stored.body,
+                    held=as_planned(plan, held),
+                )
+            )
         except msgspec.MsgspecError as error:
             self._stand_still(f"the stored row of {stored.rollout} can't be read: {error}")
             return
@@ -145,7 +152,7 @@ class Controller:
                 "; nothing was changed. End it with `risk-daemon-admin rollout abort`, or let the "
                 "new one supersede it."
             )
-        held = {one.account: one for one in await self._hands.held()}
+        held = {one.account: one for one in as_planned(plan, await self.hands.held())}
         accounts = {
             number: Holding(
                 has=held[number].version, epoch=held[number].epoch, risk=risks.get(number, 0)
@@ -196,7 +203,7 @@ class Controller:
         """Take what was seen; nothing where there is no rollout, or where it stands still."""
         if self.state is None or self.stuck:
             return
-        with self._standing():
+        with self.standing():
             self._take(*machine.step(self.state, given))
 
     def _take(self, state: machine.State, outputs: machine.Outputs) -> None:
@@ -221,11 +228,11 @@ class Controller:
         self._start(self._watched(what))
 
     async def _watched(self, what: Coroutine[Any, Any, None]) -> None:
-        with self._standing():
+        with self.standing():
             await what
 
     @contextlib.contextmanager
-    def _standing(self) -> Iterator[None]:
+    def standing(self) -> Iterator[None]:
         """Stand still where something unforeseen happens: who hosts us has accounts to protect."""
         try:
             yield
@@ -266,7 +273,7 @@ class Controller:
         if not persist.bump:
             return ()
         raised = set(persist.bump)
-        return tuple(one for one in await self._hands.held() if one.account in raised)
+        return tuple(one for one in await self.hands.held() if one.account in raised)
 
     async def _read_again(self) -> None:
         """Go by what the journal has, once it answers."""
@@ -274,7 +281,7 @@ class Controller:
             await asyncio.sleep(AGAIN_AFTER_S)
             try:
                 stored = await self._journal.read_rollout()
-                held = await self._hands.held()
+                held = await self.hands.held()
             except DaemonError:
                 continue
             break
@@ -295,7 +302,7 @@ class Controller:
         first = orders[0]
         epochs = {one.account: one.epoch for one in orders}
         try:
-            moved = await self._hands.switch(first.version, epochs, first.fence)
+            moved = await self.hands.switch(first.version, epochs, first.fence)
         except DaemonError as error:
             _log.warning("switch without an answer", extra={"why": str(error)})
             await self._again(*(one.id for one in orders))
@@ -323,17 +330,17 @@ class Controller:
     async def _done(self, order: messages.Order) -> machine.Input:
         match order:
             case messages.Smoke(account=account, version=version):
-                said = await self._hands.smoke(account, version)
+                said = await self.hands.smoke(account, version)
                 return messages.SmokeSaid(at=self._now(), id=order.id, says=said.says, why=said.why)
             case messages.Reconcile(account=account):
-                said = await self._hands.reconcile(account)
+                said = await self.hands.reconcile(account)
                 return messages.Reconciled(
                     at=self._now(), id=order.id, says=said.says, why=said.why
                 )
             case messages.Warm(version=version):
-                await self._hands.warm(version)
+                await self.hands.warm(version)
             case messages.Retire(version=version):
-                await self._hands.retire(version)
+                await self.hands.retire(version)
             case messages.Switch():
                 raise AssertionError("switches are carried out together")
         return messages.Carried(at=self._now(), id=order.id)
@@ -342,6 +349,11 @@ class Controller:
         await asyncio.sleep(AGAIN_AFTER_S)
         for name in ids:
             self.feed(messages.TimedOut(at=self._now(), id=name))
+
+
+def as_planned(plan: Plan, held: Sequence[Held]) -> tuple[Held, ...]:
+    """Return what enforces each account, as the plan knows its releases."""
+    return tuple(Held(one.account, plan.version_of(one.version.release), one.epoch) for one in held)
 
 
 def records_of(persist: messages.Persist) -> list[NewRecord]:

@@ -108,6 +108,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """What is rolled out."""
         return Version(self.release, self.commit)
 
+    def version_of(self, release: str) -> Version:
+        """Return the version that a release is in this plan."""
+        known = (self.candidate, *self.ways_back)
+        return next((one for one in known if one.release == release), Version(release, ""))
+
     @property
     def ways_back(self) -> tuple[Version, ...]:
         """What an account may go back to, the first choice first."""

@@ -111,7 +111,7 @@ def make(
         auto_advance=wish.auto_advance,
         kind=wish.kind,
         gates=wish.gates,
-        approvals=max(wish.approvals, 2 * (wish.kind == "emergency"), bool(grave)),
+        approvals=max(wish.approvals, 2 * (wish.kind == "emergency"), int(bool(grave))),
         older=wish.older,
         window_ns=7 * 24 * 60 * wish.minute_ns,
         blind_ns=5 * wish.minute_ns,

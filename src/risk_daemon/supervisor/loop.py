@@ -101,6 +101,8 @@ class Supervisor:
         self._kept: dict[int, int] = {}
         #: Has the configuration adopted, in a process of its own; raises OperatorError.
         self.adopt: Callable[[], object] = lambda: None
+        #: Told of a child that ended by itself: its name, and how.
+        self.on_failure: Callable[[str, str], None] = lambda _name, _why: None
         self._is_mended = False
         self._probers: dict[str, Prober] = {}
         self._complained: dict[tuple[int, str], int] = {}
@@ -348,6 +350,7 @@ class Supervisor:
         is_failure = self.children[name].wanted and not (self.stopping.is_set() or running.is_told)
         if is_failure:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
+            self.on_failure(name, f"ended (exit {running.exit})")
         if is_worker(name):
             self._promote(promotion.WorkerGone(name))
         if is_failure:
@@ -459,6 +462,16 @@ class Supervisor:
             return
         self._kept.clear()
         self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in held.leases)))
+
+    def learn(self, leases: Sequence[control.Lease]) -> None:
+        """Take the journal's word on leases that others had raised.
+
+        Not while a grant is under way: its own answer tells, also where it is refused for this.
+        """
+        known = {lease.account: lease.epoch for lease in self.promotion.leases}
+        is_newer = any(lease.epoch > known.get(lease.account, 0) for lease in leases)
+        if is_newer and not self.promotion.is_granting:
+            self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in leases)))
 
     async def _keep_journal(self) -> None:
         while True:

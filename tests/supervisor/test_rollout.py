@@ -1,0 +1,164 @@
+"""A rollout from one account to all and back, by its commands, on a real daemon."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import release
+from risk_daemon.stage.crowd import LIMIT, Crowd, hold
+from risk_daemon.stage.daemon import Daemon, Done
+from risk_daemon.stage.gateway import Gateway
+from risk_daemon.stage.opening import open_all
+from risk_daemon.stage.second_release import install
+from risk_daemon.stage.waiting import until
+from tests.untraced import leave_children_untraced
+
+leave_children_untraced()
+
+OLD, NEW = release(), "v9.0.0"
+CROWD = Crowd(2, 3)
+FIRST = CROWD.accounts()[0]
+#: Minutes of 20 ms, and no gate: who goes when, and the way back, are what is shown here.
+PLAN = """\
+production: false
+minute: 20ms
+gates: []
+phases:
+  - {name: shadow, wall: 10ms, open_minutes: 0, events: 0, situations: [], gates: []}
+  - {name: canary, wall: 10ms, open_minutes: 0, events: 0, situations: [], gates: [], risk_cap: 100}
+  - {name: 50, wall: 10ms, open_minutes: 0, events: 0, situations: [], gates: [], risk_cap: 100}
+  - {name: 100, wall: 10ms, open_minutes: 0, events: 0, situations: [], gates: []}
+  - {name: soak, wall: 10ms, open_minutes: 0, events: 0, situations: [], gates: []}
+"""
+
+
+class Scene:
+    """A daemon of six accounts with positions, and a second release."""
+
+    def __init__(self, gateway: Gateway, daemon: Daemon) -> None:
+        self.gateway, self.daemon = gateway, daemon
+        self.home = Home(daemon.home)
+
+    def run(self, *words: str) -> Done:
+        return self.daemon.run(*words)
+
+    def on(self) -> dict[int, str]:
+        """Which release enforces each account, by its worker's own word."""
+        rows = asked.status(self.home)["accounts"]
+        return {int(row["account"]): row["release"] for row in rows if row["enforcing"]}
+
+    def rollout(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.run("rollout", "status", "--json").data["data"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with contextlib.ExitStack() as stack:
+        gateway, daemon = open_all(stack, "rollout", CROWD, 5, None)
+        install(daemon.home, NEW)
+        (daemon.home / "config" / "rollout.yaml").write_text(PLAN)
+        daemon.start()
+        hold(gateway, CROWD.accounts(), LIMIT)
+        yield Scene(gateway, daemon)
+
+
+def test_without_a_rollout_there_is_nothing_to_stop_to_go_on_with_or_to_show(scene: Scene) -> None:
+    assert "no rollout was begun here" in scene.run("rollout", "status").ok().out
+    assert "nothing was being switched" in scene.run("deploy", "stop").ok().out
+    assert "every account is where it was" in scene.run("rollout", "abort").ok().out
+    further = scene.run("deploy", "percentage", "--percent", "10")
+    assert (further.code, "there is no rollout here to go on with" in further.err) == (5, True)
+    start = scene.run("rollout", "start")
+    assert (start.code, "there is no rollout here; begin one" in start.err) == (3, True)
+
+
+def test_a_dry_plan_says_what_is_foreseen_and_stores_nothing(scene: Scene) -> None:
+    told = scene.run("deploy", "plan", NEW, "--account", str(FIRST), "--dry-run").ok()
+
+    assert "canary: 1 account" in told.out
+    assert "50: 3 accounts" in told.out
+    assert "with 6 accounts a percentage is no sample" in told.err
+    assert "no rollout was begun here" in scene.run("rollout", "status").ok().out
+
+
+def test_a_release_goes_from_one_account_to_all_and_back(scene: Scene) -> None:
+    scene.run("deploy", "plan", NEW, "--account", str(FIRST)).ok()
+    early = scene.run("rollout", "start")
+    assert (early.code, "1 more to approve start" in early.err) == (3, True)
+    scene.run("rollout", "approve", "start", "--by", "anna").ok()
+
+    canary = scene.run("deploy", "canary", "--account", str(FIRST)).ok()
+
+    assert scene.on() == {number: NEW if number == FIRST else OLD for number in CROWD.accounts()}
+    assert f"{FIRST}: {NEW}" in canary.out
+    assert "smoke pass, reconcile pass" in canary.out
+
+    scene.run("deploy", "percentage", "--percent", "50").ok()
+    assert sorted(scene.on().values()) == sorted([NEW] * 3 + [OLD] * 3)
+    scene.run("deploy", "percentage", "--percent", "100").ok()
+    assert set(scene.on().values()) == {NEW}
+
+    back = scene.run("rollout", "abort", "--reason", "the demonstration is over").ok()
+
+    assert set(scene.on().values()) == {OLD}
+    assert "aborted" in back.out
+    assert scene.rollout()["stage"] == "aborted"
+    assert scene.rollout()["why"] == "the demonstration is over"
+
+
+def test_nothing_is_switched_while_it_is_held_and_a_stop_is_repeatable(scene: Scene) -> None:
+    scene.run("deploy", "plan", NEW, "--account", str(FIRST)).ok()
+    scene.run("rollout", "approve", "start", "--by", "anna").ok()
+    scene.run("deploy", "canary", "--account", str(FIRST)).ok()
+
+    for _ in range(2):
+        stopped = scene.run("deploy", "stop", "--reason", "look first").ok()
+        assert f"to go back: scripts/rollback_daemon.sh --to-version {OLD}" in stopped.out
+    held = scene.run("deploy", "percentage", "--percent", "50")
+
+    assert held.code == 3
+    assert "on hold since" in held.err
+    assert list(scene.on().values()).count(NEW) == 1
+    scene.run("rollout", "resume", "--reason", "understood").ok()
+    scene.run("deploy", "percentage", "--percent", "50").ok()
+    assert list(scene.on().values()).count(NEW) == 3
+
+
+def test_a_new_supervisor_goes_on_where_the_row_was_written(scene: Scene) -> None:
+    before = scene.rollout()
+    scene.daemon.processes()["supervisor"].kill()
+    scene.run("start").ok()
+
+    until(lambda: scene.rollout().get("stage") == before["stage"], 10, "the rollout to be known")
+    scene.run("deploy", "percentage", "--percent", "100").ok()
+
+    assert set(scene.on().values()) == {NEW}
+
+
+def test_a_rollback_of_all_ends_the_rollout_that_moved_them(scene: Scene) -> None:
+    back = scene.run("rollback", "--all", "--to-version", OLD, "--reason", "look again").ok()
+
+    assert "aborted" in back.out
+    assert set(scene.on().values()) == {OLD}
+    assert "0 accounts" not in scene.run("rollback", "--all", "--to-version", OLD).ok().out
+
+    scene.run("deploy", "plan", NEW, "--account", str(FIRST)).ok()
+    scene.run("rollout", "approve", "start", "--by", "anna").ok()
+    scene.run("deploy", "canary", "--account", str(FIRST)).ok()
+
+
+def test_a_crash_of_the_candidate_brings_every_account_back_by_itself(scene: Scene) -> None:
+    rows = asked.status(scene.home)["accounts"]
+    scene.daemon.processes()[rows[0]["holder"]].kill()
+
+    until(lambda: scene.rollout()["stage"] == "aborted", 30, "the rollout to be aborted")
+
+    assert set(scene.on().values()) == {OLD}
+    assert "crash" in scene.rollout()["why"]
