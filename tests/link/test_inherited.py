@@ -93,7 +93,7 @@ def test_a_goal_that_was_decided_before_the_end_may_have_been_sent() -> None:
 def test_a_goal_with_an_end_is_over() -> None:
     story = (intended("a"), sent("a"), settled("a"), intended("b"), refused("b"), DOWN)
 
-    assert found(*story) == Inherited([], [], [])
+    assert found(*story) == Inherited([], [], [], [])
 
 
 def test_a_goal_decided_after_the_end_has_certainly_not_left() -> None:
@@ -118,6 +118,15 @@ def test_of_two_goals_for_one_contract_only_the_one_that_was_sent_is_in_doubt() 
     assert doubtful(intended("a"), intended("b"), DOWN) == [(1, "b")]
 
 
+def test_the_other_one_is_over() -> None:
+    for story, key in (
+        ((intended("a"), sent("a"), intended("b"), DOWN), "b"),
+        ((intended("a"), intended("b"), DOWN), "a"),
+    ):
+        assert [one.key for one in found(*story).over] == [key]
+    assert found(intended("a"), intended("b", contract="MES"), DOWN).over == []
+
+
 def test_each_contract_is_looked_at_by_itself() -> None:
     story = (intended("a"), intended("b", contract="MES"), DOWN)
 
@@ -125,7 +134,9 @@ def test_each_contract_is_looked_at_by_itself() -> None:
 
 
 def test_looks_and_other_logins_accounts_are_nobodys_request() -> None:
-    assert found(intended("a", act="look"), intended("b", account=ANOTHER)) == Inherited([], [], [])
+    story = (intended("a", act="look"), intended("b", account=ANOTHER))
+
+    assert found(*story) == Inherited([], [], [], [])
 
 
 # --- what the link before noted -------------------------------------------------
@@ -204,11 +215,14 @@ def test_it_is_over_when_its_end_is_known_also_before_it_is_folded_in() -> None:
     for end in (settled("a"), refused("a")):
         assert in_segment((50, intended("a")), stored=(end,)) == []
         assert in_segment((50, intended("a")), stored=(intended("a"), end)) == []
-        assert found(end, intended("a")) == Inherited([], [], [])
+        assert found(end, intended("a")) == Inherited([], [], [], [])
 
 
 def test_of_two_for_one_contract_it_is_the_one_in_the_segment_that_left_last() -> None:
     kept = (50, intended("a"))
 
     assert in_segment(kept, stored=(intended("a"), intended("b"))) == [(50, "a")]
+    assert in_segment(kept, stored=(intended("b"), sent("b"))) == [(50, "a")]
+    assert in_segment(kept, stored=(NOTING, intended("b")), sent=log(b=40)) == [(50, "a")]
     assert in_segment(kept, (60, intended("c"))) == [(60, "c")]
+    assert [one.key for one in found(intended("b"), kept=(kept,)).over] == ["b"]

@@ -4,10 +4,12 @@
 there, which the supervisor witnessed, or while links ran that noted what they let out, and noted
 none of this. All others are *in doubt*: they count as sent, outcome unknown, until reads show more.
 Per contract a link has one closing request at most, so only one of its goals is taken up: the last
-that is known to have been sent, else the last. Fresh ones beside it are *superseded*.
+that is known to have been sent, else the last; the others are *over*. Fresh ones beside the last
+are *superseded*.
 
 What lies in the emergency segment when a link begins (*kept*) was handed over to leave at once, and
-nobody but the dead link knows whether it did: in doubt, also where no record tells of it. Pure.
+nobody but the dead link knows whether it did: in doubt, also where no record tells of it. If it did,
+that was after all that the journal stored: what left before it had ended. Pure.
 """
 
 from __future__ import annotations
@@ -41,11 +43,14 @@ class _Open(msgspec.Struct):
     #: Nobody was there to let it out, or whoever was would have noted it.
     would_be_known: bool
     said_at: int | None = None
+    is_kept: bool = False
 
     @property
     def has_left(self) -> bool:
         """It was noted; a record says less: it is written before the request leaves."""
-        return self.noted_at is not None or not (self.said_at is None or self.would_be_known)
+        if self.is_kept or self.noted_at is not None:
+            return True
+        return self.said_at is not None and not self.would_be_known
 
     @property
     def may_have_left(self) -> bool:
@@ -57,11 +62,12 @@ class _Open(msgspec.Struct):
 
 
 class Inherited(msgspec.Struct, frozen=True):
-    """Goals in doubt with the time they may have left at, and goals that have not left."""
+    """Goals in doubt with the time they may have left at, goals that have not left, and the rest."""
 
     in_doubt: list[tuple[int, Intended]]
     fresh: list[Intended]
     superseded: list[Intended]
+    over: list[Intended]
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -111,7 +117,8 @@ def inherited(
     for at, intended in kept:
         if intended.key not in ended:
             goals.pop(intended.key, None)  # it left after what the journal stored, if it did
-            goals[intended.key] = _Open(intended, at, sent.left_at(intended.key), False)
+            noted_at = sent.left_at(intended.key)
+            goals[intended.key] = _Open(intended, at, noted_at, False, is_kept=True)
     return _sorted(list(goals.values()))
 
 
@@ -119,10 +126,12 @@ def _sorted(goals: list[_Open]) -> Inherited:
     doubtful = [one for one in goals if one.may_have_left]
     fresh = [one.intended for one in goals if not one.may_have_left]
     last = {_about(intended): intended for intended in fresh}
+    taken_up = _last_of_each(doubtful)
     return Inherited(
-        [(one.at, one.intended) for one in _last_of_each(doubtful)],
+        [(one.at, one.intended) for one in taken_up],
         list(last.values()),
         [intended for intended in fresh if intended not in last.values()],
+        [one.intended for one in doubtful if one not in taken_up],
     )
 
 

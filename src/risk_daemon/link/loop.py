@@ -255,6 +255,7 @@ class Link:
         for _, intended in kept:  # when it is folded in, it comes by the stream
             self.desk.know(intended.key)
         self.perform([refuse(one, SUPERSEDED) for one in goals.superseded])
+        self.perform([refuse(one, fence.SUPERSEDED) for one in goals.over])
         for intended in goals.fresh:
             self.desk.take(intended)
         self._say_feed(BLIND, "its link begins")

@@ -130,6 +130,7 @@ class Link(Shell):
         for _, intended in kept:
             self.queue.know(intended.key)
         self._perform([refuse(intended, SUPERSEDED) for intended in found.superseded])
+        self._perform([refuse(intended, fence.SUPERSEDED) for intended in found.over])
         for intended in found.fresh:
             self.take_goal(intended)
         self._say_feed("blind", "its link begins")
