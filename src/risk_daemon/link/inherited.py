@@ -7,9 +7,9 @@ Per contract a link has one closing request at most, so only one of its goals is
 that is known to have been sent, else the last; the others are *over*. Fresh ones beside the last
 are *superseded*.
 
-What lies in the emergency segment when a link begins (*kept*) was handed over to leave at once, and
-nobody but the dead link knows whether it did: in doubt, also where no record tells of it. If it did,
-that was after all that the journal stored: what left before it had ended. Pure.
+What lies in the emergency segment when a link begins (*kept*) was handed over to leave at once,
+and nobody but the dead link knows whether it did: in doubt, also where no record tells of it. If it
+did, that was after all that the journal stored: what left before it had ended. Pure.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Open(msgspec.Struct):
 
 
 class Inherited(msgspec.Struct, frozen=True):
-    """Goals in doubt with the time they may have left at, goals that have not left, and the rest."""
+    """Goals in doubt with the time they may have left at, goals that have not left, the rest."""
 
     in_doubt: list[tuple[int, Intended]]
     fresh: list[Intended]
