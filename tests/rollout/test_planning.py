@@ -399,3 +399,11 @@ def test_the_plan_s_own_words_name_the_release_and_its_configuration() -> None:
     assert str(Version("v1", "")) == "v1"
     assert str(Version("v1", "c")) == "v1 (c)"
     assert row.fence(row.begin(made().plan, {})) == "r1/draft/0"
+
+
+def test_a_release_is_the_version_that_the_plan_knows_it_as() -> None:
+    plan = made(older=[{"release": "v1.1.0", "commit": "abc000"}]).plan
+
+    assert plan.version_of("v1.3.0") == plan.candidate
+    assert plan.version_of("v1.1.0") == Version("v1.1.0", "abc000")
+    assert plan.version_of("v0.9.0") == Version("v0.9.0", "")

@@ -154,6 +154,33 @@ def test_a_rollback_of_all_ends_the_rollout_that_moved_them(scene: Scene) -> Non
     scene.run("deploy", "canary", "--account", str(FIRST)).ok()
 
 
+def test_what_was_done_is_written_with_who_and_why(scene: Scene) -> None:
+    told = scene.run("rollout", "history").ok().out
+
+    assert "approved start, anna: none given" in told
+    assert "look again" in told
+    rows = scene.run("rollout", "history", "--limit", "3", "--json").data["data"]["entries"]
+    assert len(rows) == 3
+    assert all(row["evidence"] for row in rows)
+
+
+def test_an_incident_brings_every_account_back_and_says_what_to_rotate(scene: Scene) -> None:
+    would = scene.run("rollout", "incident", "--reason", "a key", "--dry-run").ok()
+    assert "every account would go back" in would.out
+    assert NEW in scene.on().values()
+
+    told = scene.run("rollout", "incident", "--reason", "a key was seen", "--by", "anna").ok()
+
+    assert set(scene.on().values()) == {OLD}
+    assert "why: security incident: anna: a key was seen" in told.out
+    assert f"rotate: the key of login {CROWD.login(0)}" in told.out
+    again = scene.run("rollout", "incident", "--reason", "a key").ok()
+    assert "every account is where it was" in again.out
+    scene.run("deploy", "plan", NEW, "--account", str(FIRST)).ok()
+    scene.run("rollout", "approve", "start", "--by", "anna").ok()
+    scene.run("deploy", "canary", "--account", str(FIRST)).ok()
+
+
 def test_a_crash_of_the_candidate_brings_every_account_back_by_itself(scene: Scene) -> None:
     rows = asked.status(scene.home)["accounts"]
     scene.daemon.processes()[rows[0]["holder"]].kill()

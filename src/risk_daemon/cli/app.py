@@ -84,7 +84,12 @@ def _deploying(to: typer.Typer) -> None:
     from risk_daemon.cli import deploying
 
     to.add_typer(deploying.deploy, name="deploy")
-    to.add_typer(deploying.rollout, name="rollout")
+
+
+def _rollout(to: typer.Typer) -> None:
+    from risk_daemon.cli import rollout
+
+    to.add_typer(rollout.rollout, name="rollout")
 
 
 def _looking(to: typer.Typer) -> None:
@@ -112,6 +117,7 @@ def _testing(to: typer.Typer) -> None:
     to.command("verify-db", short_help="Is the state file whole: pages, chain, tables.")(
         testing.database
     )
+    to.add_typer(testing.db, name="db")
 
 
 def _examining(to: typer.Typer) -> None:
@@ -157,6 +163,12 @@ def _reading(to: typer.Typer) -> None:
     to.add_typer(reading.logs, name="logs")
 
 
+def _telling(to: typer.Typer) -> None:
+    from risk_daemon.cli import telling
+
+    to.add_typer(telling.alert, name="alert")
+
+
 def _acting(to: typer.Typer) -> None:
     from risk_daemon.cli import acting
 
@@ -168,7 +180,8 @@ def _acting(to: typer.Typer) -> None:
 ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("init", "start", "stop", "restart"): _beginning,
     ("promote", "rollback", "hand-over", "retire"): _releasing,
-    ("deploy", "rollout"): _deploying,
+    ("deploy",): _deploying,
+    ("rollout",): _rollout,
     ("status", "health", "why"): _looking,
     (
         "test-connection",
@@ -177,6 +190,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
         "reconcile-state",
         "verify-state",
         "verify-db",
+        "db",
     ): _testing,
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
@@ -184,6 +198,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("accounts", "logins", "credentials"): _members,
     ("release",): _depot,
     ("logs",): _reading,
+    ("alert",): _telling,
     ("emergency", "lockout"): _acting,
 }
 

@@ -1,4 +1,4 @@
-"""`deploy` and `rollout`: a release goes from one account to all of them, and back."""
+"""`deploy`: a release goes to one account, then to more of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from risk_daemon.operations.home import choose
 from risk_daemon.operations.orders import Who
 
 deploy = typer.Typer(no_args_is_help=True, help="A release to some accounts, then to more.")
-rollout = typer.Typer(no_args_is_help=True, help="The rollout that is under way.")
 
 
 @deploy.command("plan")
@@ -49,12 +48,12 @@ def plan(
       risk-daemon-admin deploy plan v1.3.0 --account TEST-1 --dry-run
       risk-daemon-admin deploy plan v1.3.0 --file rollout.yaml
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations import deploy_plan
 
     who = Who(by or operator(), reason)
     finish(
         as_json,
-        lambda: deploying.plan(
+        lambda: deploy_plan.plan(
             choose(home), version, account or [], file, who, Clock(), dry_run=dry_run
         ),
     )
@@ -132,152 +131,3 @@ def stop(
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: deploying.stop(choose(home), who, dry_run=dry_run))
-
-
-# --- rollout ---------------------------------------------------------------------
-
-
-@rollout.command("status")
-def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Show phases, what was seen of what is wanted, what is missing, and who is on what.
-
-    \b
-    Examples:
-      risk-daemon-admin rollout status
-    """
-    from risk_daemon.operations import deploying
-
-    finish(as_json, lambda: deploying.status(choose(home)))
-
-
-def _ask(verb: str, short: str, example: str) -> None:
-    """Enter a command that asks the controller for one thing and needs no more words."""
-
-    def command(
-        reason: ReasonOption = NO_REASON,
-        by: ByOption = None,
-        home: HomeOption = None,
-        dry_run: DryRunOption = False,
-        as_json: JsonOption = False,
-    ) -> None:
-        from risk_daemon.operations import deploying
-
-        who = Who(by or operator(), reason)
-        finish(as_json, lambda: deploying.wish(choose(home), ASKS[verb], who, dry_run=dry_run))
-
-    command.__doc__ = f"{short}\n\n\b\nExamples:\n  {example}\n"
-    rollout.command(verb)(command)
-
-
-#: What the controller is asked by each of these commands.
-ASKS = {"start": "start", "pause": "stop", "resume": "resume", "complete": "complete"}
-_ask("start", "Warm both releases and decide in shadow.", "risk-daemon-admin rollout start")
-_ask("pause", "Hold: nothing more is switched.", "risk-daemon-admin rollout pause --reason look")
-_ask("resume", "End every hold.", "risk-daemon-admin rollout resume --reason understood")
-_ask("complete", "Call it done, after the last phase.", "risk-daemon-admin rollout complete")
-
-
-@rollout.command("promote")
-def promote(
-    phase: Annotated[str, typer.Argument(help="The next phase, like canary, 10 or soak.")],
-    reason: ReasonOption = NO_REASON,
-    by: ByOption = None,
-    home: HomeOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Enter the next phase, if nothing is missing.
-
-    \b
-    Examples:
-      risk-daemon-admin rollout promote 10 --reason "a calm day"
-    """
-    from risk_daemon.operations import deploying
-
-    who = Who(by or operator(), reason)
-    finish(
-        as_json,
-        lambda: deploying.wish(choose(home), "promote", who, dry_run=dry_run, phase=phase),
-    )
-
-
-@rollout.command("approve")
-def approve(
-    phase: Annotated[str, typer.Argument(help="start, or the phase whose end is agreed to.")],
-    reason: ReasonOption = NO_REASON,
-    break_glass: Annotated[
-        bool, typer.Option("--break-glass", help="Alone, for all who should; to be reviewed.")
-    ] = False,
-    by: ByOption = None,
-    home: HomeOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Agree to the start, or to what follows a phase.
-
-    \b
-    Examples:
-      risk-daemon-admin rollout approve start --by anna
-    """
-    from risk_daemon.operations import deploying
-
-    who = Who(by or operator(), reason)
-    finish(
-        as_json,
-        lambda: deploying.wish(
-            choose(home), "approve", who, dry_run=dry_run, phase=phase, breaks_glass=break_glass
-        ),
-    )
-
-
-@rollout.command("override")
-def override(
-    gate: Annotated[str, typer.Argument(help="The gate whose word is accepted as it is.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; stored with who.")],
-    hours: Annotated[int, typer.Option("--hours", min=1, max=168, help="For how long.")] = 24,
-    break_glass: Annotated[
-        bool, typer.Option("--break-glass", help="Alone, where two should; to be reviewed.")
-    ] = False,
-    by: ByOption = None,
-    home: HomeOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Accept what one gate says, in this rollout, for some hours; shown until it ends.
-
-    Never skips the fence, smoke, reconcile or the warm way back.
-
-    \b
-    Examples:
-      risk-daemon-admin rollout override "live tests" --reason "no second user" --hours 12
-    """
-    from risk_daemon.operations import deploying
-
-    who = Who(by or operator(), reason)
-    finish(
-        as_json,
-        lambda: deploying.accept(
-            choose(home), gate, hours, who, Clock(), dry_run=dry_run, breaks_glass=break_glass
-        ),
-    )
-
-
-@rollout.command("abort")
-def abort(
-    reason: ReasonOption = NO_REASON,
-    by: ByOption = None,
-    home: HomeOption = None,
-    dry_run: DryRunOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Bring every account back, largest open risk first; at any time.
-
-    \b
-    Examples:
-      risk-daemon-admin rollout abort --reason "limits look wrong"
-    """
-    from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploying
-
-    who = Who(by or operator(), reason)
-    finish(as_json, lambda: deploying.abort(choose(home), who, waiting(), dry_run=dry_run))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from risk_daemon.cli.options import HomeOption, JsonOption
+from risk_daemon.cli.options import NO_REASON, HomeOption, JsonOption, ReasonOption
 from risk_daemon.cli.show import finish
 from risk_daemon.clock import Clock
 from risk_daemon.errors import UsageError
@@ -102,3 +102,32 @@ def database(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from risk_daemon.operations import database as operations
 
     finish(as_json, lambda: operations.verify(choose(home), Clock()))
+
+
+db = typer.Typer(no_args_is_help=True, help="The state file's schema.")
+
+
+@db.callback()
+def _db() -> None:
+    """Keep `rollback` a word of its own, while it is the only one."""
+
+
+@db.command("rollback")
+def database_rollback(
+    to_version: Annotated[int, typer.Option("--to-version", help="A schema of the state file.")],
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why the state file need not go back with a release, with the proof; changes nothing.
+
+    Exit 3 where a release of that schema could not use the file.
+
+    \b
+    Examples:
+      risk-daemon-admin db rollback --to-version 5
+    """
+    from risk_daemon.operations import db_rollback
+
+    del reason  # taken, so that the line may give one; nothing changes that could be recorded
+    finish(as_json, lambda: db_rollback.rollback(choose(home), to_version))

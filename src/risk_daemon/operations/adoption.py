@@ -317,6 +317,8 @@ async def _adopt_pending(home: Home, journal: JournalClient) -> int:
     acts = pending.kept(home)
     for act in acts:
         await _append(journal, act, f"act:{act.act_id}")
+    for message in pending.messages(home):
+        await _append(journal, message.alarm, f"message:{message.id}")
     pending.forget(home)
     return len(acts)
 

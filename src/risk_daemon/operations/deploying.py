@@ -1,4 +1,4 @@
-"""`deploy` and `rollout`: a plan is made, and people ask the controller for what comes next.
+"""`deploy` and `rollout`: people ask the controller for what comes next, and see what came of it.
 
 Nothing here decides. The controller lives in the supervisor, and what it refuses it says why; what
 it takes in is stored before it answers. A command that waits only looks again and again.
@@ -7,21 +7,17 @@ it takes in is stored before it answers. A command that waits only looks again a
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
+import dataclasses
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import msgspec
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
+from risk_daemon.core.events import RolloutNoted
 from risk_daemon.depot import staging
 from risk_daemon.errors import NotFound, Refused, TimedOut, UsageError
-from risk_daemon.journal.reader import Reader
-from risk_daemon.operations import commits, daemon, fitting, home, hosting
+from risk_daemon.operations import daemon, deploy_plan, home
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.lifecycle import Waiting
@@ -29,176 +25,21 @@ from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, Outcome
 from risk_daemon.operations.state_file import FILE
-from risk_daemon.operations.words import count
+from risk_daemon.operations.stored import entries
+from risk_daemon.operations.under_way import OVER, WITHIN_S, is_back, now_of, standing
+from risk_daemon.operations.words import count, iso
 from risk_daemon.rollout import planning, reading
-from risk_daemon.rollout.order import Member
-from risk_daemon.rollout.reading import Problems, Wish
-from risk_daemon.wire.view import AccountView
+from risk_daemon.rollout.reading import Problems
 
-WITHIN_S: Final = 20.0
 LOOK_EVERY_S: Final = 0.2
-PLAN_FILE: Final = "rollout.yaml"
 STATUS: Final = "risk-daemon-admin rollout status"
-DAY_NS: Final = 86_400 * SECOND_NS
-#: Records until 0.1 % is told from 1 %, and until faults show: docs/architecture/judging.md.
-FIGURES: Final = planning.Figures(to_decide=330, errors=700, latency=700)
-#: Dollars of an open contract whose account shows no average price.
-UNPRICED: Final = Decimal(100_000)
-
-#: The stages in which nothing is under way.
-OVER: Final = ("done", "aborted", "rolled back", "superseded")
 #: The live shadow of 30 s, what it takes to be warm, and to be judged.
 SHADOW_WITHIN_S: Final = 100.0
 SMOKED_WITHIN_S: Final = 110.0
 
 type Waited = Callable[[Mapping[str, Any]], bool]
 
-
-# --- planning ---
-
-
-def plan(
-    at: Home,
-    version: str,
-    tests: list[str],
-    file: Path | None,
-    who: Who,
-    clock: Timekeeper,
-    *,
-    dry_run: bool,
-) -> Outcome:
-    """Make the plan of a rollout, show what is foreseen, and store it as the home's rollout."""
-    home.open_home(at)
-    fitting.refuse_unfit(at, version, is_back=False)
-    now = now_of(at, clock)
-    status = daemon.status(at)
-    wish = _wish(at, version, [find_account(at, one)[0] for one in tests], file, status, now)
-    population = members(at, status, now)
-    made = planning.make(wish, population, hosting.open_market(now), now, FIGURES, _taken(at))
-    if isinstance(made, Problems):
-        raise UsageError("; ".join(made.sentences))
-    lines = tuple(_phase_line(one) for one in made.phases)
-    full = f"all accounts by {planning.show(made.full_at)}" if made.full_at else "no end foreseen"
-    notes = (*made.plan.said, full)
-    data = {"plan": planning.shape(made.plan), "accounts": list(made.plan.order)}
-    if dry_run:
-        return Outcome(lines, data=data, notes=(*notes, "nothing was done"))
-    risks = {member.account: member.risk for member in population}
-    asked = {"plan": planning.shape(made.plan), "risks": risks, "by": who.by, "reason": who.reason}
-    daemon.ask(at, daemon.SUPERVISOR, "rollout-begin", asked, WITHIN_S)
-    return Outcome(lines, data=data, notes=notes, next_command="risk-daemon-admin rollout start")
-
-
-def now_of(at: Home, clock: Timekeeper) -> int:
-    """Return the home's own time (UTC ns), which a rehearsal may have moved."""
-    return clock.now_ns() + int(in_force(at).clock_offset_s * SECOND_NS)
-
-
-def _wish(
-    at: Home,
-    version: str,
-    tests: list[int],
-    file: Path | None,
-    status: Mapping[str, Any],
-    now: int,
-) -> Wish:
-    raw = _read(file or at.config / PLAN_FILE, must_exist=file is not None)
-    commit = next(commits.commits(at.config, 1)).id[:12]
-    releases = [row["release"] for row in status["accounts"]]
-    fallback = max(sorted(set(releases)), key=releases.count)
-    instant = dt.datetime.fromtimestamp(now // SECOND_NS, dt.UTC)
-    raw = {
-        "rollout": f"{version}-{instant:%Y%m%dT%H%M%S}",
-        "release": version,
-        "commit": commit,
-        "fallback": fallback,
-        "fallback_commit": commit,
-        "production": in_force(at).environment == "production",
-        **raw,
-    }
-    if tests:
-        raw["test_accounts"] = tests
-    wish = reading.read(raw)
-    if isinstance(wish, Problems):
-        raise UsageError("; ".join(wish.sentences))
-    return wish
-
-
-def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
-    if not file.is_file():
-        if must_exist:
-            raise NotFound(
-                f"there is no plan {file}; leave --file out to plan as the brief has it."
-            )
-        return {}
-    try:
-        found = YAML(typ="safe").load(file.read_text())
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise UsageError(f"the plan {file} can't be read: {error}; nothing was changed.") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"the plan {file} is no table of keys and values; nothing was changed.")
-    return found
-
-
-def _taken(at: Home) -> dict[int, str]:
-    """Return the accounts of the rollout that is under way, if one is."""
-    found = standing(at)
-    if not found or found["stage"] in OVER:
-        return {}
-    return {int(row["account"]): str(found["rollout"]) for row in found["accounts"]}
-
-
-def members(at: Home, status: Mapping[str, Any], now: int) -> tuple[Member, ...]:
-    """Return every guarded account as planning sees it."""
-    numbers = [int(row["account"]) for row in status["accounts"]]
-    views = daemon.views(at, numbers)
-    with closing(Reader(at.state / FILE)) as reader:
-        counted = reader.counts(reader.seq_since(now - DAY_NS))
-    return tuple(_member(number, views.get(number), counted.get(number, 0)) for number in numbers)
-
-
-def _member(number: int, view: AccountView | None, events: int) -> Member:
-    if view is None:
-        return Member(account=number, unfit="is shown by no worker", events_per_day=events)
-    risk = sum((_dollars(one.average, one.quantity) for one in view.positions), Decimal())
-    unfit = "is locked" if view.locks else "" if view.connected else "is not connected"
-    return Member(
-        account=number,
-        risk=int(risk * 1_000_000_000),
-        size=sum(abs(one.quantity) for one in view.positions),
-        open_rules=len(view.distances),
-        kind=",".join(sorted({one.root for one in view.positions})),
-        events_per_day=events,
-        unfit=unfit,
-    )
-
-
-def _dollars(average: str, quantity: int) -> Decimal:
-    """Rank open risk by what is held: contracts by their price, which is all a view tells."""
-    return (Decimal(average) or UNPRICED) * abs(quantity)
-
-
-def _phase_line(one: planning.Foreseen) -> str:
-    begins = planning.show(one.begins) if one.begins is not None else "not foreseen"
-    ends = planning.show(one.ends) if one.ends is not None else "not foreseen"
-    share = f", {one.risk_ppm / 10_000:.1f} % of the open risk" if one.upto else ""
-    if one.decidable_tenths is None:
-        told = "; no events: its gates would never decide"
-    else:
-        told = (
-            f"; decidable in about {one.decidable_tenths / 10:.1f} market days, 1.5 % errors seen"
-            f" in {one.detect_errors_min} min, half as slow again in {one.detect_latency_min} min"
-        )
-    return f"{one.name}: {count(one.upto, 'account')}{share}: {begins} to {ends}{told}"
-
-
 # --- asking ---
-
-
-def standing(at: Home) -> dict[str, Any]:
-    """Return the rollout as it stands; empty where there never was one."""
-    found = daemon.ask(at, daemon.SUPERVISOR, "rollout", {}, WITHIN_S)
-    return found if found.get("rollout") else {}
 
 
 def status(at: Home) -> Outcome:
@@ -330,11 +171,6 @@ def is_verified(found: Mapping[str, Any]) -> bool:
     return found["part"] in ("dwell", "judge") or found["stage"] not in _phases(found)
 
 
-def is_back(found: Mapping[str, Any]) -> bool:
-    """Tell whether a way back has come to its end."""
-    return found["stage"] in ("aborted", "rolled back", "superseded")
-
-
 def _phases(found: Mapping[str, Any]) -> list[str]:
     return [str(one["phase"]) for one in found["phases"]]
 
@@ -382,7 +218,9 @@ def canary(
     if not found or found["stage"] in OVER:
         release = version or newest(at)
         waiting.say(f"rolling out {release}")
-        planned = plan(at, release, [str(number)], None, who, waiting.clock, dry_run=dry_run)
+        planned = deploy_plan.plan(
+            at, release, [str(number)], None, who, waiting.clock, dry_run=dry_run
+        )
         if dry_run:
             return planned
         for line in (*planned.lines, *planned.notes):
@@ -487,15 +325,19 @@ def abort(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
         lines = tuple(f"{row['account']}: would go back" for row in found["accounts"])
         return Outcome(lines, data=found, notes=("nothing was done",))
     wish(at, "abort", who, dry_run=False)
+    return _brought_back(at, waiting, found)
+
+
+def _brought_back(at: Home, waiting: Waiting, found: Mapping[str, Any]) -> Outcome:
+    """Wait until a way back is at its end, and say of every account where it is."""
     within_s = SMOKED_WITHIN_S + 0.05 * len(found["accounts"])
     found = waited(at, lambda one: is_back(one) or bool(one["stuck"]), waiting, within_s)
     lines = tuple(account_line(row) for row in found["accounts"])
-    back = {found["fallback"]}
-    stayed = [row for row in found["accounts"] if row["release"] not in back]
+    stayed = [row for row in found["accounts"] if row["release"] != found["fallback"]]
     return Outcome(
         lines,
         FAILED if stayed or found["stuck"] else DONE,
-        found,
+        dict(found),
         above=tuple(above(found)),
         next_command="risk-daemon-admin reconcile-state",
     )
@@ -511,3 +353,48 @@ def newest(at: Home) -> str:
             "`risk-daemon-admin release stage VERSION`, or scripts/deploy_staging.sh."
         )
     return found[-1]
+
+
+# --- looking back, and incidents ---
+
+
+def history(at: Home, limit: int) -> Outcome:
+    """Show what was written of rollouts: what changed, by whom, why; the newest last."""
+    home.read(at)
+    found = [
+        (entry.at, entry.fact)
+        for entry in entries(at.state / FILE, ("rollout-noted",))
+        if isinstance(entry.fact, RolloutNoted)
+    ]
+    if not found:
+        line = "nothing was written of any rollout here"
+        return Outcome((line,), next_command="risk-daemon-admin deploy plan --help")
+    lines = tuple(
+        f"{iso(moment)} {one.rollout}: {one.what}, {one.actor}: {one.reason}"
+        for moment, one in found[-limit:]
+    )
+    rows = [{"at": iso(moment), **msgspec.to_builtins(one)} for moment, one in found[-limit:]]
+    # The newest are what is looked for: the first lines of a long answer are cut last.
+    return Outcome((), data={"entries": rows}, above=lines, next_command=STATUS)
+
+
+def incident(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
+    """What is being rolled out goes back at once, and what to rotate is said."""
+    home.read(at)
+    found = standing(at)
+    rotate = tuple(
+        f"rotate: the key of login {login.name} (`risk-daemon-admin credentials rotate "
+        f"{login.name}`)"
+        for login in in_force(at).logins
+    )
+    rotate = (*rotate, "rotate: the key that signs releases, if it may be known to others")
+    if not found or is_back(found):
+        return Outcome(
+            ("no rollout is under way: every account is where it was",), below=rotate, data=found
+        )
+    if dry_run:
+        return Outcome(("every account would go back",), below=rotate, notes=("nothing was done",))
+    asked = {"by": who.by, "reason": who.reason}
+    daemon.ask(at, daemon.SUPERVISOR, "rollout-incident", asked, WITHIN_S)
+    back = _brought_back(at, waiting, found)
+    return dataclasses.replace(back, below=(*back.below, *rotate))

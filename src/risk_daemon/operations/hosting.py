@@ -146,7 +146,20 @@ class Host:
                 raise Refused("; ".join(refused))
             return self.show()
 
-        return {"rollout": show, "rollout-begin": begin, "rollout-ask": wish}
+        async def incident(args: dict[str, Any]) -> dict[str, Any]:
+            who, why = str(args.get("by") or "unknown"), str(args.get("reason") or "none given")
+            tripped = messages.Tripped(
+                at=self._daemon.clock.now_ns(), by="security incident", reason=f"{who}: {why}"
+            )
+            self.controller.feed(tripped)
+            return self.show()
+
+        return {
+            "rollout": show,
+            "rollout-begin": begin,
+            "rollout-ask": wish,
+            "rollout-incident": incident,
+        }
 
     def show(self) -> dict[str, Any]:
         """Return how the rollout stands, as people are shown it; nothing of one that never was."""

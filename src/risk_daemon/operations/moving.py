@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from risk_daemon.errors import Refused
-from risk_daemon.operations import daemon, deploying, fitting, home
+from risk_daemon.operations import daemon, deploying, fitting, home, under_way
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.lifecycle import Waiting
 from risk_daemon.operations.looking import find_account
@@ -59,8 +59,8 @@ def rollback_all(at: Home, release: str, who: Who, waiting: Waiting, *, dry_run:
     So it ends too, and every account is looked at; without one, each is simply moved.
     """
     home.read(at)
-    found = deploying.standing(at)
-    if found and not deploying.is_back(found) and found["fallback"] == release:
+    found = under_way.standing(at)
+    if found and not under_way.is_back(found) and found["fallback"] == release:
         return deploying.abort(at, who, waiting, dry_run=dry_run)
     return move(at, release, None, who, dry_run=dry_run, is_back=True)
 

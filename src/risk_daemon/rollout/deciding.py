@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import msgspec
 
-from risk_daemon.rollout import freeze, guards
+from risk_daemon.rollout import freeze, guards, telling
 from risk_daemon.rollout import messages as said
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.asking import answer
 from risk_daemon.rollout.returning import go_back, settle, trip
 from risk_daemon.rollout.row import Row
 from risk_daemon.rollout.seeing import see, take
-from risk_daemon.rollout.turn import CONTROLLER, Outcome, Turn, enter, hold, retire
+from risk_daemon.rollout.turn import CONTROLLER, Outcome, Turn, all_at, enter, hold, retire
 
 _replace = msgspec.structs.replace
 
@@ -49,11 +49,13 @@ def raised(row: Row, given: said.Persisted, bumps: int) -> Outcome:
 def recovered(row: Row, memory: Row, given: said.Recovered) -> Outcome:
     """Go on with a stored row after a crash, or after somebody else has written it.
 
-    Time without a controller counts for nothing. A way back that was begun in `memory` and did
-    not get stored is begun again: whoever wrote meanwhile can't have meant to forbid it.
+    Time without a controller counts for nothing, and what workers there were is not known any more
+    until it is told again. A way back that was begun in `memory` and did not get stored is begun
+    again: whoever wrote meanwhile can't have meant to forbid it.
     """
     turn = Turn(row, given)
-    turn.put(clock=_replace(row.clock, steady=None))
+    turn.put(clock=_replace(row.clock, steady=None), warm=())
+    all_at(turn, (rows.SHADOWING, rows.READY), rows.WARMING)
     for held in given.held:
         see(turn, held, row.bumps)
     if memory.stage in rows.GOING_BACK and row.stage not in (*rows.GOING_BACK, *rows.ENDED):
@@ -115,7 +117,8 @@ def _watch(turn: Turn) -> None:
         if blind > row.plan.blind_ns and not rows.is_overridden(row, gate, turn.at):
             since = said_last.measured if said_last else 0
             why = f"{gate} could not be measured for {blind // row.plan.minute_ns} min"
-            hold(turn, f"gate/{gate}/blind since {since}", CONTROLLER, why)
+            key = f"gate/{gate}/blind since {since}"
+            hold(turn, key, CONTROLLER, why, event=telling.BLIND)
     if row.exposure.lived_ns > phase.dwell.longest_ns:
         open_gates = guards.inconclusive(turn.row, phase, turn.at)
         if open_gates:
@@ -138,7 +141,8 @@ def _advance(turn: Turn) -> None:
 def _fill(turn: Turn) -> None:
     """Have the next accounts of the phase switched: each asks for itself."""
     row = turn.row
-    if rows.phase_of(row) is None or row.holds or row.plan.ways_back[0] not in row.warm:
+    both = {row.plan.candidate, row.plan.ways_back[0]}
+    if rows.phase_of(row) is None or row.holds or not both <= set(row.warm):
         return
     under_way = sum(one.does == rows.SWITCH for one in row.commands.values())
     left = rows.room(row)

@@ -65,8 +65,9 @@ def _judged(turn: Turn, given: said.Judged) -> None:
     if given.says == rows.FAIL:
         trip(turn, given.gate, given.sentence)
         return
-    if given.phase != row.stage:
-        return
+    phase = rows.phase_of(row)
+    if phase is None or given.phase != phase.name:
+        return  # of another phase; and nothing that is judged holds a way back
     before = row.opinions.get(given.gate)
     watched = row.clock.watched
     is_blind = given.says == rows.UNMEASURABLE
@@ -82,7 +83,7 @@ def _judged(turn: Turn, given: said.Judged) -> None:
     if given.says == rows.HOLD and not rows.is_overridden(row, given.gate, turn.at):
         deadline = watched + given.abort_after_ns if given.abort_after_ns else 0
         key = f"gate/{given.gate}/{given.evidence}"
-        hold(turn, key, given.gate, given.sentence, deadline)
+        hold(turn, key, given.gate, given.sentence, abort_at=deadline)
 
 
 def _worker(turn: Turn, given: said.WorkerReady | said.WorkerGone | said.CaughtUp) -> None:

@@ -16,6 +16,7 @@ PAGE: Final = "page"
 WINDOW: Final = "window opening"
 PHASE: Final = "phase entered"
 HELD: Final = "held"
+BLIND: Final = "blind"
 GOING_BACK: Final = "going back"
 BACK: Final = "back"
 STUCK: Final = "stuck"
@@ -40,6 +41,12 @@ WORDS: Final[dict[str, tuple[str, str, str, str]]] = {
         URGENT,
         "The deployment pauses; you stay protected",
         "Deployment of {candidate} on hold in {phase}: {why}",
+        "Deployment of {candidate} on hold",
+    ),
+    BLIND: (
+        PAGE,
+        "The deployment pauses; you stay protected",
+        "Somebody is needed: {why}; deployment of {candidate} on hold in {phase}",
         "Deployment of {candidate} on hold",
     ),
     GOING_BACK: (

@@ -114,18 +114,29 @@ def _digest(given: said.Heard) -> str:
     return hashlib.sha256(msgspec.msgpack.encode(given)).hexdigest()
 
 
-def hold(turn: Turn, key: str, actor: str, reason: str, abort_at: int = 0) -> None:
-    """Switch nobody any more; whoever has an account keeps it. Each reason holds once."""
+def hold(
+    turn: Turn,
+    key: str,
+    actor: str,
+    reason: str,
+    *,
+    abort_at: int = 0,
+    event: str = telling.HELD,
+) -> None:
+    """Switch nobody any more; whoever has an account keeps it. Each reason holds once.
+
+    `abort_at`: if it is still open at that watched ns, the way back. `event` is what is told.
+    """
     row = turn.row
     is_answered = key in row.resumed and key != PERSON
-    if is_answered or any(hold.key == key for hold in row.holds):
+    if is_answered or any(one.key == key for one in row.holds):
         return
     kept = {name: one for name, one in row.commands.items() if one.does != rows.SWITCH}
-    hold = Hold(key=key, actor=actor, reason=reason, abort_at=abort_at)
-    turn.put(holds=(*row.holds, hold), turn=row.turn + 1, commands=kept)
+    new = Hold(key=key, actor=actor, reason=reason, abort_at=abort_at)
+    turn.put(holds=(*row.holds, new), turn=row.turn + 1, commands=kept)
     all_at(turn, (rows.SWITCHING,), rows.READY)
     turn.note("held", actor, reason)
-    turn.tell(telling.HELD, reason)
+    turn.tell(event, reason)
 
 
 def end_holds(turn: Turn, gate: str) -> None:

@@ -80,6 +80,8 @@ KINDS: Final[dict[str, type[Fact]]] = {
     "breach-found": events.BreachFound,
     "alarm-raised": events.AlarmRaised,
     "hash-taken": events.HashTaken,
+    "decision-compared": events.DecisionCompared,
+    "shadow-reseeded": events.ShadowReseeded,
     "protection-disabled": events.ProtectionDisabled,
     "protection-enabled": events.ProtectionEnabled,
     "intended": events.Intended,

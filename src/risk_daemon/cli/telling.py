@@ -1,0 +1,59 @@
+"""`alert`: a person's message to those whom it concerns."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from risk_daemon.cli.options import (
+    NO_REASON,
+    ByOption,
+    DryRunOption,
+    HomeOption,
+    JsonOption,
+    ReasonOption,
+)
+from risk_daemon.cli.show import finish
+from risk_daemon.clock import Clock
+from risk_daemon.operations.daemon import operator
+from risk_daemon.operations.home import choose
+from risk_daemon.operations.orders import Who
+
+alert = typer.Typer(no_args_is_help=True, help="Messages to traders, admins and management.")
+
+
+@alert.callback()
+def _alert() -> None:
+    """Keep `send` a word of its own, while it is the only one."""
+
+
+@alert.command("send")
+def send(
+    text: Annotated[str, typer.Argument(help="What people should know.", show_default=False)],
+    to: Annotated[
+        list[str] | None, typer.Option("--to", help="traders, admins, management; else all.")
+    ] = None,
+    level: Annotated[str, typer.Option("--level", help="info, warn, urgent or page.")] = "urgent",
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell every audience, durably: it returns when the message is stored.
+
+    \b
+    Examples:
+      risk-daemon-admin alert send "Deployment rolled back to v1.2.0"
+      risk-daemon-admin alert send "Back in ten minutes" --to traders --level info
+    """
+    from risk_daemon.operations import alerts
+
+    who = Who(by or operator(), reason)
+    finish(
+        as_json,
+        lambda: alerts.send(
+            choose(home), text, to or [alerts.EVERYONE], level, who, Clock(), dry_run=dry_run
+        ),
+    )
