@@ -1,5 +1,8 @@
 """What a new link makes of goals without an end: in doubt, or certainly not sent."""
 
+import msgspec
+import pytest
+
 from risk_daemon.core.events import (
     Fact,
     FeedChanged,
@@ -226,3 +229,27 @@ def test_of_two_for_one_contract_it_is_the_one_in_the_segment_that_left_last() -
     assert in_segment(kept, stored=(NOTING, intended("b")), sent=log(b=40)) == [(50, "a")]
     assert in_segment(kept, (60, intended("c"))) == [(60, "c")]
     assert [one.key for one in found(intended("b"), kept=(kept,)).over] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("act", "wanted"),
+    [("close", "close"), ("partial", "reduce"), ("cancel", "cancel"), ("modify", "resize")],
+)
+def test_a_request_that_left_and_whose_goal_was_never_folded_in_is_in_doubt(
+    act: str, wanted: str
+) -> None:
+    """An old copy was put back, and the segment is empty already: a worker waits for its end."""
+    said = msgspec.structs.replace(sent("a"), act=act)
+
+    ((at, goal),) = found(DOWN, said).in_doubt
+
+    assert (at, goal.key, goal.account, goal.goal.contract) == (1, "a", ACCOUNT, "MNQ")
+    assert goal.goal.act == wanted
+    assert doubtful(DOWN, said, intended("a")) == [(2, "a")]
+    assert found(said, settled("a")) == found(settled("a"), said) == Inherited([], [], [], [])
+
+
+def test_so_is_none_of_another_login() -> None:
+    other = msgspec.structs.replace(sent("a"), account=ANOTHER)
+
+    assert found(other) == Inherited([], [], [], [])

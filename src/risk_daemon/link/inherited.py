@@ -21,6 +21,7 @@ import msgspec
 
 from risk_daemon.core.events import (
     FeedChanged,
+    Goal,
     GoalRefused,
     Intended,
     RequestSent,
@@ -80,6 +81,9 @@ class Sent(msgspec.Struct, frozen=True):
 NOTHING: Final = Sent("", lambda _: None)
 
 
+#: What goals ask for, by the requests they become, where the word is another.
+_ACTS: Final = {"partial": "reduce", "modify": "resize"}
+
 #: A goal that lies in the segment, and when it was written there.
 Kept = tuple[int, Intended]
 
@@ -99,10 +103,13 @@ def inherited(
         match decode(record).fact:
             case Intended(account=account, key=key) as intended if account in accounts:
                 if intended.goal.act != "look" and key not in ended:
-                    is_known = is_down or is_noted
+                    is_known = (is_down or is_noted) and key not in goals
                     goals[key] = _Open(intended, record.at, sent.left_at(key), is_known)
-            case RequestSent(key=key) if key in goals:
-                goals[key].said_at = record.at
+            case RequestSent(account=account, key=key) as said if account in accounts:
+                if key in goals:
+                    goals[key].said_at = record.at
+                elif key not in ended:  # it left without the journal, and is not folded in yet
+                    goals[key] = _Open(_of(said), record.at, sent.left_at(key), False, record.at)
             case RequestSettled(key=key) | GoalRefused(key=key):
                 goals.pop(key, None)
                 ended.add(key)
@@ -120,6 +127,17 @@ def inherited(
             noted_at = sent.left_at(intended.key)
             goals[intended.key] = _Open(intended, at, noted_at, False, is_kept=True)
     return _sorted(list(goals.values()))
+
+
+def _of(said: RequestSent) -> Intended:
+    """Return the goal of a request that nothing else tells of: an old copy has only its sending."""
+    goal = Goal(
+        act=_ACTS.get(said.act, said.act),
+        account=said.account,
+        contract=said.contract,
+        order=said.order,
+    )
+    return Intended(account=said.account, epoch=said.epoch, cause_seq=0, key=said.key, goal=goal)
 
 
 def _sorted(goals: list[_Open]) -> Inherited:
