@@ -51,6 +51,7 @@ COMMANDS = [
     "release verify",
     "release stage",
     "release prune",
+    "rollout diff",
     "logs tail",
     "logs errors",
     "logs enforcement",

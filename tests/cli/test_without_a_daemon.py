@@ -24,6 +24,7 @@ EVERY = [
     "reconcile-state",
     "verify-state",
     "verify-db",
+    "rollout diff",
     "doctor",
 ]
 
@@ -53,6 +54,8 @@ def test_where_no_home_is_the_way_to_one_is_named(nobody: Admin, command: str) -
         ("test-persistence", 8, "is not running"),
         ("reconcile-state", 8, "1: NOT READ: link-alpha is not reachable"),
         ("verify-state", 5, "this home has never run"),
+        ("rollout diff", 5, "this home has never run"),
+        ("rollout diff --account 9", 5, "there is no account '9' here"),
         ("restart", 8, "supervisor is not reachable"),
         ("stop", 2, "There is no terminal to ask on: add --reason or --yes"),
         ("stop --yes", 0, "nothing was running: no daemon ever started here"),

@@ -29,6 +29,20 @@ def test_a_time_of_the_stream_is_utc() -> None:
     assert iso(1_795_622_400_123_000_000) == "2026-11-25T16:00:00.123+00:00"
 
 
+def compared(verdict: str, why: str = "") -> events.DecisionCompared:
+    return events.DecisionCompared(
+        account=1,
+        release="v2",
+        against="v1",
+        rule="max-contracts",
+        seq=7,
+        decided_at=9,
+        verdict=verdict,
+        source="live",
+        why=why,
+    )
+
+
 @pytest.mark.parametrize(
     ("fact", "words"),
     [
@@ -55,6 +69,8 @@ def test_a_time_of_the_stream_is_utc() -> None:
             "worker-1, epoch 3, v1",
         ),
         (events.SettingsAdopted(text="{}", digest="abc"), "settings abc"),
+        (compared("agrees"), "max-contracts agrees: v2 against v1"),
+        (compared("looser", "v1 does"), "max-contracts looser: v2 against v1: v1 does"),
         (events.Pulse(), ""),
     ],
 )

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from risk_daemon.rollout.judge import judge, latency_worth
-from risk_daemon.rollout.sample import Decided, Failure, Latencies, decode, encode
 from risk_daemon.rollout.tally import Judging, Member, Tally, begin, fold
 from risk_daemon.rollout.thresholds import MINUTE, SECOND, Thresholds
 from risk_daemon.rollout.verdict import Verdict
+from risk_daemon.wire.sample import Decided, Failure, Latencies, decode, encode
 
 ACCOUNT = 7
 #: A Wednesday, as good as any.

@@ -8,7 +8,10 @@ from typing import Any
 import msgspec
 
 from risk_daemon.rollout.judge import judge
-from risk_daemon.rollout.sample import (
+from risk_daemon.rollout.tally import Cohort, Judging, Member, Tally, begin, fold
+from risk_daemon.rollout.thresholds import MB, MINUTE, SECOND, Thresholds
+from risk_daemon.rollout.verdict import Verdict
+from risk_daemon.wire.sample import (
     Connected,
     Decided,
     Failure,
@@ -20,9 +23,6 @@ from risk_daemon.rollout.sample import (
     decode,
     encode,
 )
-from risk_daemon.rollout.tally import Cohort, Judging, Member, Tally, begin, fold
-from risk_daemon.rollout.thresholds import MB, MINUTE, SECOND, Thresholds
-from risk_daemon.rollout.verdict import Verdict
 
 BEGIN = 1_790_000_000 * SECOND
 END = BEGIN + 24 * 60 * MINUTE

@@ -466,3 +466,29 @@ def test_an_account_may_begin_on_a_third_release_and_goes_back_to_the_named_one(
 
     looked = {one.account for one in world.ordered if isinstance(one, said.Smoke)}
     assert (world.on(OLD), looked) == ({1, 2, 3, 4}, {1, 2})
+
+
+def switches(world: World) -> list[Any]:
+    return [one.version for one in world.ordered if isinstance(one, said.Switch)]
+
+
+def test_what_failed_before_the_way_back_is_no_try_of_it() -> None:
+    world = at("shadow", older=(OLDER,))
+    world.smoke[1] = rows.UNMEASURABLE
+    world.live_through()
+    world.refuses[1, OLD] = "it does not start"
+    world.ordered.clear()
+    world.please(said.Abort)
+
+    assert switches(world) == [OLD, OLD, OLD, OLDER]
+
+
+def test_who_is_stuck_is_tried_three_times_again() -> None:
+    world = at("canary")
+    world.refuses[1, OLD] = "it does not start"
+    world.please(said.Abort)
+    world.ordered.clear()
+    world.please(said.Abort)
+
+    assert switches(world) == [OLD, OLD, OLD]
+    assert world.row.accounts[1].at == rows.PINNED

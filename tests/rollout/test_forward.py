@@ -931,3 +931,20 @@ def test_what_is_seen_while_a_phase_is_filled_is_not_of_it() -> None:
     world.hear(said.Witnessed(at=world.now, situation="reconnect"))
 
     assert (world.row.exposure.events, world.row.exposure.seen) == (0, ())
+
+
+def test_another_account_goes_under_way_only_when_one_has_arrived() -> None:
+    world = World(plan(10, together=3)).until("50")
+    world.live_through()
+    world.hear(said.Promote(at=world.now, actor="ann", phase="100"))
+    first, *others = world.take_away(said.Switch)
+    world.do(first)
+    while world.inbox or any(not isinstance(one, said.Switch) for one in world.todo):
+        if world.inbox:
+            world.deliver()
+            continue
+        world.do(next(one for one in world.todo if not isinstance(one, said.Switch)))
+        world.todo.remove(next(one for one in world.todo if not isinstance(one, said.Switch)))
+
+    assert len(others) == 2
+    assert len(world.todo) == 1

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from risk_daemon.rollout.judge import GATES, accuracy_ppm, figures, judge
-from risk_daemon.rollout.sample import Damaged, Sample
 from risk_daemon.rollout.thresholds import MINUTE, SECOND, Declared
+from risk_daemon.wire.sample import Damaged, Sample
 from tests.rollout.telling import (
     BEGIN,
     CANARY,

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_daemon.rollout.judge import judge
-from risk_daemon.rollout.sample import Decided, Failure, Sample
 from risk_daemon.rollout.tally import Cohort, Judging
 from risk_daemon.rollout.thresholds import MINUTE, Declared
+from risk_daemon.wire.sample import Decided, Failure, Sample
 from tests.rollout.telling import (
     BEGIN,
     CANARY,

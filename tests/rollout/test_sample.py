@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from risk_daemon.errors import Malformed
-from risk_daemon.rollout.sample import (
+from risk_daemon.wire import sample
+from risk_daemon.wire.sample import (
     FAILURES_MAX,
     Damaged,
     Failure,
@@ -36,10 +37,10 @@ EVERY: list[Sample] = [
 ]
 
 
-@pytest.mark.parametrize("sample", EVERY, ids=lambda sample: type(sample).__name__)
-def test_what_is_written_is_read_again(sample: Sample) -> None:
-    assert decode(encode(sample)) == sample
-    assert encode(decode(encode(sample))) == encode(sample)
+@pytest.mark.parametrize("one", EVERY, ids=lambda one: type(one).__name__)
+def test_what_is_written_is_read_again(one: Sample) -> None:
+    assert decode(encode(one)) == one
+    assert encode(decode(encode(one))) == encode(one)
 
 
 def test_a_full_sample_is_small() -> None:
@@ -95,3 +96,26 @@ def test_other_bytes_are_refused(payload: bytes) -> None:
 def test_a_later_format_is_refused_with_what_this_release_reads() -> None:
     with pytest.raises(Malformed, match="format 2; this release reads 1"):
         decode(msgspec.msgpack.encode(Stored(2, minute(0))))
+
+
+def test_a_sample_told_twice_has_the_same_name_and_two_samples_have_two() -> None:
+    fired = sample.Fired(account=1, release="v2", at=5, rule="max-contracts", how="agreeing")
+    told: list[Sample] = [
+        sample.Decided(account=1, release="v2", begin=5, end=6, decided=(0, 0, 0)),
+        sample.Reached(account=1, release="v2", at=5, goal="MNQ:3"),
+        fired,
+        msgspec.structs.replace(fired, rule="kill-switch"),
+        sample.Connected(account=1, release="v2", at=5, is_connected=True),
+        sample.Connected(account=1, release="v2", at=6, is_connected=True),
+    ]
+    names = [sample.name_of(sample.encode(one)) for one in told]
+
+    assert names == [
+        "decided:5",
+        "reached:MNQ:3",
+        "fired:max-contracts:5",
+        "fired:kill-switch:5",
+        "connected:5",
+        "connected:6",
+    ]
+    assert names == [sample.name_of(sample.encode(one)) for one in told]

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from risk_daemon.rollout.judge import figures, judge
-from risk_daemon.rollout.sample import Damaged, Decided, Failure, Sample
 from risk_daemon.rollout.tally import episodes, missing
 from risk_daemon.rollout.thresholds import MINUTE, SECOND
+from risk_daemon.wire.sample import Damaged, Decided, Failure, Sample
 from tests.rollout.telling import (
     BEGIN,
     CANARY,

@@ -84,7 +84,12 @@ def _deploying(to: typer.Typer) -> None:
     from risk_daemon.cli import deploying
 
     to.add_typer(deploying.deploy, name="deploy")
-    to.add_typer(deploying.rollout, name="rollout")
+
+
+def _rollout(to: typer.Typer) -> None:
+    from risk_daemon.cli import rollout
+
+    to.add_typer(rollout.rollout, name="rollout")
 
 
 def _looking(to: typer.Typer) -> None:
@@ -175,7 +180,8 @@ def _acting(to: typer.Typer) -> None:
 ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("init", "start", "stop", "restart"): _beginning,
     ("promote", "rollback", "hand-over", "retire"): _releasing,
-    ("deploy", "rollout"): _deploying,
+    ("deploy",): _deploying,
+    ("rollout",): _rollout,
     ("status", "health", "why"): _looking,
     (
         "test-connection",

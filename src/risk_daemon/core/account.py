@@ -18,6 +18,7 @@ from risk_daemon.core.events import (
     AccountSeen,
     Goal,
     HighWaterKept,
+    LockPlaced,
     MarkChanged,
     OperatorActed,
     OrderChanged,
@@ -128,6 +129,25 @@ class Plan(msgspec.Struct, kw_only=True, omit_defaults=True):
     direction: int = 0
 
 
+class Shadow(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What the records say of the release that holds an account, kept by one that does not.
+
+    `locks` stand by the holder's records; `found` is the record of its newest finding by
+    `rule|part`; `trips` its findings of the day. `forced` names locks that were not decided here
+    but taken over; the holder's word ends them too. `overruled` are findings (and locks of a limit
+    broken at adoption) that the holder does not share. `astray`: the record of a decision that
+    differed, until `core.reseed`; `turns` counts those.
+    """
+
+    locks: dict[str, LockPlaced] = msgspec.field(default_factory=dict)
+    found: dict[str, int] = msgspec.field(default_factory=dict)
+    trips: dict[str, int] = msgspec.field(default_factory=dict)
+    forced: list[str] = msgspec.field(default_factory=list)
+    overruled: list[str] = msgspec.field(default_factory=list)
+    astray: int = 0
+    turns: int = 0
+
+
 class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Everything the rules may know of one account."""
 
@@ -176,6 +196,8 @@ class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     digest: bytes = b""
     wake_at: int = 0
     reasons: list[str] = msgspec.field(default_factory=list)
+    #: Only in a release that does not hold the account.
+    shadow: Shadow | None = None
 
     def holding(self, contract: str) -> Holding:
         """Return the contract's state, new and flat if it was never held."""
@@ -569,6 +591,8 @@ def roll_day(
     account.closing = account.ledger
     _keep_last_day(account)
     account.trips, account.warned = {}, {}
+    if account.shadow is not None:
+        account.shadow.trips = {}
     for contract in sorted(account.holdings):
         holding = account.holdings[contract]
         mark = settlement(marks.get(contract))

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from risk_daemon.core import account as fold
-from risk_daemon.core import doubt, executor, lockout, session
+from risk_daemon.core import doubt, executor, lockout, reseed, session, shadow
 from risk_daemon.core import marks as market
 from risk_daemon.core.account import POLLING, Account, Doubt
 from risk_daemon.core.decision import (
@@ -64,6 +64,7 @@ from risk_daemon.core.events import (
     RequestSent,
     RequestSettled,
     RuleSetting,
+    ShadowReseeded,
     TradeSeen,
     Unknown,
 )
@@ -76,7 +77,7 @@ from risk_daemon.core.world import Parser, Rule, World, seal
 #: Time and prices touch many accounts and are counted by none.
 _OF_NO_ACCOUNT: Final = (Pulse, MarkChanged, PrintSeen)
 #: Written by the daemon about its own decisions: no news to it.
-OWN: Final = (Intended, BreachFound, AlarmRaised, HashTaken, LockEnded)
+OWN: Final = (Intended, BreachFound, AlarmRaised, HashTaken, LockEnded, *shadow.KINDS)
 INERT: Final = (*OWN, DrainAsked, Probed)
 
 
@@ -95,9 +96,12 @@ class Engine:
         catalog: Mapping[str, Parser],
         world: World | None = None,
         *,
+        release: str = "",
         asks_always: bool = False,
     ) -> None:
         self.catalog = catalog
+        #: The release that decides here; empty where nobody asks who holds an account.
+        self.release = release
         self._asks_always = asks_always
         self.world = World()
         #: Accounts with a record that could not be folded here; never part of the state.
@@ -143,9 +147,23 @@ class Engine:
                 return self._unknown(entry, kind)
             case _:
                 pass
+        if self.release and isinstance(entry.fact, shadow.HEARD):
+            self._hear(entry)
         if isinstance(entry.fact, INERT) or not entry.account:
             return []
         return self._one(entry, entry.account)
+
+    def _hear(self, entry: Entry) -> None:
+        """Take what the holder of another release says, and what it means for this one."""
+        account = self.world.accounts.get(entry.account)
+        if account is None or account.shadow is None or account.account in self.poisoned:
+            return
+        match entry.fact:
+            case ShadowReseeded(release=self.release):
+                reseed.reseed(account, account.shadow, entry.seq, entry.at)
+            case fact:
+                shadow.hear(account, account.shadow, fact, self.release)
+        self._disturbed(account)
 
     # --- which accounts a record touches ---
 
@@ -357,6 +375,8 @@ class Engine:
                 return []
             stand(account, entry.fact, entry.seq, {})
             account.locks[entry.fact.lock].is_unmeasured = True
+            if account.shadow is not None:
+                shadow.force(account.shadow, entry.fact.lock)
         outputs = self._due(account, entry.at)
         outputs += self._fold(account, entry)
         outputs += self._decide(account, entry)
@@ -501,6 +521,7 @@ class Engine:
 
     def _leased(self, account: Account, fact: LeaseGranted, entry: Entry) -> list[Fact]:
         account.epoch, account.holder, account.release = fact.epoch, fact.holder, fact.release
+        shadow.leased(account, self.release)
         outputs: list[Fact] = [account.locks[name].placed for name in sorted(account.locks)]
         return outputs + executor.again(account, self._scene(account, entry, Target()))
 

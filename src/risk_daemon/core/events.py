@@ -250,6 +250,22 @@ class RolloutStored(Fact, frozen=True, kw_only=True):
     body: bytes
 
 
+class SampleTaken(Fact, frozen=True, kw_only=True):
+    """What a release is judged by; `body` is a sample of `wire.sample`. Account 0: of none."""
+
+    account: int
+    release: str
+    body: bytes
+
+
+class Timed(Fact, frozen=True, kw_only=True):
+    """How long a worker took for some records: rows of account, seq and µs."""
+
+    release: str
+    holder: str
+    rows: tuple[tuple[int, int, int], ...]
+
+
 class RolloutNoted(Fact, frozen=True, kw_only=True):
     """One line of a rollout's audit: what changed, by whom, why, and the digest of the evidence."""
 
@@ -346,6 +362,52 @@ class HashTaken(Fact, frozen=True, kw_only=True):
     digest: str
     projection: int = 0
     shown: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class DecisionCompared(Fact, frozen=True, kw_only=True):
+    """What a release decided at the record `seq` of an account that another release holds.
+
+    `verdict`: `agrees`, `looser`, `stricter`, `declared` or `unseen` (the holder changed meanwhile,
+    and nobody can tell). `direction` is which way a difference goes, declared or not: looser is
+    what protects less than the holder did. `fields` are what differs: `breach`, `lock`, `goal`,
+    `end` (of a lock). `source` is where the record came from: `live`, `recorded` or `generated`.
+    `saw` and `wanted` are the release's in words, `other_saw` and `other_wanted` the holder's.
+    `declared` names the declared difference that covers it, `case` the generated case it is of:
+    then `seq` is where the case was made. Written by the release that was
+    compared, and stored once by release, account, seq and rule.
+    """
+
+    account: int
+    release: str
+    against: str
+    rule: str
+    seq: int
+    decided_at: int
+    verdict: str
+    source: str
+    direction: str = ""
+    fields: tuple[str, ...] = ()
+    saw: str = ""
+    wanted: str = ""
+    other_saw: str = ""
+    other_wanted: str = ""
+    why: str = ""
+    declared: str = ""
+    case: str = ""
+
+
+class ShadowReseeded(Fact, frozen=True, kw_only=True):
+    """From here on a release sees an account as if it had decided what its holder did.
+
+    Folded by that release alone. It drops the locks and the unsent goals that the holder's own
+    records do not show, takes over the locks that they do, and holds a finding back that the
+    holder does not share until its condition was false once. `turn` counts from 1.
+    """
+
+    account: int
+    release: str
+    turn: int
+    why: str
 
 
 class ProtectionDisabled(Fact, frozen=True, kw_only=True):

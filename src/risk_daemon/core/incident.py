@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from risk_daemon.core import session
+from risk_daemon.core import session, shadow
 from risk_daemon.core.account import Account, Incident
 from risk_daemon.core.decision import (
     ALERT,
@@ -70,8 +70,10 @@ def _close_incidents(account: Account, setting: RuleSetting, but: set[str]) -> N
     for name in sorted(account.incidents):
         rule, _, part = name.partition("|")
         incident = account.incidents[name]
-        if rule == setting.rule and part not in but and incident.lock not in account.locks:
-            incident.is_open = False
+        if rule == setting.rule and part not in but:
+            shadow.lift(account, name)
+            if incident.lock not in account.locks:
+                incident.is_open = False
 
 
 def _clear(account: Account, setting: RuleSetting, finding: Clear) -> list[Fact]:
@@ -80,6 +82,7 @@ def _clear(account: Account, setting: RuleSetting, finding: Clear) -> list[Fact]
     if setting.rule in account.unarmed and account.known:
         account.unarmed.remove(setting.rule)
         name = f"unarmed:{setting.rule}"
+        shadow.lift(account, name)
         if name in account.locks:
             outputs.append(end_lock(account, name, "the condition is false"))
     return outputs
@@ -103,6 +106,8 @@ def _breach(
         return _hold_back(account, setting, breach, world), []
     outputs: list[Fact] = []
     part = f"{setting.rule}|{breach.part}"
+    if shadow.is_overruled(account, part):
+        return [], []
     incident = account.incidents.get(part)
     lock_is_gone = incident is not None and incident.lock and incident.lock not in account.locks
     if incident is None or not incident.is_open or lock_is_gone:
@@ -124,7 +129,7 @@ def _breach(
 def _hold_back(account: Account, setting: RuleSetting, breach: Breach, world: World) -> list[Fact]:
     """A limit that was broken the moment it was adopted reduces, and tells; it never closes."""
     name = f"unarmed:{setting.rule}"
-    if name in account.locks or setting.mode != ENFORCE:
+    if name in account.locks or setting.mode != ENFORCE or shadow.is_overruled(account, name):
         return []
     text = (
         f"{setting.rule} was already broken when it was adopted ({breach.text});"

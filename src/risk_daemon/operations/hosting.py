@@ -14,6 +14,7 @@ from risk_daemon.core import session
 from risk_daemon.errors import DaemonError, OperatorError, Refused, UsageError
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.rolling import Hands
+from risk_daemon.operations.watching import Watch
 from risk_daemon.rollout import messages, planning, standing
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.controller import Controller, Wish
@@ -46,6 +47,7 @@ class Host:
         self.controller = Controller(
             daemon.journal, Hands(daemon, self._plan), daemon.clock.now_ns, self._begin
         )
+        self.watch = Watch(daemon, self.controller)
         self._told_at = 0
         daemon.on_failure = self._failed
 
@@ -68,6 +70,7 @@ class Host:
                 except DaemonError:  # the journal is away: it comes back
                     await asyncio.sleep(RECOVER_AGAIN_S)
             group.create_task(self._keep_judging())
+            group.create_task(self.watch.run())
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
                 with self.controller.standing():
@@ -201,7 +204,7 @@ class Host:
         if row is None:
             return {"stuck": self.controller.stuck}
         shown = standing.show(row, self._daemon.clock.now_ns())
-        return {**shown, "stuck": self.controller.stuck}
+        return {**shown, "stuck": self.controller.stuck, "judged": self.watch.show()}
 
 
 def _judge(home: Home, release: str, now: int) -> tuple[Said, ...]:

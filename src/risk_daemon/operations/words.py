@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from risk_daemon.core.events import Fact, LeaseGranted, SettingsAdopted, Unknown
+from risk_daemon.core.events import DecisionCompared, Fact, LeaseGranted, SettingsAdopted, Unknown
 from risk_daemon.wire.record import NAMES
 
 EXCHANGE: Final = ZoneInfo("America/Chicago")
@@ -43,6 +43,9 @@ def in_words(fact: Fact) -> str:
         return f"settings {fact.digest}"
     if isinstance(fact, LeaseGranted):
         return f"{fact.holder}, epoch {fact.epoch}, {fact.release}"
+    if isinstance(fact, DecisionCompared):
+        why = f": {fact.why}" if fact.why else ""
+        return f"{fact.rule} {fact.verdict}: {fact.release} against {fact.against}{why}"
     fields: dict[str, Any] = msgspec.to_builtins(fact)
     goal = fields.get("goal")
     if isinstance(goal, dict):

@@ -290,6 +290,10 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         release = str(args["release"])
         return {"release": release, "accounts": await daemon.move(release, accounts)}
 
+    async def warm(args: dict[str, Any]) -> dict[str, Any]:
+        await daemon.warm(str(args["release"]))
+        return {"releases": daemon.releases}
+
     async def hand_over(args: dict[str, Any]) -> dict[str, Any]:
         names, stays_s = [str(one) for one in args["processes"]], float(args["stays_s"])
         return {"processes": await daemon.hand_over(str(args["release"]), names, stays_s)}
@@ -312,6 +316,7 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
         "approve": approve,
         "put-back": put_back,
         "move": move,
+        "warm": warm,
         "retire": retire,
         "hand-over": hand_over,
         "succeed": succeed,

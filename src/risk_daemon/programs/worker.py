@@ -1,4 +1,8 @@
-"""The worker process: one release deciding; and, with `--verify`, the throw-away judge of it."""
+"""The worker process: one release deciding; and throw-away ones that judge, and exit.
+
+`--verify` judges the journal, `--compare` what this release decides of it where another one held
+the accounts, and `--declared` says where this release means to decide otherwise.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,20 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 import risk_daemon
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.depot.files import digest_of_folder
 from risk_daemon.errors import DaemonError
 from risk_daemon.programs import process, service
 from risk_daemon.rules import CATALOG
+from risk_daemon.rules.declared import DECLARED
 from risk_daemon.settings import Settings
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.heart import Heard, Heartbeat
 from risk_daemon.wire.transport import Channel, Hello, connect, serve
-from risk_daemon.worker import verify
+from risk_daemon.worker import recorded, verify
 from risk_daemon.worker.loop import Worker
 
 SUPERVISOR_WITHIN_S: Final = 0.5
@@ -36,14 +43,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = service.arguments("worker", "Decides.")
     parser.add_argument("--name", default="worker-1@dev", help="this worker's name in leases")
     parser.add_argument("--verify", action="store_true", help="replay the journal, compare, exit")
+    parser.add_argument("--compare", action="store_true", help="decide the journal again, exit")
+    parser.add_argument("--file", type=Path, help="compare: a state file other than the home's")
+    parser.add_argument("--declared", action="store_true", help="print declared differences, exit")
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
+    if args.declared:
+        print(json.dumps([msgspec.to_builtins(one) for one in DECLARED]))
+        return 0
+    if args.compare:
+        file = args.file or home / "state" / "journal.db"
+        release = args.release or f"v{installed_version('risk-daemon')}"
+        return process.run("compare", home, lambda: _compare(file, release))
     if args.verify:
         release = args.release or f"v{installed_version('risk-daemon')}"
         return process.run("verify", home, lambda: _verify(home, release))
     return process.run(
         args.name, home, lambda: asyncio.run(_main(home, args.name, args.release or "dev"))
     )
+
+
+def _compare(file: Path, release: str) -> int:
+    print(json.dumps(recorded.compare(file, CATALOG, release, DECLARED)))
+    return 0
 
 
 def _verify(home: Path, release: str) -> int:
@@ -64,6 +86,8 @@ async def _main(home: Path, name: str, release: str) -> int:
     worker.lost = lost
     operations = {
         "test-rule": worker.op_test_rule,
+        "boundary": worker.op_boundary,
+        "decide": worker.op_decide,
         "why": worker.op_why,
         "hash": worker.op_hash,
         "shown": worker.op_shown,

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from risk_daemon.core.events import AlarmRaised, RolloutNoted
-from risk_daemon.errors import DaemonError, JournalAway, OperatorError, Refused
+from risk_daemon.errors import DaemonError, OperatorError, Refused
 from risk_daemon.rollout import machine, messages
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.messages import Held
@@ -265,8 +265,8 @@ class Controller:
                 )
                 return
             _log.warning("row refused", extra={"why": answer.refused})
-        except JournalAway as away:
-            _log.warning("row not stored", extra={"why": str(away)})
+        except DaemonError as error:  # it may be stored or not: the journal tells
+            _log.warning("row not stored", extra={"why": str(error)})
         await self._read_again()
 
     async def _bumped(self, persist: messages.Persist) -> tuple[Held, ...]:
@@ -286,12 +286,17 @@ class Controller:
                 continue
             break
         row = self.row
-        if row is not None and stored.rollout not in ("", row.plan.rollout):
+        assert row is not None
+        state = self.state
+        if stored.rollout != row.plan.rollout and (state is None or state.stored is not None):
             self._stand_still(f"the journal has the row of another rollout, {stored.rollout}")
             return
         self.feed(
             messages.Recovered(
-                at=self._now(), revision=stored.revision, body=stored.body, held=held
+                at=self._now(),
+                revision=stored.revision,
+                body=stored.body,
+                held=as_planned(row.plan, held),
             )
         )
 

@@ -28,10 +28,10 @@ from risk_daemon.rollout.eprocess import (
     too_often,
     worth,
 )
-from risk_daemon.rollout.sample import CLASSES
 from risk_daemon.rollout.tally import Cell, Episodes, Tally, episodes
 from risk_daemon.rollout.thresholds import Thresholds
 from risk_daemon.rollout.verdict import Alert, Says, Verdict, many, once_in, percent
+from risk_daemon.wire.sample import CLASSES
 
 GATE: Final = "errors"
 #: The other release is compared with if it decided this share of the records, in percent.

@@ -144,7 +144,9 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A rollout. `turn` makes the fence: it grows whenever what was allowed no longer is.
+    """A rollout, in its stage since `entered` (UTC ns).
+
+    `turn` makes the fence: it grows whenever what was allowed no longer is.
 
     `bumps` counts how often every epoch in scope was raised. `order` is the plan's, without the
     accounts that went, and those that came at its end. `asked` is the phase a person asked to
@@ -157,6 +159,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: Plan
     stage: str = DRAFT
+    entered: int = 0
     turn: int = 0
     bumps: int = 0
     accounts: dict[int, Holding] = {}

@@ -19,7 +19,8 @@ import msgspec
 from risk_daemon.rollout import slope
 from risk_daemon.rollout.buckets import compare
 from risk_daemon.rollout.episodes import Seen, covering, separate, unlisted
-from risk_daemon.rollout.sample import (
+from risk_daemon.rollout.thresholds import MINUTE, Thresholds
+from risk_daemon.wire.sample import (
     CLASSES,
     Connected,
     Damaged,
@@ -30,7 +31,6 @@ from risk_daemon.rollout.sample import (
     Reached,
     Sample,
 )
-from risk_daemon.rollout.thresholds import MINUTE, Thresholds
 
 Cohort = Literal["first", "new", "incumbent"]
 COHORTS: Final[tuple[Cohort, ...]] = ("first", "new", "incumbent")

@@ -106,7 +106,7 @@ class Turn:
     def go(self, stage: str) -> None:
         """Change the stage; what was allowed in the old one no longer is."""
         before = rows.kind(self.row)
-        self.put(stage=stage, turn=self.row.turn + 1)
+        self.put(stage=stage, entered=self.at, turn=self.row.turn + 1)
         assert (before, rows.kind(self.row)) in rows.TRANSITIONS, (before, stage)
 
 

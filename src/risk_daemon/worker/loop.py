@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import deque
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -36,12 +37,13 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
 from risk_daemon.errors import DaemonError, JournalAway, NotFound
+from risk_daemon.rules.declared import DECLARED
 from risk_daemon.wire.client import JournalClient, ask
 from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
-from risk_daemon.wire.record import Record, decode, encode, new_record
+from risk_daemon.wire.record import NewRecord, Record, decode, encode, new_record
 from risk_daemon.wire.view import PROJECTION, encode_view, projection
-from risk_daemon.worker import recovery
+from risk_daemon.worker import boundary, differing, recovery, sampling
 from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.dues import Dues
 from risk_daemon.worker.pieces import Pieces
@@ -59,6 +61,8 @@ RECONNECT_WITHIN_S: Final = 5.0
 SNAPSHOT_EVERY_S: Final = 60.0
 SNAPSHOT_LEAST: Final = 500
 HASHES_KEPT: Final = 64
+#: Of what was compared, said again when the journal was away.
+COMPARED_KEPT: Final = 200
 
 _log = logging.getLogger("worker")
 
@@ -84,7 +88,7 @@ class Worker:
     ) -> None:
         self.name, self.release = name, release
         self.journal, self.clock, self.run_dir = journal, clock, run_dir
-        self.engine = Engine(catalog)
+        self.engine = Engine(catalog, release=release)
         self.is_ready = False
         self.caught_up = asyncio.Event()
         self.lost = asyncio.Event()
@@ -94,6 +98,9 @@ class Worker:
         self._shown = Projections()
         self._drains = Drains(name)
         self._folded = asyncio.Event()
+        self._sampler = sampling.Sampler(name, release)
+        self._differing = differing.Comparer(release, DECLARED)
+        self._compared: deque[NewRecord] = deque(maxlen=COMPARED_KEPT)
         self._showing = Showing()
         self._pieces = Pieces(clock.steady_ns, self._fold, self._folded_some, self._fail)
         self._since_snapshot = 0
@@ -127,6 +134,7 @@ class Worker:
 
     def _caught_up(self) -> None:
         self.is_ready = True
+        self._differing.source = differing.LIVE
         self.caught_up.set()
         self._showing.happened(self.engine.world.accounts)
         self._ask_wake()
@@ -144,11 +152,19 @@ class Worker:
         """Fold one record; what cannot be folded and is nobody's alone ends this worker."""
         entry = decode(record)
         self._compare(entry.fact)
+        began = self.clock.steady_ns()
         outputs = self.engine.step(entry)
+        self._sampler.timed(entry, self.clock.steady_ns() - began)
         if len(self.engine.poisoned) > len(self._poisoned):
             self._tell_poison()
         if outputs:
             self._act(outputs)
+        for said in self._differing.take(entry, outputs, self.engine):
+            self._compared.append(new_record(said, differing.once_of(said)))
+            self.journal.append([self._compared[-1]])
+        for taken in self._sampler.take(entry, self.engine):
+            if self.is_ready:
+                self.journal.append([new_record(taken, sampling.once_of(taken))])
         self._note_changed(entry, outputs)
         if entry.account:
             self._hash_if_due(entry.account)
@@ -196,7 +212,7 @@ class Worker:
             show.moved(self.engine.holders(entry.fact.contract))
 
     def _ask_wake(self) -> None:
-        times = (self.engine.wake_at(), self._drains.wake_at())
+        times = (self.engine.wake_at(), self._drains.wake_at(), self._differing.wake_at())
         wake_at = min((time for time in times if time), default=0)
         if wake_at and wake_at != self._asked_wake and self.is_ready:
             self._asked_wake = wake_at
@@ -340,6 +356,8 @@ class Worker:
         """After the journal was away: decide nothing anew, but ask again for what is open."""
         for number in sorted(self.engine.world.accounts):
             self._say_open(self.engine.world.accounts[number])
+        if self._compared:
+            self.journal.append(list(self._compared))
 
     # --- hashes -----------------------------------------------------------------------
 
@@ -510,6 +528,22 @@ class Worker:
             for one in rules
         ]
         return {"accounts": rows, "release": self.release}
+
+    async def op_boundary(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Make the boundary cases of one account: a near miss and a breach of each of its rules."""
+        number = self.account(int(args["account"])).account
+        cases = boundary.cases(self.engine, number)
+        return {"cases": [msgspec.to_builtins(case) for case in cases], "release": self.release}
+
+    async def op_decide(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Tell what this release decides of cases that any release made, on copies."""
+        cases = msgspec.convert(args["cases"], list[boundary.Case])
+        decided = []
+        for case in cases:
+            self.account(case.account)
+            decided.append(boundary.decide(self.engine, case))
+            await asyncio.sleep(0)  # whatever else waits is more urgent
+        return {"decided": [msgspec.to_builtins(one) for one in decided], "release": self.release}
 
     async def op_why(self, args: dict[str, Any]) -> dict[str, Any]:
         """Tell why an account is as it is, in words."""

@@ -6,6 +6,8 @@ it would send is shown. Nothing of it reaches the stream or the broker.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from risk_daemon.core.account import Account
@@ -33,7 +35,7 @@ def rehearse(engine: Engine, number: int, name: str) -> Rehearsed:
     if not found:
         return Rehearsed(account=number, result="not configured")
     rule = found[0]
-    near, breach = CATALOG[name].rehearsal(rule, engine.world, _clean(account))
+    near, breach = CATALOG[name].rehearsal(rule, engine.world, clean(account))
     quiet, _ = _play(engine, account, rule, near)
     loud, goals = _play(engine, account, rule, breach)
     lines = (f"near miss: {quiet[1]}", f"breach: {loud[1]}")
@@ -44,41 +46,72 @@ def rehearse(engine: Engine, number: int, name: str) -> Rehearsed:
     )
 
 
-def _clean(account: Account) -> Account:
-    """Copy an account as if nothing had tripped: the figures stay, the latches go."""
-    copy = decode_account(encode_account(account))
-    copy.locks, copy.incidents, copy.acts, copy.plans = {}, {}, {}, {}
-    copy.slots, copy.asked, copy.unarmed, copy.doubts = {}, {}, [], {}
-    copy.orders, copy.holdings, copy.booked = {}, {}, {}
-    copy.realized_net = copy.realized_gross = 0
-    copy.ledger, copy.differs_since = copy.ledger or copy.balance or 0, 0
-    copy.can_trade, copy.known, copy.feed, copy.platform_since = True, True, "trusted", 0
-    return copy
+def clean(account: Account) -> Account:
+    """Copy an account as if nothing had tripped: the figures stay, the latches go.
+
+    What goes is left out of what is copied: a day's fills would cost a holder milliseconds.
+    """
+    bare = msgspec.structs.replace(
+        account,
+        locks={},
+        incidents={},
+        acts={},
+        plans={},
+        slots={},
+        asked={},
+        unarmed=[],
+        doubts={},
+        orders={},
+        holdings={},
+        booked={},
+        ended={},
+        shadow=None,
+        realized_net=0,
+        realized_gross=0,
+        ledger=account.ledger or account.balance or 0,
+        differs_since=0,
+        can_trade=True,
+        known=True,
+        feed="trusted",
+        platform_since=0,
+    )
+    return decode_account(encode_account(bare))
+
+
+def staged(engine: Engine, account: Account, at: int) -> tuple[Engine, Account]:
+    """Put a clean copy of an account on a stage of its own, at an instant in ns UTC."""
+    copy = clean(account)
+    world = World(
+        seq=engine.world.seq,
+        at=at,
+        instruments=dict(engine.world.instruments),
+        marks=dict(engine.world.marks),
+        feeds=dict(engine.world.feeds),
+        accounts={copy.account: copy},
+    )
+    return Engine(engine.catalog, world), copy
+
+
+def played(stage: Engine, facts: Iterable[Fact]) -> list[Fact]:
+    """Fold facts on a stage; return all that was decided."""
+    world, outputs = stage.world, list[Fact]()
+    for fact in facts:
+        if isinstance(fact, Moment):
+            entry = Entry(world.seq + 1, fact.at, 0, Pulse())
+        else:
+            entry = Entry(world.seq + 1, world.at, getattr(fact, "account", 0), fact)
+        outputs += stage.step(entry)
+    return outputs
 
 
 def _play(
     engine: Engine, account: Account, rule: Rule, facts: tuple[Fact, ...]
 ) -> tuple[tuple[bool, str], list[str]]:
     """Fold facts into a copy; tell whether the rule trips, and which goals follow."""
-    copy = _clean(account)
-    world = World(
-        seq=engine.world.seq,
-        at=engine.world.at,
-        instruments=dict(engine.world.instruments),
-        marks=dict(engine.world.marks),
-        feeds=dict(engine.world.feeds),
-        accounts={copy.account: copy},
-    )
-    stage = Engine(engine.catalog, world)
-    goals: list[str] = []
-    for fact in facts:
-        if isinstance(fact, Moment):
-            entry = Entry(world.seq + 1, fact.at, 0, Pulse())
-        else:
-            entry = Entry(world.seq + 1, world.at, getattr(fact, "account", 0), fact)
-        outputs = stage.step(entry)
-        goals += [_show(output) for output in outputs if isinstance(output, Intended)]
-    finding = rule.check(world, copy)
+    stage, copy = staged(engine, account, engine.world.at)
+    outputs = played(stage, facts)
+    goals = [_show(output) for output in outputs if isinstance(output, Intended)]
+    finding = rule.check(stage.world, copy)
     match finding:
         case Breach():
             return (True, finding.text), goals

@@ -57,7 +57,7 @@ class Replay:
     """Folds records one by one and compares on the way; as `release`, or as any if it is empty."""
 
     def __init__(self, catalog: Mapping[str, Parser], release: str = "") -> None:
-        self.engine = Engine(catalog)
+        self.engine = Engine(catalog, release=release)
         self.found = Replayed()
         self._release = release
         self._decided: set[tuple[str, bytes]] = set()

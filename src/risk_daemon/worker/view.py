@@ -62,6 +62,15 @@ def view_of(engine: Engine, account: Account, worker: str) -> AccountView:
     )
 
 
+def sees(engine: Engine, number: int, name: str) -> str:
+    """Say what a rule of an account finds at the moment."""
+    for row in _distances(engine, engine.world.accounts[number]):
+        if row.rule == name:
+            against = f" against {row.limit}" if row.limit else ""
+            return f"{row.state}: {row.observed}{against}" if row.observed else row.state
+    return ""
+
+
 def _positions(world: World, account: Account) -> tuple[PositionView, ...]:
     rows = []
     for name in sorted(account.holdings):

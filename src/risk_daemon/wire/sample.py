@@ -176,6 +176,20 @@ def decode(payload: bytes) -> Sample:
     return stored.sample
 
 
+def name_of(payload: bytes) -> str:
+    """Name a sample within its release and account: the same one told twice has the same name."""
+    sample = decode(payload)
+    match sample:
+        case Decided():
+            return f"decided:{sample.begin}"
+        case Reached():
+            return f"reached:{sample.goal}"
+        case Fired():
+            return f"fired:{sample.rule}:{sample.at}"
+        case _:
+            return f"{type(sample).__name__.lower()}:{sample.at}"
+
+
 def impossible(sample: Sample) -> str:
     """Say why nobody can have seen this; empty if somebody can."""
     match sample:

@@ -1,0 +1,218 @@
+"""What a rollout is judged by, gathered: stored samples into a tally, verdicts to the controller.
+
+A phase is judged from the stream alone, from where it was entered: whoever begins to watch later
+reads the same samples and says the same. What nobody else sees is told here, as samples too: how
+much memory each process of the release holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import closing
+from typing import Any, Final
+
+from risk_daemon.core.events import SampleTaken
+from risk_daemon.errors import DaemonError, Malformed
+from risk_daemon.journal.reader import Reader
+from risk_daemon.operations.state_file import FILE
+from risk_daemon.rollout import judge, messages, tally
+from risk_daemon.rollout import row as rows
+from risk_daemon.rollout.controller import Controller
+from risk_daemon.rollout.plan import Plan
+from risk_daemon.rollout.row import Row
+from risk_daemon.rollout.tally import Judging, Member, Tally
+from risk_daemon.rollout.verdict import Verdict
+from risk_daemon.supervisor.children import memory_mb
+from risk_daemon.supervisor.loop import Supervisor
+from risk_daemon.supervisor.release import is_worker, release_of
+from risk_daemon.wire import sample
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.record import Record, decode, new_record
+from risk_daemon.wire.transport import Hello
+
+LOOK_EVERY_S: Final = 1.0
+CONNECT_WITHIN_S: Final = 5.0
+AGAIN_AFTER_S: Final = 1.0
+MEMORY_EVERY_NS: Final = 60_000_000_000
+#: What stands at one instant and is told again although nothing changed: a minute of the plan.
+_SAYS_FAIL: Final = "fail"
+
+
+class Watch:
+    """Judges the present phase of one home's rollout."""
+
+    def __init__(self, daemon: Supervisor, controller: Controller) -> None:
+        self._daemon, self._controller = daemon, controller
+        self._journal: JournalClient | None = None
+        self._key: tuple[str, str, int] | None = None
+        self.tally: Tally | None = None
+        self.verdicts: tuple[Verdict, ...] = ()
+        self._told: dict[str, tuple[str, int]] = {}
+        self._counted = 0
+        self._memory_at = 0
+
+    async def run(self) -> None:
+        """Watch until cancelled; what can't be read is read again."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            row = self._controller.row
+            if row is None or self._controller.stuck or rows.phase_of(row) is None:
+                self._leave()
+                continue
+            try:
+                await self._follow(row)
+            except (DaemonError, OSError):
+                self._leave()
+                await asyncio.sleep(AGAIN_AFTER_S)
+                continue
+            with self._controller.standing():
+                self._tell_memory(row.plan)
+                self._judge(row)
+
+    # --- following ---
+
+    def _leave(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._journal, self._key, self.tally, self.verdicts = None, None, None, ()
+
+    async def _follow(self, row: Row) -> None:
+        """Read the samples of the present phase, from where it was entered."""
+        key = (row.plan.rollout, row.stage, row.entered)
+        if key == self._key and self._journal is not None and self._journal.is_open:
+            return
+        self._leave()
+        self.tally = tally.begin(judging_of(row))
+        self._told, self._counted = {}, 0
+        begin = await asyncio.to_thread(self._seq_since, row.entered)
+        hello = Hello("judge", "judge")
+        self._journal = await JournalClient.connect(
+            self._daemon.home / "run", hello, CONNECT_WITHIN_S
+        )
+        self._journal.subscribe(begin, ("sample-taken",), on_records=self._take)
+        self._key = key
+
+    def _seq_since(self, at: int) -> int:
+        with closing(Reader(self._daemon.home / "state" / FILE)) as reader:
+            return reader.seq_since(at)
+
+    def _take(self, records: list[Record]) -> None:
+        assert self.tally is not None
+        for record in records:
+            fact = decode(record).fact
+            if not isinstance(fact, SampleTaken):
+                continue
+            try:
+                one = sample.decode(fact.body)
+            except Malformed:
+                continue  # missing, then: it is noticed, and nothing is passed because of it
+            tally.fold(self.tally, one)
+            if isinstance(one, sample.Decided) and one.release == self.tally.judging.release:
+                self._counted += sum(one.decided)
+
+    def _tell_memory(self, plan: Plan) -> None:
+        now = self._daemon.clock.now_ns()
+        if now - self._memory_at < MEMORY_EVERY_NS:
+            return
+        self._memory_at = now
+        facts = [
+            SampleTaken(
+                account=0,
+                release=plan.release,
+                body=sample.encode(
+                    sample.Memory(
+                        process=name,
+                        release=plan.release,
+                        at=now,
+                        held_bytes=int((memory_mb(running.pid) or 0.0) * 1_000_000),
+                    )
+                ),
+            )
+            for name, running in sorted(self._daemon.running.items())
+            if is_worker(name) and release_of(name) == plan.release
+        ]
+        self._daemon.journal.append([new_record(one) for one in facts])
+
+    # --- judging ---
+
+    def _judge(self, row: Row) -> None:
+        """Tell the controller what changed, and once a minute what stands."""
+        assert self.tally is not None
+        now = self._daemon.clock.now_ns()
+        if self._counted:
+            self._controller.feed(messages.Decided(at=now, events=self._counted))
+            self._counted = 0
+        self.verdicts = judge.judge(self.tally, now)
+        phase = rows.phase_of(row)
+        assert phase is not None
+        for one in self.verdicts:
+            says, told_at = self._told.get(one.gate, ("", 0))
+            is_news = one.says != says or now - told_at >= row.plan.minute_ns
+            if is_news and (one.gate in phase.gates or one.says == _SAYS_FAIL):
+                self._told[one.gate] = (one.says, now)
+                self._controller.feed(judged(row, one, now))
+
+    def show(self) -> dict[str, Any]:
+        """Return the verdicts and the three cohorts' figures, as plain data."""
+        if self.tally is None:
+            return {"verdicts": [], "cohorts": [], "accuracy_ppm": None}
+        now = self._daemon.clock.now_ns()
+        figures = judge.figures(self.tally, now)
+        return {
+            "verdicts": [shown(one) for one in self.verdicts],
+            "cohorts": [
+                {name: getattr(one, name) for name in one.__struct_fields__} for one in figures
+            ],
+            "accuracy_ppm": judge.accuracy_ppm(self.tally),
+        }
+
+
+def judging_of(row: Row) -> Judging:
+    """Say what is judged in the present phase, and by whom: the first canary, the new, the rest."""
+    phase = rows.phase_of(row)
+    assert phase is not None
+    names = [one.name for one in row.plan.phases]
+    before = row.plan.phases[names.index(phase.name) - 1].upto if phase.upto else 0
+    candidates = set(rows.members(row))
+    earlier = set(row.plan.order[:before])
+
+    def cohort(account: int) -> tally.Cohort:
+        if account not in candidates:
+            return "incumbent"
+        return "first" if account in earlier or not before else "new"
+
+    return Judging(
+        release=row.plan.release,
+        fallback=row.plan.fallback,
+        begin=row.entered,
+        end=row.entered + max(phase.dwell.wall_ns, 1),
+        members=tuple(Member(account, cohort(account)) for account in sorted(row.order)),
+        shadowed=tuple(sorted(account for account in row.order if account not in candidates)),
+    )
+
+
+def judged(row: Row, one: Verdict, now: int) -> messages.Judged:
+    """Return a verdict as the controller hears it."""
+    evidence = hashlib.sha256(repr((one.gate, one.says, one.counts)).encode()).hexdigest()
+    return messages.Judged(
+        at=now,
+        gate=one.gate,
+        says=one.says,
+        sentence=one.sentence,
+        evidence=evidence,
+        version=row.plan.candidate,
+        phase=row.stage,
+    )
+
+
+def shown(one: Verdict) -> dict[str, Any]:
+    """Return a verdict as plain data."""
+    return {
+        "gate": one.gate,
+        "says": one.says,
+        "counts": dict(one.counts),
+        "bound": one.bound,
+        "sentence": one.sentence,
+        "alert": one.alert,
+    }
