@@ -164,3 +164,17 @@ def test_a_gate_that_turned_green_is_seen_and_an_override_is_of_one_gate(scene: 
     said = refused(scene, "rollout", "start")
     assert "benchmarks says" not in said
     assert "audit says unmeasurable" in said
+
+
+def test_a_backup_turns_its_gate_green_and_giving_up_before_anyone_moved_is_no_drill(
+    scene: Scene,
+) -> None:
+    scene.run("backup", "create").ok()
+    refused(scene, "rollout", "start")
+    assert scene.says()["backup"].startswith("pass")
+
+    scene.run("rollout", "abort", "--reason", "not this one").ok()
+    said = refused(scene, "deploy", "canary", "--account", str(FIRST), "--version", NEW)
+
+    assert "rollback drill says unmeasurable: no rollback was seen" in said
+    assert "backup says" not in said

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from risk_daemon.clock import Timekeeper
+from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import RolloutNoted
 from risk_daemon.depot import files, making, staging
 from risk_daemon.depot.manifest import EVIDENCE, LOCK, MANIFEST, SIGNATURE, Manifest, decode
@@ -22,8 +23,10 @@ from risk_daemon.depot.manifest import tree_digest as digest_of_tree
 from risk_daemon.depot.store import Depot, accept
 from risk_daemon.errors import Malformed, OperatorError
 from risk_daemon.journal.reader import Reader
+from risk_daemon.journal.sqlite import UNREADABLE
 from risk_daemon.operations import backup_list, home, trusting
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.outcome import DEGRADED, DONE, Outcome
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
@@ -37,6 +40,8 @@ from risk_daemon.rollout.row import ABORTED, ABORTING, PASS, ROLLED_BACK, ROLLIN
 _OWN: Final = ("daemon.yaml", "rollout.yaml")
 _BEGINS: Final = (ABORTING, ROLLING_BACK)
 _ENDS: Final = (ABORTED, ROLLED_BACK)
+#: Who goes back before anybody has moved has practised nothing.
+_MOVED: Final = re.compile(r"account \d+ active")
 
 
 def show(at: Home, version: str, clock: Timekeeper) -> Outcome:
@@ -61,7 +66,7 @@ def show(at: Home, version: str, clock: Timekeeper) -> Outcome:
 
 
 def judge(at: Home, version: str, now: int) -> tuple[Said, ...]:
-    """Return what each gate says of a release in this home at an instant (UTC ns)."""
+    """Return what each gate says of a release in this home at its own time (UTC ns)."""
     try:
         return gates.judge(_case(at, version, now))
     except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and no gate is green
@@ -72,9 +77,11 @@ def _case(at: Home, version: str, now: int) -> Case:
     folder = at.releases / version
     text = _read(folder / MANIFEST)
     manifest, unsigned = _signed(at, version, text, folder)
+    # A rehearsal may have moved the home's time; evidence and backups are of the world's.
+    ahead = int(in_force(at).clock_offset_s * SECOND_NS)
     stagings = [] if manifest is None else list(_stagings(at, version, text))
     return Case(
-        now=now,
+        now=now - ahead,
         version=version,
         commit="" if manifest is None else manifest.commit,
         unsigned=unsigned,
@@ -90,7 +97,7 @@ def _case(at: Home, version: str, now: int) -> Case:
             configuration=policy_digest(at),
         ),
         rehearsed=policy_digest(stagings[-1]) if stagings else "",
-        drill=_drill([at, *stagings], now),
+        drill=_drill([at, *stagings], now - ahead),
         backup=_backup(at),
     )
 
@@ -191,7 +198,11 @@ def _backup(at: Home) -> Backup | None:
 
 def _drill(places: list[Home], now: int) -> Drill | None:
     """The last way back that came to its end, here or in staging."""
-    found = [one for place in places for one in _ways_back(place, now)]
+    found: list[Drill] = []
+    for place in places:
+        # A file that can't be read shows no way back, and hides no other one.
+        with contextlib.suppress(OperatorError, OSError, ValueError, *UNREADABLE):
+            found += _ways_back(place, now)
     return max(found, key=lambda one: one.at, default=None)
 
 
@@ -199,14 +210,18 @@ def _ways_back(at: Home, now: int) -> Iterator[Drill]:
     file = at.state / FILE
     if not file.is_file():
         return
+    ahead = int(in_force(at).clock_offset_s * SECOND_NS)
     with contextlib.closing(Reader(file)) as reader:
-        since = reader.seq_since(now - gates.DRILL_DAYS * gates.DAY_NS)
+        since = reader.seq_since(now + ahead - gates.DRILL_DAYS * gates.DAY_NS)
     began: dict[str, int] = {}
+    moved: set[str] = set()
     for entry in entries(file, ("rollout-noted",), since):
         fact = entry.fact
         if not isinstance(fact, RolloutNoted):
             continue
-        if fact.what in _BEGINS:
+        if _MOVED.fullmatch(fact.what):
+            moved.add(fact.rollout)
+        elif fact.what in _BEGINS and fact.rollout in moved:
             began[fact.rollout] = entry.at
         elif fact.what in _ENDS and fact.rollout in began:
-            yield Drill(entry.at, entry.at - began.pop(fact.rollout))
+            yield Drill(entry.at - ahead, entry.at - began.pop(fact.rollout))
