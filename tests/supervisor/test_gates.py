@@ -22,6 +22,7 @@ from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.daemon import Daemon, Done
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
+from risk_daemon.stage.waiting import until
 from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
@@ -65,9 +66,17 @@ class Scene:
     def run(self, *words: str) -> Done:
         return self.daemon.run(*words)
 
-    def holders(self) -> set[tuple[str, int]]:
+    def holders(self) -> dict[int, tuple[str, int]]:
+        """Which release enforces each account, and by which epoch."""
         rows = asked.status(self.home)["accounts"]
-        return {(row["release"], row["epoch"]) for row in rows if row["enforcing"]}
+        return {
+            int(row["account"]): (row["release"], row["epoch"]) for row in rows if row["enforcing"]
+        }
+
+    def enforced_since(self, epoch: int) -> bool:
+        """Tell whether each account is enforced by a later epoch than this."""
+        found = self.holders()
+        return len(found) == 2 and all(one > epoch for _, one in found.values())
 
     def sign(self, brings: bytes) -> None:
         """Have the manifest of the second release name this evidence of tests, signed."""
@@ -119,7 +128,7 @@ def refused(scene: Scene, *words: str) -> str:
 
     assert said.code == 3, said.err
     assert scene.holders() == before
-    assert {name for name, _ in before} == {OLD}
+    assert {name for name, _ in before.values()} == {OLD}
     return said.err
 
 
@@ -173,7 +182,10 @@ def test_a_backup_turns_its_gate_green_and_giving_up_before_anyone_moved_is_no_d
     refused(scene, "rollout", "start")
     assert scene.says()["backup"].startswith("pass")
 
+    before = max(epoch for _, epoch in scene.holders().values())
     scene.run("rollout", "abort", "--reason", "not this one").ok()
+    raised = "every epoch to be raised, as each way back does"
+    until(lambda: scene.enforced_since(before), 10, raised)
     said = refused(scene, "deploy", "canary", "--account", str(FIRST), "--version", NEW)
 
     assert "rollback drill says unmeasurable: no rollback was seen" in said
