@@ -856,6 +856,41 @@ def test_an_order_from_before_it_is_not_taken_for_it() -> None:
     assert door.gate.of(ACCOUNT).slots[MNQ].order == 0
 
 
+@pytest.mark.parametrize(
+    ("number_side_type_status", "end"),
+    [
+        ((98, -1, 2, 1), []),
+        ((98, -1, 2, 6), []),
+        ((98, 1, 2, 1), ["void"]),
+        ((98, -1, 1, 1), ["void"]),
+        ((98, -1, 2, 3), ["void"]),
+    ],
+)
+def test_while_a_market_order_that_closes_works_nothing_of_a_run_that_died_is_void(
+    number_side_type_status: tuple[int, int, int, int], end: list[str]
+) -> None:
+    """Its time says that it is older; so says the time of ours by a clock that was ahead."""
+    number, side, type_, status = number_side_type_status
+    door, _ = resumed("close")
+    old = msgspec.structs.replace(
+        order(number, side, 2, type=type_, status=status), created=door.now - SECOND
+    )
+    working = (old,) if status in (1, 6) else ()
+
+    assert ends(door.read(position(2), *working, recent=(old,), after=SECOND)) == []
+    assert ends(door.read(position(2), *working, recent=(old,), after=3 * SECOND)) == end
+
+
+def test_one_of_another_contract_or_an_account_that_is_flat_keeps_nothing_from_being_void() -> None:
+    other = order(98, -1, 2, type=2, status=1, root="ES")
+    for held, works in (((position(2),), other), ((), order(98, -1, 2, type=2, status=1))):
+        door, _ = resumed("close")
+        old = msgspec.structs.replace(works, created=door.now - SECOND)
+        door.read(*held, old, recent=(old,), after=SECOND)
+
+        assert ends(door.read(*held, old, recent=(old,), after=3 * SECOND)) == ["void"]
+
+
 def test_a_cancel_of_a_run_that_died_is_settled_by_a_read() -> None:
     door, outputs = resumed("cancel", order=11)
 

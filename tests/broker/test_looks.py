@@ -172,6 +172,26 @@ def test_a_reduction_that_is_asked_for_again_and_again_leaves_requests_for_other
     assert asked * COST[RECENT] < SHARES[REST]
 
 
+@pytest.mark.parametrize(
+    ("seen", "wanted", "depth"),
+    [
+        ((position(4),), MNQ, RECENT),
+        ((trade(1, 1, 4, order=9),), MNQ, RECENT),
+        (filled(), MNQ, FULL),
+        ((position(4),), ES, FULL),
+        ((position(4),), "", FULL),
+    ],
+)
+def test_a_look_at_views_that_differ_may_be_paid_as_what_waits_for_it(
+    seen: tuple[Fact, ...], wanted: str, depth: str
+) -> None:
+    """No reduction is asked for where one view shows nothing: only such a read brings it about."""
+    door = Door().holding(2)
+    door.arrive(*seen)
+
+    assert depths(door.decide("look", contract=wanted)) == [depth]
+
+
 # --- balance --------------------------------------------------------------------
 
 

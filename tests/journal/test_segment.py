@@ -129,3 +129,28 @@ def test_what_all_logins_kept_is_locks_first_then_each_accounts_epochs_rising(
     Segment(path_of(tmp_path, "west")).write(LOCK)
 
     assert list(kept(tmp_path)) == [LOCK, lease(2), lease(3)]
+
+
+def test_goals_are_told_with_the_instants_they_were_written_at(segment: Segment) -> None:
+    segment.write(LOCK, 6)
+    segment.write(INTENT, 7)
+
+    assert Segment(segment.path).goals() == [(7, INTENT)]
+    assert Segment(segment.path).read() == [LOCK, INTENT]
+
+
+def test_a_line_of_an_older_release_does_not_say_when(segment: Segment) -> None:
+    segment.write(INTENT, 7)
+    for instant in (b"", b', "at": null', b', "at": "x"'):
+        line = segment.path.read_bytes().replace(b', "at": 7', instant)
+        older = Segment(segment.path.with_name("older"))
+        older.path.write_bytes(line)
+
+        assert older.goals() == [(0, INTENT)]
+
+
+def test_a_damaged_line_is_no_goal(segment: Segment) -> None:
+    segment.write(INTENT, 7)
+    segment.path.write_bytes(segment.path.read_bytes()[:40] + b"\n")
+
+    assert (segment.goals(), segment.damaged()) == ([], 1)

@@ -1,5 +1,8 @@
 """What a new link makes of goals without an end: in doubt, or certainly not sent."""
 
+import msgspec
+import pytest
+
 from risk_daemon.core.events import (
     Fact,
     FeedChanged,
@@ -22,7 +25,7 @@ NOTING = FeedChanged(login="north", state="trusted", send_log="log")
 
 def intended(
     key: str, *, act: str = "close", contract: str = "MNQ", account: int = ACCOUNT
-) -> Fact:
+) -> Intended:
     goal = Goal(act=act, account=account, contract=contract)
     return Intended(account=account, epoch=1, cause_seq=0, key=key, goal=goal)
 
@@ -54,13 +57,24 @@ def log(**left_at: int) -> Sent:
     return Sent("log", left_at.get)
 
 
-def found(*facts: Fact, sent: Sent = NOTHING) -> Inherited:
+def found(
+    *facts: Fact, sent: Sent = NOTHING, kept: tuple[tuple[int, Intended], ...] = ()
+) -> Inherited:
     """What comes of these facts, one second apart."""
     records = []
     for second, fact in enumerate(facts):
         new = new_record(fact)
         records.append(Record(second, second, 1, new.kind, new.account, new.payload, 0))
-    return inherited(records, "north", (ACCOUNT,), sent)
+    return inherited(records, "north", (ACCOUNT,), sent, kept)
+
+
+def in_segment(
+    *kept: tuple[int, Intended], stored: tuple[Fact, ...] = (), sent: Sent = NOTHING
+) -> list[tuple[int, str]]:
+    """What is in doubt where goals lie in the segment since these times; no other is anything."""
+    goals = found(*stored, sent=sent, kept=kept)
+    assert goals.fresh == goals.superseded == []
+    return [(at, one.key) for at, one in goals.in_doubt]
 
 
 def doubtful(*facts: Fact, sent: Sent = NOTHING) -> list[tuple[int, str]]:
@@ -82,7 +96,7 @@ def test_a_goal_that_was_decided_before_the_end_may_have_been_sent() -> None:
 def test_a_goal_with_an_end_is_over() -> None:
     story = (intended("a"), sent("a"), settled("a"), intended("b"), refused("b"), DOWN)
 
-    assert found(*story) == Inherited([], [], [])
+    assert found(*story) == Inherited([], [], [], [])
 
 
 def test_a_goal_decided_after_the_end_has_certainly_not_left() -> None:
@@ -107,6 +121,15 @@ def test_of_two_goals_for_one_contract_only_the_one_that_was_sent_is_in_doubt() 
     assert doubtful(intended("a"), intended("b"), DOWN) == [(1, "b")]
 
 
+def test_the_other_one_is_over() -> None:
+    for story, key in (
+        ((intended("a"), sent("a"), intended("b"), DOWN), "b"),
+        ((intended("a"), intended("b"), DOWN), "a"),
+    ):
+        assert [one.key for one in found(*story).over] == [key]
+    assert found(intended("a"), intended("b", contract="MES"), DOWN).over == []
+
+
 def test_each_contract_is_looked_at_by_itself() -> None:
     story = (intended("a"), intended("b", contract="MES"), DOWN)
 
@@ -114,7 +137,9 @@ def test_each_contract_is_looked_at_by_itself() -> None:
 
 
 def test_looks_and_other_logins_accounts_are_nobodys_request() -> None:
-    assert found(intended("a", act="look"), intended("b", account=ANOTHER)) == Inherited([], [], [])
+    story = (intended("a", act="look"), intended("b", account=ANOTHER))
+
+    assert found(*story) == Inherited([], [], [], [])
 
 
 # --- what the link before noted -------------------------------------------------
@@ -167,3 +192,64 @@ def test_beside_a_goal_that_left_one_that_has_not_is_still_taken_up() -> None:
 
     assert [(at, goal.key) for at, goal in one.in_doubt] == [(5, "a")]
     assert [goal.key for goal in one.fresh] == ["b"]
+
+
+# --- what lies in the segment -----------------------------------------------------
+
+
+def test_a_goal_in_the_segment_is_in_doubt_since_it_was_written_though_no_record_tells_of_it() -> (
+    None
+):
+    assert in_segment((50, intended("a"))) == [(50, "a")]
+
+
+def test_it_is_so_whoever_was_there_when_it_was_stored_too() -> None:
+    for before in (DOWN, NOTING):
+        stored = (before, intended("a"))
+        assert fresh(*stored, sent=log()) == ["a"]
+        assert in_segment((50, intended("a")), stored=stored, sent=log()) == [(50, "a")]
+
+
+def test_it_is_in_doubt_since_it_was_noted_where_it_was() -> None:
+    assert in_segment((50, intended("a")), sent=log(a=77)) == [(77, "a")]
+
+
+def test_it_is_over_when_its_end_is_known_also_before_it_is_folded_in() -> None:
+    for end in (settled("a"), refused("a")):
+        assert in_segment((50, intended("a")), stored=(end,)) == []
+        assert in_segment((50, intended("a")), stored=(intended("a"), end)) == []
+        assert found(end, intended("a")) == Inherited([], [], [], [])
+
+
+def test_of_two_for_one_contract_it_is_the_one_in_the_segment_that_left_last() -> None:
+    kept = (50, intended("a"))
+
+    assert in_segment(kept, stored=(intended("a"), intended("b"))) == [(50, "a")]
+    assert in_segment(kept, stored=(intended("b"), sent("b"))) == [(50, "a")]
+    assert in_segment(kept, stored=(NOTING, intended("b")), sent=log(b=40)) == [(50, "a")]
+    assert in_segment(kept, (60, intended("c"))) == [(60, "c")]
+    assert [one.key for one in found(intended("b"), kept=(kept,)).over] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("act", "wanted"),
+    [("close", "close"), ("partial", "reduce"), ("cancel", "cancel"), ("modify", "resize")],
+)
+def test_a_request_that_left_and_whose_goal_was_never_folded_in_is_in_doubt(
+    act: str, wanted: str
+) -> None:
+    """An old copy was put back, and the segment is empty already: a worker waits for its end."""
+    said = msgspec.structs.replace(sent("a"), act=act)
+
+    ((at, goal),) = found(DOWN, said).in_doubt
+
+    assert (at, goal.key, goal.account, goal.goal.contract) == (1, "a", ACCOUNT, "MNQ")
+    assert goal.goal.act == wanted
+    assert doubtful(DOWN, said, intended("a")) == [(2, "a")]
+    assert found(said, settled("a")) == found(settled("a"), said) == Inherited([], [], [], [])
+
+
+def test_so_is_none_of_another_login() -> None:
+    other = msgspec.structs.replace(sent("a"), account=ANOTHER)
+
+    assert found(other) == Inherited([], [], [], [])

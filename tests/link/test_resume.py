@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -20,9 +21,12 @@ from risk_daemon.core.events import (
     RequestSettled,
     SettingsAdopted,
 )
+from risk_daemon.journal.segment import Segment
+from risk_daemon.journal.segment import path_of as segment_of
 from risk_daemon.link.send_log import path_of
 from risk_daemon.settings import Login, Settings, encode_settings
 from risk_daemon.stage.gateway import environment
+from risk_daemon.wire.client import ask
 from risk_daemon.wire.heart import LINK_IS_DOWN
 from tests.link.at_work import CLOSING, AtWork, Floor, addresses_of, key_of
 
@@ -214,6 +218,56 @@ def test_a_close_that_the_dead_link_never_took_leaves_at_once(play: Play) -> Non
         assert await work.has_ended(goal) == "filled"
         await work.is_flat()
         assert [one.how for one in work.stream.of(RequestSettled)] == ["filled"]
+        assert len(await work.requests(*CLOSING)) == 1
+
+    play(story)
+
+
+def test_a_close_that_left_by_the_emergency_file_does_not_leave_again_after_a_power_cut(
+    play: Play,
+) -> None:
+    async def story(work: Program) -> None:
+        await work.trade(3)
+        await work.shows(3)
+        await work.tell("/hold", account=work.account, closes=1)
+        goal = work.goal()
+        work.home.kill()
+        given = {"intended": msgspec.msgpack.encode(goal)}
+        assert (await ask(work.home.run_dir, f"link-{work.login}", "goal", given)).ok
+        await work.until_so(work.has_asked, "the request to arrive")
+        work.kill_link()
+        work.lose_log()
+
+        await work.journal_is_back()
+        await work.start_link()
+        beside = await work.want()
+        assert "is under way" in await work.is_refused(beside)
+        assert [one for one in work.stream.of(Intended) if one.key == goal.key] == [goal]
+        await work.tell("/release", account=work.account)
+        assert await work.has_ended(goal) == "filled"
+        await work.is_flat()
+        assert len(await work.requests(*CLOSING)) == 1
+
+    play(story)
+
+
+def test_a_close_in_the_emergency_file_that_had_not_left_is_looked_for_and_decided_anew(
+    play: Play,
+) -> None:
+    async def story(work: Program) -> None:
+        await work.trade(3)
+        await work.shows(3)
+        work.kill_link()
+        goal = work.goal()
+        Segment(segment_of(work.home.path / "state", work.login)).write(goal)
+
+        await work.start_link()
+        beside = await work.want()
+        assert "is under way" in await work.is_refused(beside)
+        assert await work.has_ended(goal) == "void"
+        again = await work.want()
+        assert await work.has_ended(again) == "filled"
+        await work.is_flat()
         assert len(await work.requests(*CLOSING)) == 1
 
     play(story)

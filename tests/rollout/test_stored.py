@@ -171,12 +171,12 @@ def test_a_command_taken_back_before_its_write_is_answered_is_never_given() -> N
 def test_the_row_says_by_its_fence_what_a_switch_must_find() -> None:
     world = World().until("canary")
     (switch,) = (one for one in world.ordered if isinstance(one, said.Switch))
-    before = world.fence
-    assert switch.fence == before
+    before = world.latch
+    assert switch.latch == before
 
     world.please(said.Stop)
 
-    assert world.fence != before
+    assert world.latch != before
 
 
 def test_a_write_that_is_confirmed_twice_is_stored_once() -> None:
@@ -217,7 +217,7 @@ def test_a_write_that_arrived_without_an_answer_counts_as_answered() -> None:
 def other_writes(world: World, row: rows.Row) -> None:
     """Another controller writes a row of its own."""
     world.revision += 1
-    world.body, world.fence = rows.encode(row), rows.fence(row)
+    world.body, world.latch = rows.encode(row), rows.latch(row)
 
 
 def test_who_finds_that_another_has_written_goes_on_with_that_and_says_so_to_who_asked() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from risk_daemon.proving.two_controllers import ALL, EPOCH, FENCE, RAISE, check
+from risk_daemon.proving.two_controllers import ALL, EPOCH, LATCH, RAISE, check
 
 
-@pytest.mark.parametrize("protections", [ALL, frozenset({EPOCH, RAISE}), frozenset({EPOCH, FENCE})])
+@pytest.mark.parametrize("protections", [ALL, frozenset({EPOCH, RAISE}), frozenset({EPOCH, LATCH})])
 def test_with_an_epoch_and_one_thing_more_no_order_leaves_it_on_the_aborted_release(
     protections: frozenset[str],
 ) -> None:

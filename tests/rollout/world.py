@@ -88,7 +88,7 @@ class World:
         self.machine_step = step
         holdings = accounts(made, risk) if risk else accounts(made)
         self.now, self.steady = T0, 0
-        self.revision, self.fence, self.body = 0, "", b""
+        self.revision, self.latch, self.body = 0, "", b""
         self.leases = {n: (holding.has, holding.epoch) for n, holding in holdings.items()}
         self.entries: list[said.Entry] = []
         self.tells: list[said.Tell] = []
@@ -175,7 +175,7 @@ class World:
     def persist(self, wanted: said.Persist) -> machine.Input:
         if wanted.expected != self.revision:
             return self.stored()
-        self.revision, self.fence, self.body = wanted.revision, wanted.fence, wanted.body
+        self.revision, self.latch, self.body = wanted.revision, wanted.latch, wanted.body
         for number in wanted.bump:
             if number in self.leases:
                 version, epoch = self.leases[number]
@@ -193,7 +193,7 @@ class World:
         version, epoch = self.leases[number]
         why = self.refuses.get((number, wanted.version), "")
         if version != wanted.version:
-            if self.fence != wanted.fence:
+            if self.latch != wanted.latch:
                 why = why or "the rollout has gone on"
             elif epoch != wanted.epoch:
                 why = why or "the epoch has changed"

@@ -261,7 +261,8 @@ def test_a_release_that_decides_beside_the_holder_tells_with_each_of_its_workers
         told.append([one for one in stream.told if isinstance(one, SampleTaken)])
 
     assert told[0] == told[1]
-    assert len({once_of(one) for one in told[0]}) == len(told[0]) == 2
+    assert len({once_of(one, 7) for one in told[0]}) == len(told[0]) == 2
+    assert once_of(told[0][0], 7) != once_of(told[0][0], 8)
     assert all(one.release == OTHER for one in told[0])
 
 
@@ -273,6 +274,13 @@ def test_an_account_that_is_not_known_is_nobodys() -> None:
 
 
 # --- other samples ---
+
+
+def test_the_feed_is_told_again_in_each_phase_and_not_with_each_row_of_it() -> None:
+    stream = rolled()
+    stream.feed(row("canary"), row("10"), row("10"))
+
+    assert [one.is_connected for one in stream.samples(Connected)] == [True, True]
 
 
 def test_the_feed_is_told_at_the_beginning_and_when_it_changes() -> None:
@@ -317,11 +325,23 @@ def test_a_rule_that_fired_is_told_as_it_was_compared(verdict: str, how: str, na
     assert (fired.rule, fired.how, fired.name) == ("max-contracts", how, name)
 
 
-def test_what_nobody_can_tell_or_another_release_found_or_was_generated_is_not_told() -> None:
+def test_what_nobody_can_tell_or_another_release_found_is_not_told() -> None:
     stream = rolled()
-    stream.feed(compared("unseen"), compared(release=OTHER), compared("agrees", source="generated"))
+    stream.feed(compared("unseen"), compared(release=OTHER), compared(source="dreamt"))
 
     assert stream.samples(Fired) == []
+
+
+@pytest.mark.parametrize(("source", "told"), [("live", 2), ("recorded", 1), ("generated", 1)])
+def test_what_did_not_happen_live_is_told_and_not_counted_in_the_span(
+    source: str, told: int
+) -> None:
+    stream = rolled()
+    stream.feed(compared(source=source))
+    stream.pulse(10 * SECOND)
+
+    assert [one.source for one in stream.samples(Fired)] == [source]
+    assert stream.samples(Decided)[0].told == told
 
 
 def brought_back(stream: Watched, residues: int = 0, age: int = 0) -> None:
@@ -443,4 +463,4 @@ def test_a_timing_that_the_other_does_not_tell_in_time_is_waited_for_no_longer()
 
 
 def test_a_timing_is_stored_as_often_as_it_is_told() -> None:
-    assert once_of(Timed(release=MINE, holder="h", rows=())) == ""
+    assert once_of(Timed(release=MINE, holder="h", rows=()), 7) == ""

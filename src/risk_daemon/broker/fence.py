@@ -62,6 +62,7 @@ from risk_daemon.broker.sight import (
 from risk_daemon.core.events import (
     AccountSeen,
     Fact,
+    Goal,
     Intended,
     OrderChanged,
     PositionChanged,
@@ -153,7 +154,7 @@ def _decided(
     if intended.epoch < account.epoch and not by_person:
         return [refuse(intended, f"epoch {intended.epoch} is older than {account.epoch}")]
     if goal.act == "look":
-        return [Read(account.account, FULL, goal.reason or "asked")]
+        return [Read(account.account, _depth_of_look(account, goal), goal.reason or "asked")]
     if not account.was_read:
         return hold(account, intended, now + UNREAD_LOOK, now + UNREAD_MAX, UNREAD)
     match goal.act:
@@ -165,6 +166,12 @@ def _decided(
             return _close(gate, account, intended, now)
         case _:
             return [refuse(intended, f"this release does not know the act {goal.act!r}")]
+
+
+def _depth_of_look(account: AccountGate, goal: Goal) -> str:
+    """What one view shows to be nothing nobody asks to have reduced: it waits for this read."""
+    view = account.views.get(goal.contract)
+    return FULL if view is None or view.agrees else RECENT
 
 
 def _cancel(gate: Gate, account: AccountGate, intended: Intended, now: int) -> list[Output]:

@@ -218,7 +218,25 @@ def _is_void(account: AccountGate, contract: str, slot: Slot) -> bool:
     flat = account.view(contract).is_flat
     enough = last - slot.since >= wait and last - first >= VOID_BETWEEN
     late = last - slot.since >= VOID_AT_LAST
-    return enough and (unchanged or flat or late)
+    return enough and (unchanged or flat or late) and not _could_be_working(account, contract, slot)
+
+
+def _could_be_working(account: AccountGate, contract: str, slot: Slot) -> bool:
+    """Tell whether an order that closes works still, and may be what an earlier run sent.
+
+    By its time it is not, but that time is by a clock which may have been ahead of the broker's.
+    Whoever's it is: what it will close need not be closed beside it.
+    """
+    if slot.side:
+        return False
+    quantity = account.view(contract).by_orders
+    return any(
+        seen.order.contract == contract
+        and seen.order.type == MARKET
+        and is_working(seen.order)
+        and is_closing(seen.order, quantity)
+        for seen in account.orders.values()
+    )
 
 
 def cancels_read(account: AccountGate, reading: Reading) -> list[Output]:

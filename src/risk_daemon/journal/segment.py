@@ -35,7 +35,7 @@ def path_of(state: Path, login: str) -> Path:
 
 
 class Segment:
-    """One login's segment. Lines: {"format", "kind", "payload", "crc"}, then zeros."""
+    """One login's segment. Lines: {"format", "kind", "payload", "crc", "at"}, then zeros."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,9 +46,12 @@ class Segment:
         """Take the room while there is some. Raises OSError where there is none."""
         durable.allocate(self.path, BYTES)
 
-    def write(self, fact: Fact) -> None:
-        """Make a fact durable; returns when it is on the disk. OSError when it is not."""
-        line = _line(fact)
+    def write(self, fact: Fact, at: int = 0) -> None:
+        """Make a fact durable; returns when it is on the disk. OSError when it is not.
+
+        `at`: the instant, ns UTC; a goal leaves after it.
+        """
+        line = _line(fact, at)
         raw = self._raw() if self._end is None else b""
         end = raw.rfind(b"\n") + 1 if self._end is None else self._end
         # What a torn line left behind must not be taken for a part of this one.
@@ -59,6 +62,11 @@ class Segment:
     def read(self) -> list[Fact]:
         """Return what was written, as far as it can be read; a torn last line is left out."""
         return [fact for line in self._lines() if (fact := _fact(line)) is not None]
+
+    def goals(self) -> list[tuple[int, Intended]]:
+        """Return the goals with the instants they were written at, 0 where that is not known."""
+        found = [(_at(line), _fact(line)) for line in self._lines()]
+        return [(at, fact) for at, fact in found if isinstance(fact, Intended)]
 
     def damaged(self) -> int:
         """Return how many lines cannot be read."""
@@ -99,9 +107,10 @@ class Segment:
             durable.flush_folder(self.path.parent)
 
 
-def _line(fact: Fact) -> bytes:
+def _line(fact: Fact, at: int) -> bytes:
     kind, payload = NAMES[type(fact)], base64.b64encode(encode(fact)).decode()
-    row = {"format": FORMAT, "kind": kind, "payload": payload, "crc": _crc(kind, payload)}
+    crc = _crc(kind, payload)
+    row = {"format": FORMAT, "kind": kind, "payload": payload, "crc": crc, "at": at}
     return json.dumps(row).encode() + b"\n"
 
 
@@ -120,6 +129,14 @@ def _fact(line: bytes) -> Fact | None:
         return msgspec.msgpack.decode(base64.b64decode(payload), type=KINDS[kind])
     except (ValueError, KeyError, TypeError, AttributeError, msgspec.DecodeError):
         return None
+
+
+def _at(line: bytes) -> int:
+    """Return when a line was written, 0 where it does not say so: an older release wrote it."""
+    try:
+        return int(json.loads(line)["at"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def once(fact: Fact) -> str:

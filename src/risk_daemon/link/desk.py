@@ -46,6 +46,14 @@ class Desk:
         if self._queue.take(intended, by_person=by_person):
             self.pump()
 
+    def look_for(self, intended: Intended, left_at: int) -> None:
+        """Take over a goal that may have left: wherever it comes from again, it is not sent."""
+        self._queue.look_for(intended, left_at)
+
+    def know(self, key: str) -> None:
+        """Count a goal as taken in: nothing is to be done for it."""
+        self._queue.know(key)
+
     def knows(self, key: str) -> bool:
         """Tell whether a goal of this key was taken in."""
         return self._queue.knows(key)

@@ -60,7 +60,7 @@ class Hands:
         if not self._desk.knows(intended.key):
             for lock in locks:
                 self._keep_lock(lock)
-            self._emergency.write(intended)
+            self._emergency.write(intended, self._clock.now_ns())
             self._desk.take(intended)
         return ""
 

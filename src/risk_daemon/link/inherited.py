@@ -4,18 +4,24 @@
 there, which the supervisor witnessed, or while links ran that noted what they let out, and noted
 none of this. All others are *in doubt*: they count as sent, outcome unknown, until reads show more.
 Per contract a link has one closing request at most, so only one of its goals is taken up: the last
-that is known to have been sent, else the last. Fresh ones beside it are *superseded*. Pure.
+that is known to have been sent, else the last; the others are *over*. Fresh ones beside the last
+are *superseded*.
+
+What lies in the emergency segment when a link begins (*kept*) was handed over to leave at once,
+and nobody but the dead link knows whether it did: in doubt, also where no record tells of it. If it
+did, that was after all that the journal stored: what left before it had ended. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from risk_daemon.core.events import (
     FeedChanged,
+    Goal,
     GoalRefused,
     Intended,
     RequestSent,
@@ -38,11 +44,14 @@ class _Open(msgspec.Struct):
     #: Nobody was there to let it out, or whoever was would have noted it.
     would_be_known: bool
     said_at: int | None = None
+    is_kept: bool = False
 
     @property
     def has_left(self) -> bool:
         """It was noted; a record says less: it is written before the request leaves."""
-        return self.noted_at is not None or not (self.said_at is None or self.would_be_known)
+        if self.is_kept or self.noted_at is not None:
+            return True
+        return self.said_at is not None and not self.would_be_known
 
     @property
     def may_have_left(self) -> bool:
@@ -54,11 +63,12 @@ class _Open(msgspec.Struct):
 
 
 class Inherited(msgspec.Struct, frozen=True):
-    """Goals in doubt with the time they may have left at, and goals that have not left."""
+    """Goals in doubt with the time they may have left at, goals that have not left, the rest."""
 
     in_doubt: list[tuple[int, Intended]]
     fresh: list[Intended]
     superseded: list[Intended]
+    over: list[Intended]
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -71,22 +81,38 @@ class Sent(msgspec.Struct, frozen=True):
 NOTHING: Final = Sent("", lambda _: None)
 
 
+#: What goals ask for, by the requests they become, where the word is another.
+_ACTS: Final = {"partial": "reduce", "modify": "resize"}
+
+#: A goal that lies in the segment, and when it was written there.
+Kept = tuple[int, Intended]
+
+
 def inherited(
-    records: Iterable[Record], login: str, accounts: tuple[int, ...], sent: Sent = NOTHING
+    records: Iterable[Record],
+    login: str,
+    accounts: tuple[int, ...],
+    sent: Sent = NOTHING,
+    kept: Sequence[Kept] = (),
 ) -> Inherited:
     """Sort the goals of a login that have no end in these records."""
     goals: dict[str, _Open] = {}
+    ended: set[str] = set()
     is_down = is_noted = False
     for record in records:
         match decode(record).fact:
             case Intended(account=account, key=key) as intended if account in accounts:
-                if intended.goal.act != "look":
-                    is_known = is_down or is_noted
+                if intended.goal.act != "look" and key not in ended:
+                    is_known = (is_down or is_noted) and key not in goals
                     goals[key] = _Open(intended, record.at, sent.left_at(key), is_known)
-            case RequestSent(key=key) if key in goals:
-                goals[key].said_at = record.at
+            case RequestSent(account=account, key=key) as said if account in accounts:
+                if key in goals:
+                    goals[key].said_at = record.at
+                elif key not in ended:  # it left without the journal, and is not folded in yet
+                    goals[key] = _Open(_of(said), record.at, sent.left_at(key), False, record.at)
             case RequestSettled(key=key) | GoalRefused(key=key):
                 goals.pop(key, None)
+                ended.add(key)
             case FeedChanged(login=name, why=why, send_log=log) if name == login:
                 is_down = why == LINK_IS_DOWN
                 is_noted = bool(log) and log == sent.name
@@ -95,17 +121,35 @@ def inherited(
                         one.would_be_known = False
             case _:
                 pass
+    for at, intended in kept:
+        if intended.key not in ended:
+            goals.pop(intended.key, None)  # it left after what the journal stored, if it did
+            noted_at = sent.left_at(intended.key)
+            goals[intended.key] = _Open(intended, at, noted_at, False, is_kept=True)
     return _sorted(list(goals.values()))
+
+
+def _of(said: RequestSent) -> Intended:
+    """Return the goal of a request that nothing else tells of: an old copy has only its sending."""
+    goal = Goal(
+        act=_ACTS.get(said.act, said.act),
+        account=said.account,
+        contract=said.contract,
+        order=said.order,
+    )
+    return Intended(account=said.account, epoch=said.epoch, cause_seq=0, key=said.key, goal=goal)
 
 
 def _sorted(goals: list[_Open]) -> Inherited:
     doubtful = [one for one in goals if one.may_have_left]
     fresh = [one.intended for one in goals if not one.may_have_left]
     last = {_about(intended): intended for intended in fresh}
+    taken_up = _last_of_each(doubtful)
     return Inherited(
-        [(one.at, one.intended) for one in _last_of_each(doubtful)],
+        [(one.at, one.intended) for one in taken_up],
         list(last.values()),
         [intended for intended in fresh if intended not in last.values()],
+        [one.intended for one in doubtful if one not in taken_up],
     )
 
 

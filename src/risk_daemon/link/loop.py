@@ -247,10 +247,15 @@ class Link:
         known = {record.seq: record for record in found if record.seq <= last_seq}
         records = [known[seq] for seq in sorted(known)]
         sent = inherited.Sent(self.sent.name, self.sent.left_at)
-        goals = inherited.inherited(records, self.login, self.accounts, sent)
+        now = self.clock.now_ns()
+        kept = [(at or now, intended) for at, intended in self.emergency.goals()]
+        goals = inherited.inherited(records, self.login, self.accounts, sent, kept)
         for at, intended in goals.in_doubt:
-            self.apply(fence.Resumed(intended, at))
+            self.desk.look_for(intended, at)
+        for _, intended in kept:  # when it is folded in, it comes by the stream
+            self.desk.know(intended.key)
         self.perform([refuse(one, SUPERSEDED) for one in goals.superseded])
+        self.perform([refuse(one, fence.SUPERSEDED) for one in goals.over])
         for intended in goals.fresh:
             self.desk.take(intended)
         self._say_feed(BLIND, "its link begins")

@@ -48,17 +48,26 @@ class Waiting:
         """
         if intended.key in self._keys:
             return False
-        self._keys[intended.key] = None
-        if len(self._keys) > KEYS_MAX:
-            del self._keys[next(iter(self._keys))]
         left_at = self._left_at(intended.key)
         if left_at is not None:
-            self._apply(fence.Resumed(intended, left_at))
+            self.look_for(intended, left_at)
             return False
+        self.know(intended.key)
         self._count += 1
         rank = _FIRST.get(intended.goal.act, 3)
         self._waiting.append((rank, self._count, intended, by_person))
         return True
+
+    def look_for(self, intended: Intended, left_at: int) -> None:
+        """Take over a goal that may have left: wherever it comes from again, it is not sent."""
+        self.know(intended.key)
+        self._apply(fence.Resumed(intended, left_at))
+
+    def know(self, key: str) -> None:
+        """Count a goal as taken in: nothing is to be done for it."""
+        self._keys[key] = None
+        if len(self._keys) > KEYS_MAX:
+            del self._keys[next(iter(self._keys))]
 
     def knows(self, key: str) -> bool:
         """Tell whether a goal of this key was taken in."""

@@ -6,7 +6,6 @@ it takes in is stored before it answers. A command that waits only looks again a
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -33,8 +32,8 @@ from risk_daemon.rollout.reading import Problems
 
 LOOK_EVERY_S: Final = 0.2
 STATUS: Final = "risk-daemon-admin rollout status"
-#: The live shadow of 30 s, what it takes to be warm, and to be judged.
-SHADOW_WITHIN_S: Final = 100.0
+#: To be warm, a live shadow of 30 s, to be judged, and the canary looked at.
+SHADOW_WITHIN_S: Final = 110.0
 SMOKED_WITHIN_S: Final = 110.0
 
 type Waited = Callable[[Mapping[str, Any]], bool]
@@ -161,7 +160,7 @@ def waited(at: Home, until: Waited, waiting: Waiting, within_s: float) -> dict[s
         if waiting.clock.steady_ns() > deadline:
             raise TimedOut(
                 f"the rollout is not there after {within_s:g} s ({now}); it goes on by itself, and "
-                f"asking again is safe. `{STATUS}` says what is missing."
+                f"asking again is safe. Missing: {'; '.join(found.get('missing', ())) or 'nothing'}"
             )
         waiting.pause(LOOK_EVERY_S)
 
@@ -234,8 +233,8 @@ def canary(
     if dry_run:
         return wish(at, "start", who, dry_run=True)
     if standing(at)["stage"] in ("draft", "gated"):
-        wish(at, "start", who, dry_run=False)
-    return _enter(at, reading.CANARY, who, waiting, SHADOW_WITHIN_S)
+        wish(at, "start", who, dry_run=False)  # it enters the canary when the shadow is judged
+    return ended(waited(at, _is_there(reading.CANARY), waiting, SHADOW_WITHIN_S))
 
 
 def percentage(
@@ -257,40 +256,20 @@ def percentage(
     name = percent_of(found, percent)
     if dry_run:
         return wish(at, "promote", who, dry_run=True, phase=name)
-    within_s = SMOKED_WITHIN_S + 0.05 * len(found["accounts"])
-    return _enter(at, name, who, waiting, 0.0, within_s)
-
-
-def _enter(
-    at: Home,
-    name: str,
-    who: Who,
-    waiting: Waiting,
-    shadow_within_s: float,
-    within_s: float = 60.0,
-) -> Outcome:
-    """Enter a phase when nothing is missing any more, and wait until it was looked at."""
-    if standing(at)["stage"] != name:
-        if shadow_within_s:
-            _await_shadow(at, waiting, shadow_within_s)
+    if found["stage"] != name:
         wish(at, "promote", who, dry_run=False, phase=name)
+    within_s = SMOKED_WITHIN_S + 0.05 * len(found["accounts"])
+    return ended(waited(at, _is_there(name), waiting, within_s))
+
+
+def _is_there(name: str) -> Waited:
+    """Tell whether a phase's accounts were all switched and looked at, or something holds it."""
 
     def is_there(found: Mapping[str, Any]) -> bool:
         there = found["stage"] == name and is_verified(found)
         return there or bool(found["holds"] or found["stuck"]) or is_back(found)
 
-    return ended(waited(at, is_there, waiting, within_s))
-
-
-def _await_shadow(at: Home, waiting: Waiting, within_s: float) -> None:
-    """Wait for the shadow to have seen enough; what then still is missing, the promotion says."""
-
-    def is_ripe(found: Mapping[str, Any]) -> bool:
-        is_early = found["stage"] in ("gated", "staged")
-        return (not is_early and not found["missing"]) or bool(found["holds"]) or is_back(found)
-
-    with contextlib.suppress(TimedOut):
-        waited(at, is_ripe, waiting, within_s)
+    return is_there
 
 
 def stop(at: Home, who: Who, *, dry_run: bool) -> Outcome:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from contextlib import closing
 from typing import Any, Final
 
 from risk_daemon.core.events import SampleTaken
-from risk_daemon.errors import DaemonError, Malformed
+from risk_daemon.errors import DaemonError, Malformed, OperatorError
 from risk_daemon.journal.reader import Reader
+from risk_daemon.operations import differences
+from risk_daemon.operations.home import Home
 from risk_daemon.operations.state_file import FILE
-from risk_daemon.rollout import judge, messages, tally
+from risk_daemon.rollout import judge, messages, reading, tally
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.controller import Controller
-from risk_daemon.rollout.plan import Plan
 from risk_daemon.rollout.row import Row
 from risk_daemon.rollout.tally import Judging, Member, Tally
 from risk_daemon.rollout.verdict import Verdict
@@ -34,9 +36,13 @@ from risk_daemon.wire.transport import Hello
 LOOK_EVERY_S: Final = 1.0
 CONNECT_WITHIN_S: Final = 5.0
 AGAIN_AFTER_S: Final = 1.0
-MEMORY_EVERY_NS: Final = 60_000_000_000
-#: What stands at one instant and is told again although nothing changed: a minute of the plan.
+#: So often in a phase at least, and never more often than each second.
+MEMORY_LOOKS: Final = 64
+MEMORY_LEAST_NS, MEMORY_EVERY_NS = 1_000_000_000, 60_000_000_000
 _SAYS_FAIL: Final = "fail"
+
+
+_log = logging.getLogger("rollout")
 
 
 class Watch:
@@ -51,6 +57,7 @@ class Watch:
         self._told: dict[str, tuple[str, int]] = {}
         self._counted = 0
         self._memory_at = 0
+        self._asked: tuple[str, int] | None = None
 
     async def run(self) -> None:
         """Watch until cancelled; what can't be read is read again."""
@@ -67,8 +74,9 @@ class Watch:
                 await asyncio.sleep(AGAIN_AFTER_S)
                 continue
             with self._controller.standing():
-                self._tell_memory(row.plan)
+                self._tell_memory(row)
                 self._judge(row)
+            await self._ask_both(row)
 
     # --- following ---
 
@@ -111,11 +119,33 @@ class Watch:
             if isinstance(one, sample.Decided) and one.release == self.tally.judging.release:
                 self._counted += sum(one.decided)
 
-    def _tell_memory(self, plan: Plan) -> None:
-        now = self._daemon.clock.now_ns()
-        if now - self._memory_at < MEMORY_EVERY_NS:
+    async def _ask_both(self, row: Row) -> None:
+        """In shadow, have both releases decide boundary cases of every account, once a phase."""
+        plan = row.plan
+        key = (plan.rollout, row.entered)
+        if row.stage != reading.SHADOW or key == self._asked or plan.candidate not in row.warm:
+            return
+        self._asked = key
+        home = Home(self._daemon.home)
+        try:
+            found = await asyncio.to_thread(differences.generated, home, plan.release)
+            await asyncio.to_thread(differences.keep, home, found)
+        except OperatorError as error:
+            self._asked = None
+            _log.warning("boundary cases not compared", extra={"why": error.sentence})
+
+    def _tell_memory(self, row: Row) -> None:
+        plan, phase, now = row.plan, rows.phase_of(row), self._daemon.clock.now_ns()
+        assert phase is not None
+        every = min(max(phase.dwell.wall_ns // MEMORY_LOOKS, MEMORY_LEAST_NS), MEMORY_EVERY_NS)
+        if now - self._memory_at < every:
             return
         self._memory_at = now
+        held = {
+            name: memory_mb(running.pid)
+            for name, running in sorted(self._daemon.running.items())
+            if is_worker(name) and release_of(name) == plan.release
+        }
         facts = [
             SampleTaken(
                 account=0,
@@ -125,12 +155,12 @@ class Watch:
                         process=name,
                         release=plan.release,
                         at=now,
-                        held_bytes=int((memory_mb(running.pid) or 0.0) * 1_000_000),
+                        held_bytes=int(size * 1_000_000),
                     )
                 ),
             )
-            for name, running in sorted(self._daemon.running.items())
-            if is_worker(name) and release_of(name) == plan.release
+            for name, size in held.items()
+            if size is not None  # what can't be measured is missed, and not nothing
         ]
         self._daemon.journal.append([new_record(one) for one in facts])
 

@@ -37,7 +37,6 @@ from risk_daemon.wire.record import NewRecord, Record, new_record
 if TYPE_CHECKING:
     from risk_daemon.proving.world import World
 
-SEND_LOG: Final = "the log of what left"
 RECONNECT: Final = 50 * MS
 OPEN_AGAIN: Final = 250 * MS
 READ_AGAIN: Final = {True: 20 * MS, False: 100 * MS}
@@ -55,8 +54,11 @@ class Link(Shell):
         self.login = login
         #: Survives the process: the emergency file on this disk.
         self.file: list[Intended | LockPlaced] = []
-        #: As that: when each goal's request left, noted before it did.
+        #: By key: when a goal was written there.
+        self.kept_at: dict[str, int] = {}
+        #: As that, but not a power cut: when each goal's request left, noted before it did.
         self.sent: dict[str, int] = {}
+        self._boots = 1
         self.gate = fence.Gate(session="")
 
     def begin(self) -> None:
@@ -64,7 +66,7 @@ class Link(Shell):
         now = self.clock.now_ns()
         self.gate = fence.Gate(session=f"{self.name}.{self.life}", version_base=now // 1_000)
         self.budget = rationing.Budget()
-        self._sent = Sent(SEND_LOG, dict(self.sent).get)
+        self._sent = Sent(f"log of boot {self._boots}", dict(self.sent).get)
         self.queue = Waiting(
             self.budget,
             self.clock.now_ns,
@@ -84,6 +86,11 @@ class Link(Shell):
         self.journal_life = 0
         self._has_begun = False
         self._connect()
+
+    def lose_log(self) -> None:
+        """Another boot: what an earlier one noted is believed by nobody (`link.send_log`)."""
+        self.sent.clear()
+        self._boots += 1
 
     def take_if(self, life: int, call: Any, *args: Any) -> None:
         """Take an input that was meant for one life of this process."""
@@ -110,15 +117,20 @@ class Link(Shell):
         for lease in leases:
             if lease.account in mine:
                 self._raise(lease.account, lease.epoch)
+        kept = [(self.kept_at[f.key], f) for f in self.file if isinstance(f, Intended)]
         found = inherited(
             [record for record in records if record.kind in INHERITED],
             self.login.name,
             mine,
             self._sent,
+            kept,
         )
         for at, intended in found.in_doubt:
-            self.apply(fence.Resumed(intended, at))
+            self.queue.look_for(intended, at)
+        for _, intended in kept:
+            self.queue.know(intended.key)
         self._perform([refuse(intended, SUPERSEDED) for intended in found.superseded])
+        self._perform([refuse(intended, fence.SUPERSEDED) for intended in found.over])
         for intended in found.fresh:
             self.take_goal(intended)
         self._say_feed("blind", "its link begins")
@@ -228,8 +240,12 @@ class Link(Shell):
             return
         for lock in locks:
             self.keep(lock)
-        self.do("writes its file", self.file.append, intended)
+        self.do("writes its file", self._write, intended, self.clock.now_ns())
         self.do("takes a goal", self.take_goal, intended)
+
+    def _write(self, intended: Intended, at: int) -> None:
+        self.file.append(intended)
+        self.kept_at[intended.key] = at
 
     def kept_keys(self) -> set[str]:
         """Return the keys of the goals that are in the emergency file."""
@@ -334,8 +350,8 @@ class Link(Shell):
         self._say_feed(state, why)
 
     def _say_feed(self, state: str, why: str) -> None:
-        said = FeedChanged(login=self.login.name, state=state, why=why, send_log=SEND_LOG)
-        self._put(said)
+        log = self._sent.name
+        self._put(FeedChanged(login=self.login.name, state=state, why=why, send_log=log))
 
     def _trust(self) -> None:
         """Trust the feed once every account was read since it was opened."""

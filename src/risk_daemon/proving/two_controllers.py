@@ -25,11 +25,11 @@ from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.plan import Dwell, Phase, Plan, Version
 from risk_daemon.rollout.row import Row
 
-#: A switch compares the epoch; it compares the fence; an abort raises every epoch.
+#: A switch compares the epoch; it compares the latch; an abort raises every epoch.
 EPOCH: Final = "epoch"
-FENCE: Final = "fence"
+LATCH: Final = "latch"
 RAISE: Final = "raise"
-ALL: Final = frozenset({EPOCH, FENCE, RAISE})
+ALL: Final = frozenset({EPOCH, LATCH, RAISE})
 
 ACCOUNT: Final = 1
 OLD: Final = Version("v1", "a")
@@ -58,7 +58,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     revision: int
-    fence: str
+    latch: str
     body: bytes
     owner: Version
     epoch: int
@@ -129,7 +129,7 @@ def _key(world: World) -> bytes:
         last = revision
     told = (
         places[world.revision],
-        world.fence,
+        world.latch,
         _body_told_apart(world.body),
         world.owner,
         world.epoch,
@@ -154,7 +154,7 @@ def _controller_told_apart(one: Controller, places: dict[int, int]) -> tuple[obj
 
 def _deed_told_apart(deed: Deed, places: dict[int, int]) -> object:
     if isinstance(deed, said.Persist):
-        return (places[deed.expected], deed.fence, _body_told_apart(deed.body), deed.bump)
+        return (places[deed.expected], deed.latch, _body_told_apart(deed.body), deed.bump)
     return deed
 
 
@@ -197,7 +197,7 @@ def _start(crashes: int, aborts: int, timeouts: int) -> World:
     controller = _read(stored)
     return World(
         revision=1,
-        fence=rows.fence(row),
+        latch=rows.latch(row),
         body=stored.body,
         owner=OLD,
         epoch=1,
@@ -295,7 +295,7 @@ def _of_controller(
 def _dead(world: World, controller: Controller) -> World:
     """What a dead controller had asked for may still be done."""
     left = {one for one in controller.todo if isinstance(one, said.Switch)} | set(world.late)
-    late = tuple(sorted(left, key=lambda one: (one.id, one.epoch, one.fence)))
+    late = tuple(sorted(left, key=lambda one: (one.id, one.epoch, one.latch)))
     return _replace(world, crashes=world.crashes - 1, late=late)
 
 
@@ -314,7 +314,7 @@ def _persist(
     world = _replace(
         world,
         revision=wanted.revision,
-        fence=wanted.fence,
+        latch=wanted.latch,
         body=wanted.body,
         epoch=world.epoch + raised,
     )
@@ -325,9 +325,9 @@ def _persist(
 def _switch(
     world: World, wanted: said.Switch, protections: frozenset[str]
 ) -> tuple[World, machine.Input]:
-    """Move the account if the epoch and the fence are what the controller went by."""
+    """Move the account if the epoch and the latch are what the controller went by."""
     is_stale = EPOCH in protections and wanted.epoch != world.epoch
-    is_over = FENCE in protections and wanted.fence != world.fence
+    is_over = LATCH in protections and wanted.latch != world.latch
     if wanted.version != world.owner and not is_stale and not is_over:
         world = _replace(world, owner=wanted.version, epoch=world.epoch + 1)
     held = _held(world.owner, world.epoch)

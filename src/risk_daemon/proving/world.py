@@ -487,6 +487,8 @@ class World:
         if not self.is_up:
             return ""
         self._stop_all()
+        for link in self.links:
+            link.lose_log()
         lost = self.disk.cut_power()
         self.clockwork.after(self.draw(200 * MS, SECOND), self._bring_back)
         return f"{lost} records lost"

@@ -136,7 +136,7 @@ def _supersede(turn: Turn, asked: said.Supersede) -> tuple[str, ...]:
         go_back(turn, rows.SUPERSEDED, asked.actor, f"superseded by {asked.by}")
         return ()
     turn.go(rows.SUPERSEDED)
-    # A switch that is under way must find nothing to compare with: neither fence nor epoch.
+    # A switch that is under way must find nothing to compare with: neither latch nor epoch.
     turn.put(bumps=row.bumps + 1, commands={}, holds=(), asked="")
     turn.note("superseded", asked.actor, asked.reason)
     turn.tell(telling.SUPERSEDED, asked.by)

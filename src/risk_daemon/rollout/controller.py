@@ -213,7 +213,7 @@ class Controller:
             match output:
                 case messages.Persist():
                     self._run(self._store(output))
-                case messages.Switch(version=version, fence=latch):
+                case messages.Switch(version=version, latch=latch):
                     switches.setdefault((version, latch), []).append(output)
                 case messages.Answer(ask=number, refused=refused):
                     future = self._asked.get(number)
@@ -253,7 +253,7 @@ class Controller:
             answer = await self._journal.store_rollout(
                 persist.name,
                 persist.expected,
-                persist.fence,
+                persist.latch,
                 persist.body,
                 persist.bump,
                 records_of(persist),
@@ -307,7 +307,7 @@ class Controller:
         first = orders[0]
         epochs = {one.account: one.epoch for one in orders}
         try:
-            moved = await self.hands.switch(first.version, epochs, first.fence)
+            moved = await self.hands.switch(first.version, epochs, first.latch)
         except DaemonError as error:
             _log.warning("switch without an answer", extra={"why": str(error)})
             await self._again(*(one.id for one in orders))

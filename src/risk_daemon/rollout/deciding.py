@@ -3,7 +3,7 @@
 What nothing forbids is never *done* by time alone: a person, or a plan that says so, enters a
 phase.
 
-Rules for editors: whatever ends a permission changes the fence (`turn`) in the same row.
+Rules for editors: whatever ends a permission changes the latch (`turn`) in the same row.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Nothing is done before it is written. An input changes the row; the row goes to 
 `Persist`; what the row wants done, and the answer to whoever asked, come out when that is
 `Persisted`. One write is on its way at a time, and what is heard meanwhile goes with the next one.
 What is unanswered is part of the row: whoever reads it after a crash gives it all again. That
-harms nothing, because a switch compares epoch and fence, and the rest is keyed by its id.
+harms nothing, because a switch compares epoch and latch, and the rest is keyed by its id.
 
 What `risk_daemon.rollout.deciding` decides is written, told and ordered here, and nothing else.
 """
@@ -104,7 +104,7 @@ def _save(state: State) -> tuple[State, Outputs]:
         name=row.plan.rollout,
         expected=state.revision,
         revision=state.revision + 1,
-        fence=rows.fence(row),
+        latch=rows.latch(row),
         body=rows.encode(row),
         bump=tuple(sorted(row.accounts)) if is_raised else (),
         entries=state.entries,
@@ -157,16 +157,16 @@ def _give(state: State) -> tuple[State, Outputs]:
     if stored is None:
         return state, ()
     wanted = {name: one for name, one in state.row.commands.items() if name in stored.commands}
-    fence = rows.fence(stored)
+    latch = rows.latch(stored)
     orders = tuple(
-        _order(state.row, name, one, fence)
+        _order(state.row, name, one, latch)
         for name, one in wanted.items()
         if name not in state.given
     )
     return _replace(state, given=frozenset(wanted)), orders
 
 
-def _order(row: Row, name: str, command: Command, fence: str) -> said.Order:
+def _order(row: Row, name: str, command: Command, latch: str) -> said.Order:
     match command.does:
         case rows.SWITCH | rows.BACK:
             return said.Switch(
@@ -174,7 +174,7 @@ def _order(row: Row, name: str, command: Command, fence: str) -> said.Order:
                 account=command.account,
                 version=command.version,
                 epoch=command.epoch or row.accounts[command.account].epoch,
-                fence=fence,
+                latch=latch,
             )
         case rows.SMOKE:
             return said.Smoke(id=name, account=command.account, version=command.version)

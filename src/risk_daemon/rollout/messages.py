@@ -308,7 +308,7 @@ class Persist(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     expected: int
     revision: int
-    fence: str
+    latch: str
     body: bytes
     bump: tuple[int, ...]
     entries: tuple[Entry, ...]
@@ -316,13 +316,13 @@ class Persist(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Switch(msgspec.Struct, frozen=True, kw_only=True):
-    """Move an account to a version, if its epoch is `epoch` and the stored fence is `fence`."""
+    """Move an account to a version, if its epoch is `epoch` and the stored latch is `latch`."""
 
     id: str
     account: int
     version: Version
     epoch: int
-    fence: str
+    latch: str
 
 
 class Smoke(msgspec.Struct, frozen=True, kw_only=True):

@@ -114,7 +114,7 @@ def make(
         approvals=max(wish.approvals, 2 * (wish.kind == "emergency"), int(bool(grave))),
         older=wish.older,
         window_ns=7 * 24 * 60 * wish.minute_ns,
-        blind_ns=5 * wish.minute_ns,
+        blind_ns=5 * MINUTE,
         minute_ns=wish.minute_ns,
         said=(*grave, *_told(wish, foreseen, now)),
     )

@@ -146,7 +146,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A rollout, in its stage since `entered` (UTC ns).
 
-    `turn` makes the fence: it grows whenever what was allowed no longer is.
+    `turn` makes the latch: it grows whenever what was allowed no longer is.
 
     `bumps` counts how often every epoch in scope was raised. `order` is the plan's, without the
     accounts that went, and those that came at its end. `asked` is the phase a person asked to
@@ -202,7 +202,7 @@ def decode(body: bytes) -> Row:
     return msgspec.msgpack.decode(body, type=Row)
 
 
-def fence(row: Row) -> str:
+def latch(row: Row) -> str:
     """Return what a switch must find stored beside the leases, or be refused."""
     return f"{row.plan.rollout}/{row.stage}/{row.turn}"
 

@@ -164,7 +164,7 @@ class Worker:
             self.journal.append([self._compared[-1]])
         for taken in self._sampler.take(entry, self.engine):
             if self.is_ready:
-                self.journal.append([new_record(taken, sampling.once_of(taken))])
+                self.journal.append([new_record(taken, sampling.once_of(taken, entry.seq))])
         self._note_changed(entry, outputs)
         if entry.account:
             self._hash_if_due(entry.account)

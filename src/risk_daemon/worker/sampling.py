@@ -46,6 +46,7 @@ from risk_daemon.wire.sample import (
     How,
     Latencies,
     Reached,
+    Source,
 )
 
 #: Stages of a rollout in which nothing is judged: docs/architecture/rollout.md.
@@ -62,6 +63,7 @@ FINGERPRINT: Final = 60
 RAISED: Final = " failed: "
 #: A timing that the other release has not told of by then is not waited for.
 PAIRED_WITHIN_NS: Final = 30_000_000_000
+_SOURCES: Final[dict[str, Source]] = {one: one for one in ("live", "recorded", "generated")}
 #: What a worker tells; of memory and damage others do.
 type Told = Connected | Decided | Fired | Latencies | Reached
 _PLACES: Final[dict[Class, int]] = {"fact": 0, "mark": 1, "enforcement": 2}
@@ -90,6 +92,7 @@ class Sampler:
     def __init__(self, name: str, release: str) -> None:
         self._name, self.release = name, release
         self.is_on = False
+        self._stage = ""
         self._spans: dict[int, _Span] = {}
         self._connected: dict[int, bool] = {}
         #: By account and contract: since when a goal is under way, and residues of it.
@@ -130,19 +133,22 @@ class Sampler:
     # --- on and off ---
 
     def _switch(self, entry: Entry, row: RolloutStored, engine: Engine) -> list[Fact]:
+        """Begin or end with a rollout; at each new stage say again what is told once in a phase."""
         stage = row.latch.rsplit("/", 2)[-2] if row.latch.count("/") > 1 else ""
-        is_on = stage not in (*IDLE, "")
-        if is_on == self.is_on:
+        if stage == self._stage:
             return []
+        self._stage, is_on = stage, stage not in (*IDLE, "")
+        accounts = engine.world.accounts
+        if is_on != self.is_on:
+            for kept in (self._spans, self._plans, self._waiting, self._pairs):
+                kept.clear()
+            self._timed, self._left = [], TIMED_MAX
         self.is_on = is_on
-        for kept in (self._spans, self._connected, self._plans, self._waiting, self._pairs):
-            kept.clear()
-        self._timed, self._left = [], TIMED_MAX
+        self._connected.clear()
         said: list[Told] = []
-        for number in sorted(engine.world.accounts) if is_on else ():
-            self._spans[number] = _Span(entry.at)
-            said += self._feed(engine.world.accounts[number], entry.at)
-        return self._said(said, engine.world.accounts)
+        for number in sorted(accounts) if is_on else ():
+            said += self._feed(accounts[number], entry.at)
+        return self._said(said, accounts)
 
     def _said(self, said: Sequence[Told], accounts: dict[int, Account]) -> list[Fact]:
         """Return the samples that this worker is to tell, as they are stored."""
@@ -203,10 +209,11 @@ class Sampler:
         ]
 
     def _fired(self, compared: DecisionCompared, at: int) -> list[Told]:
-        how = _HOW.get(compared.verdict)
-        if compared.release != self.release or how is None or compared.source != "live":
+        how, source = _HOW.get(compared.verdict), _SOURCES.get(compared.source)
+        if compared.release != self.release or how is None or source is None:
             return []
-        self._tell(compared.account, at)
+        if source == "live":  # of the others a span does not say how many there were
+            self._tell(compared.account, at)
         return [
             Fired(
                 account=compared.account,
@@ -215,6 +222,7 @@ class Sampler:
                 rule=compared.rule,
                 how=how,
                 name=compared.declared,
+                source=source,
             )
         ]
 
@@ -331,8 +339,8 @@ def fault_of(engine: Engine, number: int) -> str:
     )
 
 
-def once_of(fact: Fact) -> str:
-    """Name what more than one worker of a release may say, so that it is stored once."""
+def once_of(fact: Fact, seq: int) -> str:
+    """Name what two workers of a release may say at a record, so that it is stored once."""
     if isinstance(fact, SampleTaken):
-        return f"{fact.release}:{fact.account}:{sample.name_of(fact.body)}"
+        return f"{fact.release}:{fact.account}:{seq}:{sample.name_of(fact.body)}"
     return ""
