@@ -47,6 +47,8 @@ class Recipe:
     key: signing.Pair = KEY
     #: What the program says; the version's own by default.
     says: str = ""
+    #: What was measured of it, by the names of the files.
+    evidence: dict[str, bytes] = field(default_factory=dict)
     #: Wheels of others: name to bytes of their only file.
     others: dict[str, bytes] = field(default_factory=lambda: {"other": b"HERE = True\n"})
 
@@ -85,7 +87,16 @@ def release(folder: Path, recipe: Recipe = Recipe()) -> Path:
         path = folder / "wheels" / f"{name}-1.0-py3-none-any.whl"
         wheel(path, name, "1.0", {f"{name}.py": content})
     (folder / LOCK).write_text("# nothing\n")
-    names = sorted([LOCK, *(f"wheels/{one.name}" for one in (folder / "wheels").iterdir())])
+    for name, content in recipe.evidence.items():
+        (folder / "evidence").mkdir(exist_ok=True)
+        (folder / "evidence" / name).write_bytes(content)
+    names = sorted(
+        [
+            LOCK,
+            *(f"wheels/{one.name}" for one in (folder / "wheels").iterdir()),
+            *(f"evidence/{name}" for name in recipe.evidence),
+        ]
+    )
     manifest = Manifest(
         version=recipe.version,
         commit=COMMIT,

@@ -142,6 +142,30 @@ def test_a_version_is_a_name_that_no_folder_can_misread(version: str, is_one: bo
     assert is_version(version) is is_one
 
 
+def test_evidence_is_a_part_and_no_wheel() -> None:
+    tests = Part("evidence/tests.json", DIGEST, 5)
+    with_evidence = msgspec.structs.replace(GOOD, parts=(tests, LOCK, WHEEL))
+
+    assert decode(encode(with_evidence)) == with_evidence
+    assert with_evidence.evidence == (tests,)
+    assert with_evidence.wheels == (WHEEL,)
+    assert GOOD.evidence == ()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["evidence/../x.json", "evidence/a/b.json", "evidence/.json", "evidence/x.py", "evidence/X.md"],
+)
+def test_evidence_has_a_plain_name_in_its_place(path: str) -> None:
+    assert "evidence" in refusal(parts=(Part(path, DIGEST, 5), LOCK, WHEEL))
+
+
+def test_evidence_is_not_the_program() -> None:
+    tests = Part("evidence/tests.json", DIGEST, 5)
+
+    assert "own wheel" in refusal(parts=(tests, LOCK, WHEEL), wheel=tests.path)
+
+
 def test_each_wrong_claim_is_named() -> None:
     assert "version" in refusal(version="1.0")
     assert "commit" in refusal(commit="HEAD")

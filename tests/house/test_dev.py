@@ -35,7 +35,7 @@ def test_alone_it_lists_its_commands_and_a_wrong_one_is_refused() -> None:
 
     listed = run()
     assert listed.returncode == 0
-    for command in ("demo", "test", "check", "bench", "crash", "mutate", "run"):
+    for command in ("demo", "test", "check", "bench", "audit", "crash", "mutate", "run"):
         assert f"\n  {command} " in listed.stdout
     wrong = run("tset")
     assert wrong.returncode == 2

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from risk_daemon.clock import Clock
 from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.gating import judge
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
+from risk_daemon.operations.under_way import now_of
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon, Done
 from risk_daemon.stage.gateway import Gateway
@@ -111,6 +115,14 @@ def test_a_release_goes_from_one_account_to_all_and_back(scene: Scene) -> None:
     assert "aborted" in back.out
     assert scene.rollout()["stage"] == "aborted"
     assert scene.rollout()["why"] == "the demonstration is over"
+
+
+def test_a_way_back_that_was_gone_is_the_measured_drill_for_the_next_release(scene: Scene) -> None:
+    now = now_of(scene.home, Clock())
+    [drill] = [one for one in judge(scene.home, NEW, now) if one.gate == "rollback drill"]
+
+    assert drill.says == "pass"
+    assert re.fullmatch(r"the last rollback took \d+\.\d s", drill.sentence)
 
 
 def test_nothing_is_switched_while_it_is_held_and_a_stop_is_repeatable(scene: Scene) -> None:

@@ -59,6 +59,26 @@ def plan(
     )
 
 
+@deploy.command("gates")
+def gates(
+    version: Annotated[str, typer.Argument(help="A release that is staged in this home.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what each gate before the start says, and what would measure those that are red.
+
+    Exit 3 while one is red. No daemon is needed.
+
+    \b
+    Examples:
+      risk-daemon-admin deploy gates v1.3.0
+      risk-daemon-admin deploy gates v1.3.0 --json
+    """
+    from risk_daemon.operations import gating
+
+    finish(as_json, lambda: gating.show(choose(home), version, Clock()))
+
+
 @deploy.command("canary")
 def canary(
     account: Annotated[str, typer.Option("--account", help="Number or name of the account.")],

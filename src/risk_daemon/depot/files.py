@@ -42,6 +42,11 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def digest_of_bytes(content: bytes) -> str:
+    """SHA-256 of what a file holds."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def copy(source: BinaryIO, target: Path, size: int) -> str:
     """Copy at most `size` + 1 bytes to a new file, flushed; return the SHA-256 of what came."""
     digest = hashlib.sha256()

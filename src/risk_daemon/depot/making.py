@@ -11,6 +11,7 @@ import ast
 import hashlib
 import importlib.util
 import io
+import json
 import os
 import platform
 import subprocess
@@ -27,6 +28,7 @@ from typing import Final
 
 from risk_daemon.depot import files
 from risk_daemon.depot.manifest import (
+    EVIDENCE,
     LOCK,
     MANIFEST,
     SIGNATURE,
@@ -42,6 +44,11 @@ from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
 
 PACKAGE: Final = "risk_daemon"
 SOURCES: Final = f"src/{PACKAGE}/"
+#: Where a checkout keeps what it measured, and its commit the notes of each release.
+MEASURED: Final = ".dev/evidence"
+NOTES: Final = "docs/releases/"
+#: Where a listing in CycloneDX, which has no field for it, says what commit it is of.
+COMMIT_PROPERTY: Final = "risk-daemon:commit"
 #: What a wheel is made of; nothing else of a checkout takes part.
 _ALSO: Final = ("pyproject.toml", "README.md", LOCK)
 _SCHEMAS: Final = f"{SOURCES}schemas.py"
@@ -74,6 +81,16 @@ def python_tag() -> str:
     """The Python a release made here is for, like cp312."""
     name = {"CPython": "cp", "PyPy": "pp"}.get(platform.python_implementation(), "py")
     return f"{name}{sys.version_info.major}{sys.version_info.minor}"
+
+
+def system_name() -> str:
+    """The operating system by name, version and machine, like debian 12 x86_64."""
+    try:
+        told = platform.freedesktop_os_release()
+        name = f"{told.get('ID', '')} {told.get('VERSION_ID', '')}".strip()
+    except OSError:
+        name = f"{platform.system()} {platform.release()}"
+    return f"{name} {platform.machine()}"
 
 
 def platform_tag() -> str:
@@ -135,7 +152,7 @@ def _read(checkout: Path, *, is_parent: bool) -> Commit:
 
 
 def _takes_part(path: str) -> bool:
-    return path in _ALSO or path.startswith(SOURCES)
+    return path in _ALSO or path.startswith((SOURCES, NOTES))
 
 
 def _refuse_edits(checkout: Path, commit: Commit) -> None:
@@ -199,6 +216,7 @@ def make(checkout: Path, cache: Path, say: Say) -> Made:
         lock = cache / "own" / commit.name / LOCK
         lock.write_bytes(commit.files[LOCK])
         parts = {f"wheels/{one.name}": one for one in (own, *others)} | {LOCK: lock}
+        parts |= _evidence(checkout, commit, version_of(own.name), cache, say)
         manifest = Manifest(
             version=version_of(own.name),
             commit=commit.name,
@@ -216,6 +234,40 @@ def make(checkout: Path, cache: Path, say: Say) -> Made:
     if not is_version(manifest.version):
         raise UsageError(f"pyproject.toml says version {manifest.version[1:]!r}, not like 1.2.0.")
     return Made(manifest, encode(manifest), parts)
+
+
+def _evidence(
+    checkout: Path, commit: Commit, version: str, cache: Path, say: Say
+) -> dict[str, Path]:
+    """What was measured of exactly this commit, and the notes that the commit has of the release.
+
+    What was measured of another commit stays behind: no gate is green for another release.
+    """
+    found = {
+        f"{EVIDENCE}{path.name}": path
+        for path in sorted((checkout / MEASURED).glob("*.json"))
+        if commit_of(path) == commit.name
+    }
+    notes = commit.files.get(f"{NOTES}{version}.md")
+    if notes is not None:
+        page = cache / "own" / commit.name / "notes.md"
+        page.write_bytes(notes)
+        found[f"{EVIDENCE}notes.md"] = page
+    names = ", ".join(name.removeprefix(EVIDENCE) for name in found)
+    say(f"evidence of this commit: {names or 'none'}")
+    return found
+
+
+def commit_of(path: Path) -> str:
+    """The commit that a file of evidence says it is of; empty where it says none."""
+    try:
+        told = json.loads(path.read_bytes())
+        if "commit" in told:
+            return str(told["commit"])
+        about = {one["name"]: one["value"] for one in told["metadata"]["properties"]}
+        return str(about.get(COMMIT_PROPERTY, ""))
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def version_of(wheel: str) -> str:
@@ -245,6 +297,8 @@ def own_wheel(commit: Commit, target: Path) -> Path:
         old.unlink()
     with tempfile.TemporaryDirectory(prefix="risk-daemon-release-") as scratch:
         for name, content in commit.files.items():
+            if name.startswith(NOTES):
+                continue
             path = Path(scratch) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
@@ -312,6 +366,7 @@ def write_folder(made: Made, signature: bytes, target: Path) -> None:
         try:
             (partial / "wheels").mkdir(parents=True)
             for name, path in made.parts.items():
+                (partial / name).parent.mkdir(exist_ok=True)
                 with path.open("rb") as source:
                     files.copy(source, partial / name, path.stat().st_size)
             files.write(partial / MANIFEST, made.text)

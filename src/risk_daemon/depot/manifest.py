@@ -24,6 +24,9 @@ from risk_daemon.errors import Malformed
 MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "manifest.json.minisig"
 LOCK: Final = "requirements.lock"
+WHEELS: Final = "wheels/"
+#: What was measured of the commit before: see docs/formats/evidence.md.
+EVIDENCE: Final = "evidence/"
 #: Most bytes that are read of a manifest or signature before anything is believed.
 MANIFEST_MAX: Final = 1 << 20
 
@@ -31,7 +34,10 @@ _VERSION: Final = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+([a-z0-9.+-]{0,40})?")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 #: No folders, no dots at the start: a part can't be written outside of its place.
-_PART: Final = re.compile(r"requirements\.lock|wheels/[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,200}\.whl")
+_PART: Final = re.compile(
+    r"requirements\.lock|wheels/[A-Za-z0-9_][A-Za-z0-9_.+!-]{0,200}\.whl"
+    r"|evidence/[a-z]{1,40}\.(?:json|md)"
+)
 
 type Range = tuple[int, int]
 
@@ -76,7 +82,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def wheels(self) -> tuple[Part, ...]:
         """The parts that are unpacked, in the order of their names."""
-        return tuple(one for one in self.parts if one.path != LOCK)
+        return tuple(one for one in self.parts if one.path.startswith(WHEELS))
+
+    @property
+    def evidence(self) -> tuple[Part, ...]:
+        """The parts that say what was measured of it; there need be none."""
+        return tuple(one for one in self.parts if one.path.startswith(EVIDENCE))
 
     @property
     def size(self) -> int:
@@ -133,12 +144,12 @@ def _wrong_parts(manifest: Manifest) -> Iterable[str]:
         yield "its parts are not in order of their names, each once"
     for one in manifest.parts:
         if not _PART.fullmatch(one.path):
-            yield f"its part {one.path[:80]!r} is neither {LOCK} nor wheels/NAME.whl"
+            yield f"its part {one.path[:80]!r} is neither {LOCK}, wheels/NAME.whl nor evidence"
         if not _DIGEST.fullmatch(one.sha256) or one.size < 0:
             yield f"its part {one.path[:80]!r} has no proper digest and size"
     if LOCK not in paths:
         yield f"it has no {LOCK}"
-    if manifest.wheel not in paths or manifest.wheel == LOCK:
+    if manifest.wheel not in paths or not manifest.wheel.startswith(WHEELS):
         yield f"its own wheel {manifest.wheel[:80]!r} is none of its parts"
     if not _DIGEST.fullmatch(manifest.code):
         yield "its digest of the code is not 64 hexadecimal digits"

@@ -139,6 +139,7 @@ def stage(depot: Depot, release: Release, target: Path, about: Circumstances, sa
             say("compiling ...")
             _compile(partial, target)
             _refuse_other_words(manifest, partial)
+            _keep_evidence(depot, manifest, partial)
             files.write(partial / MANIFEST, release.text)
             files.write(partial / SIGNATURE, release.signature)
             staged = Staged(
@@ -222,6 +223,14 @@ def _unpack(depot: Depot, manifest: Manifest, partial: Path, target: Path, say: 
                 install(_wheel(opened, name), destination, {"INSTALLER": b"risk-daemon\n"})
         except (InstallerError, zipfile.BadZipFile, ValueError) as error:
             raise Refused(f"{name} can't be unpacked: {error}; nothing was changed.") from None
+
+
+def _keep_evidence(depot: Depot, manifest: Manifest, partial: Path) -> None:
+    """Lay what was measured beside what was unpacked: the gates read it, also without the depot."""
+    for one in manifest.evidence:
+        (partial / one.path).parent.mkdir(exist_ok=True)
+        with depot.part(one).open("rb") as source:
+            files.copy(source, partial / one.path, one.size)
 
 
 def _wheel(opened: zipfile.ZipFile, name: str) -> WheelFile:

@@ -12,12 +12,14 @@ from typing import Any, Final
 
 from risk_daemon.core import session
 from risk_daemon.errors import DaemonError, OperatorError, Refused, UsageError
+from risk_daemon.operations.home import Home
 from risk_daemon.operations.rolling import Hands
 from risk_daemon.operations.watching import Watch
 from risk_daemon.rollout import messages, planning, standing
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.controller import Controller, Wish
 from risk_daemon.rollout.exposure import Span
+from risk_daemon.rollout.gates import Said
 from risk_daemon.rollout.plan import Plan
 from risk_daemon.rollout.reading import Problems
 from risk_daemon.rollout.row import Row
@@ -26,6 +28,8 @@ from risk_daemon.supervisor.release import is_worker, release_of
 from risk_daemon.wire.control import Op
 
 LOOK_EVERY_S: Final = 0.2
+#: Gates before the start are gathered from files; each start asks for them anew.
+JUDGE_EVERY_S: Final = 5.0
 #: Parts of a plan's minute after which passing time is told.
 TOLD_PER_MINUTE: Final = 60
 RECOVER_AGAIN_S: Final = 0.5
@@ -65,6 +69,7 @@ class Host:
                     break
                 except DaemonError:  # the journal is away: it comes back
                     await asyncio.sleep(RECOVER_AGAIN_S)
+            group.create_task(self._keep_judging())
             group.create_task(self.watch.run())
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
@@ -126,6 +131,32 @@ class Host:
         now = self._daemon.clock.now_ns()
         self.controller.feed(messages.Passed(at=now, steady=steady, spans=open_market(now)))
 
+    # --- gates before the start ---
+
+    async def _keep_judging(self) -> None:
+        while True:
+            await asyncio.sleep(JUDGE_EVERY_S)
+            await self._judge()
+
+    async def _judge(self) -> None:
+        """Have every gate of a plan that has not begun say what it says now."""
+        row = self.controller.row
+        if row is None or row.stage not in (rows.DRAFT, rows.GATED) or not row.plan.gates:
+            return
+        candidate = row.plan.candidate
+        home, now = Home(self._daemon.home), self._daemon.clock.now_ns()
+        for one in await asyncio.to_thread(_judge, home, candidate.release, now):
+            self.controller.feed(
+                messages.Judged(
+                    at=self._daemon.clock.now_ns(),
+                    gate=one.gate,
+                    says=one.says,
+                    sentence=one.told,
+                    evidence=one.evidence,
+                    version=candidate,
+                )
+            )
+
     # --- people ---
 
     def operations(self) -> dict[str, Op]:
@@ -141,9 +172,12 @@ class Host:
                 raise UsageError("; ".join(plan.sentences))
             risks = {int(number): int(risk) for number, risk in dict(args["risks"]).items()}
             await self.controller.begin(plan, risks)
+            await self._judge()
             return self.show()
 
         async def wish(args: dict[str, Any]) -> dict[str, Any]:
+            if args.get("verb") == "start":
+                await self._judge()
             refused = await self.controller.ask(wish_of(args, self._daemon.clock.now_ns()))
             if refused:
                 raise Refused("; ".join(refused))
@@ -171,6 +205,13 @@ class Host:
             return {"stuck": self.controller.stuck}
         shown = standing.show(row, self._daemon.clock.now_ns())
         return {**shown, "stuck": self.controller.stuck, "judged": self.watch.show()}
+
+
+def _judge(home: Home, release: str, now: int) -> tuple[Said, ...]:
+    # Imported here: the supervisor is up before what reads releases is loaded.
+    from risk_daemon.operations import gating
+
+    return gating.judge(home, release, now)
 
 
 def open_market(now: int) -> tuple[Span, ...]:
