@@ -53,9 +53,14 @@ class Scene:
         return self.daemon.run(*words)
 
     def on(self) -> dict[int, str]:
-        """Which release enforces each account, by its worker's own word."""
-        rows = asked.status(self.home)["accounts"]
-        return {int(row["account"]): row["release"] for row in rows if row["enforcing"]}
+        """Which release enforces each account, by its worker's own word, once all have given it."""
+        until(lambda: all(row["enforcing"] for row in self.rows()), 10, "every account enforced")
+        return {int(row["account"]): row["release"] for row in self.rows()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Who holds each account."""
+        found: list[dict[str, Any]] = asked.status(self.home)["accounts"]
+        return found
 
     def rollout(self) -> dict[str, Any]:
         found: dict[str, Any] = self.run("rollout", "status", "--json").data["data"]
