@@ -88,6 +88,32 @@ def test_a_release_that_decides_alike_passes_its_shadow_and_is_judged_in_the_can
     early = scene.run("deploy", "percentage", "--percent", "100")
     assert early.code == 3
     assert "errors says " in early.err
+    told = scene.run("rollout", "explain", "errors").ok().out
+    assert told.startswith("errors: ")
+    assert "samples stored since" in told
+    assert "the 3. episode of a class fails if it comes within 32 records" in told
+    assert "fact records: " in told
+    unknown = scene.run("rollout", "explain", "weather")
+    assert (unknown.code, "there is no gate 'weather'" in unknown.err) == (2, True)
     judged = scene.rollout()["judged"]
     assert [row["cohort"] for row in judged["cohorts"]] == ["first", "new", "incumbent"]
     scene.run("rollout", "abort").ok()
+    over = scene.run("rollout", "explain", "errors")
+    assert (over.code, "nothing is judged now: the rollout is aborted" in over.err) == (3, True)
+
+
+def test_a_report_has_the_audit_and_keeps_what_people_wrote(scene: Scene) -> None:
+    first = scene.run("rollout", "report", SAME)
+    assert (first.code, "still to be written in it by people" in first.err) == (1, True)
+    file = scene.home.path / "rollouts" / f"{SAME}.md"
+    text = file.read_text()
+    assert f"# Rollout of {SAME}" in text
+    assert "| started | " in text
+    assert "handed over: median" in text
+
+    file.write_text(text.replace("Lessons learned: (to be written)", "Lessons learned: none"))
+    scene.run("rollout", "report", SAME).ok()
+    assert "Lessons learned: none" in file.read_text()
+
+    absent = scene.run("rollout", "report", "v0.0.9")
+    assert (absent.code, "nothing was written of a rollout of v0.0.9" in absent.err) == (5, True)

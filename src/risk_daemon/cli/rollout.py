@@ -224,3 +224,51 @@ def history(
     from risk_daemon.operations import deploying
 
     finish(as_json, lambda: deploying.history(choose(home), limit))
+
+
+@rollout.command("watch")
+def watch(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show the rollout again and again, until Ctrl-C.
+
+    \b
+    Examples:
+      risk-daemon-admin rollout watch
+    """
+    from risk_daemon.cli import watching
+    from risk_daemon.operations import deploying
+
+    watching.watch(as_json, lambda: deploying.status(choose(home)), Clock())
+
+
+@rollout.command("explain")
+def explain(
+    gate: Annotated[str, typer.Argument(help="errors, latency, decisions, memory, ...")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Work a gate's verdict out again from the stored samples, and say what it rests on.
+
+    \b
+    Examples:
+      risk-daemon-admin rollout explain errors
+    """
+    from risk_daemon.operations import explaining
+
+    finish(as_json, lambda: explaining.explain(choose(home), gate, Clock()))
+
+
+@rollout.command("report")
+def report(
+    version: Annotated[str, typer.Argument(help="The release whose rollout is told of.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write what is known of a rollout into the home; exit 1 while people still have to write.
+
+    \b
+    Examples:
+      risk-daemon-admin rollout report v1.3.0
+    """
+    from risk_daemon.operations import explaining
+
+    finish(as_json, lambda: explaining.report(choose(home), version, Clock()))

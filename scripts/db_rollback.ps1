@@ -1,0 +1,2 @@
+risk-daemon-admin db rollback @args
+exit $LASTEXITCODE

@@ -1,0 +1,2 @@
+risk-daemon-admin deploy canary @args
+exit $LASTEXITCODE

@@ -1,0 +1,2 @@
+risk-daemon-admin deploy percentage @args
+exit $LASTEXITCODE

@@ -1,0 +1,2 @@
+risk-daemon-admin restart @args
+exit $LASTEXITCODE

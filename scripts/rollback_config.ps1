@@ -1,0 +1,2 @@
+risk-daemon-admin config rollback @args
+exit $LASTEXITCODE

@@ -1,0 +1,2 @@
+risk-daemon-admin rollback --all @args
+exit $LASTEXITCODE

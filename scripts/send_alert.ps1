@@ -1,0 +1,2 @@
+risk-daemon-admin alert send @args
+exit $LASTEXITCODE

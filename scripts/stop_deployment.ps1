@@ -1,0 +1,2 @@
+risk-daemon-admin deploy stop @args
+exit $LASTEXITCODE
