@@ -54,6 +54,12 @@ def begin(scene: Scene, version: str) -> None:
     scene.run("rollout", "start").ok()
 
 
+def said(scene: Scene) -> list[str]:
+    """What each gate of the present phase says."""
+    (now,) = [one for one in scene.rollout()["phases"] if one["state"] == "now"]
+    return [row["says"] for row in now["gates"]]
+
+
 def test_a_looser_release_is_stopped_in_shadow_before_anyone_is_switched(scene: Scene) -> None:
     begin(scene, LOOSER)
 
@@ -84,6 +90,8 @@ def test_a_release_that_decides_alike_passes_its_shadow_and_is_judged_in_the_can
     scene.run("rollout", "approve", "start", "--by", "anna").ok()
 
     scene.run("deploy", "canary", "--account", str(FIRST)).ok()
+
+    until(lambda: "nothing yet" not in said(scene), 20, "both gates to say something")
 
     early = scene.run("deploy", "percentage", "--percent", "100")
     assert early.code == 3
