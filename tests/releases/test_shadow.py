@@ -13,6 +13,7 @@ from risk_daemon.operations import daemon as asked
 from risk_daemon.operations import differences
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.stored import entries
+from risk_daemon.rollout import difference
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 from tests.releases.conftest import in_release
@@ -190,7 +191,7 @@ def test_what_a_release_declares_is_declared(shadows: Shadows) -> None:
 
     found = differences.recorded(home, DECLARES)
 
-    differing = [one for one in found if one.differs]
+    differing = [one for one in found if difference.differs(one)]
     assert {(one.verdict, one.direction) for one in differing} == {("declared", "stricter")}
     assert {one.declared for one in differing} <= {"at-limit", "at-limit, at-limit-goal"}
     names = [one.name for one in differences.declared(home, DECLARES)]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from risk_daemon.core.events import DecisionCompared
 from risk_daemon.rollout.difference import (
     Declared,
-    Finding,
     covered,
     in_words,
     of_pair,
@@ -21,7 +21,7 @@ OLD, NEW = "v1.2.0", "v1.3.0"
 DAY = 86_400 * 10**9
 
 
-def finding(seq: int, verdict: str = "agrees", **more: Any) -> Finding:
+def finding(seq: int, verdict: str = "agrees", **more: Any) -> DecisionCompared:
     given: dict[str, Any] = {
         "account": 101,
         "release": NEW,
@@ -32,7 +32,7 @@ def finding(seq: int, verdict: str = "agrees", **more: Any) -> Finding:
     }
     if verdict in ("looser", "stricter"):
         given |= {"direction": verdict, "fields": ("breach",)}
-    return Finding(seq=seq, verdict=verdict, **given | more)
+    return DecisionCompared(seq=seq, verdict=verdict, **given | more)
 
 
 def declared(**more: Any) -> Declared:

@@ -205,5 +205,5 @@ def test_a_crash_of_the_candidate_brings_every_account_back_by_itself(scene: Sce
     until(lambda: set(scene.on().values()) == {OLD}, 20, "every account to be back")
 
     assert "crash" in scene.rollout()["why"]
-    # It ends once each account was read, and reads wait for room in the broker's window of a minute.
+    # It ends once each account was read; reads wait for room in the broker's window of a minute.
     until(lambda: scene.rollout()["stage"] == "aborted", 90, "the rollout to be aborted")

@@ -24,15 +24,16 @@ from risk_daemon.operations.outcome import Outcome
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.under_way import OVER, WITHIN_S, now_of, standing
 from risk_daemon.operations.words import count
-from risk_daemon.rollout import planning, reading
+from risk_daemon.rollout import eprocess, planning, reading
 from risk_daemon.rollout.order import Member
 from risk_daemon.rollout.reading import Problems, Wish
+from risk_daemon.rollout.thresholds import Thresholds
 from risk_daemon.wire.view import AccountView
 
 PLAN_FILE: Final = "rollout.yaml"
 DAY_NS: Final = 86_400 * SECOND_NS
-#: Records until 0.1 % is told from 1 %, and until faults show: docs/architecture/judging.md.
-FIGURES: Final = planning.Figures(to_decide=330, errors=700, latency=700)
+#: What faults need in nine of ten cases was measured: docs/architecture/judging.md, "Figures".
+SEEN_ERRORS, SEEN_LATENCY = 888, 670
 #: Dollars of an open contract whose account shows no average price.
 UNPRICED: Final = Decimal(100_000)
 
@@ -54,7 +55,8 @@ def plan(
     status = daemon.status(at)
     wish = _wish(at, version, [find_account(at, one)[0] for one in tests], file, status, now)
     population = members(at, status, now)
-    made = planning.make(wish, population, hosting.open_market(now), now, FIGURES, _taken(at))
+    market, figures = hosting.open_market(now), figures_of(Thresholds())
+    made = planning.make(wish, population, market, now, figures, _taken(at))
     if isinstance(made, Problems):
         raise UsageError("; ".join(made.sentences))
     lines = tuple(_phase_line(one) for one in made.phases)
@@ -67,6 +69,12 @@ def plan(
     asked = {"plan": planning.shape(made.plan), "risks": risks, "by": who.by, "reason": who.reason}
     daemon.ask(at, daemon.SUPERVISOR, "rollout-begin", asked, WITHIN_S)
     return Outcome(lines, data=data, notes=notes, next_command="risk-daemon-admin rollout start")
+
+
+def figures_of(limits: Thresholds) -> planning.Figures:
+    """Return how many records the judging needs, to prove a clean release and to see a fault."""
+    proven = eprocess.clean_needed(limits.bad_ppm / 1e6, limits.wrong_pass_ppm / 1e6)
+    return planning.Figures(to_decide=proven, errors=SEEN_ERRORS, latency=SEEN_LATENCY)
 
 
 def _wish(

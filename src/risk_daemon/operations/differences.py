@@ -25,7 +25,7 @@ from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
 from risk_daemon.operations.words import count
 from risk_daemon.rollout import difference
-from risk_daemon.rollout.difference import Declared, Finding, Summary
+from risk_daemon.rollout.difference import Declared, Summary
 from risk_daemon.supervisor.release import interpreter, workers_of
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import new_record
@@ -49,22 +49,17 @@ NOTHING_YET: Final = (
 # --- what is in the journal ------------------------------------------------------
 
 
-def read(at: Home, account: int | None = None) -> list[Finding]:
+def read(at: Home, account: int | None = None) -> list[DecisionCompared]:
     """Return the findings that a home's journal holds, of one account or of all."""
     file = at.state / FILE
     if not file.is_file():
         raise NotFound(f"there is no state file in {at.state}: this home has never run.")
     found = (entry.fact for entry in entries(file, (KIND,)))
     return [
-        finding_of(fact)
+        fact
         for fact in found
         if isinstance(fact, DecisionCompared) and account in (None, fact.account)
     ]
-
-
-def finding_of(fact: DecisionCompared) -> Finding:
-    """Take a record as the rollout sees it."""
-    return msgspec.convert(msgspec.to_builtins(fact), Finding)
 
 
 def diff(at: Home, account: str | None = None) -> Outcome:
@@ -93,7 +88,7 @@ def diff(at: Home, account: str | None = None) -> Outcome:
         difference.told(one)
         for pair in pairs
         for one in difference.of_pair(_said_by(found, pair), pair.release, pair.against)
-        if one.differs
+        if difference.differs(one)
     ]
     wrong = sum(pair.looser + len(pair.stricter) for pair in pairs)
     return Outcome(
@@ -106,12 +101,12 @@ def diff(at: Home, account: str | None = None) -> Outcome:
     )
 
 
-def _pairs(found: Sequence[Finding]) -> list[tuple[str, str]]:
+def _pairs(found: Sequence[DecisionCompared]) -> list[tuple[str, str]]:
     newest = {(one.release, one.against): one.decided_at for one in found}
     return sorted(newest, key=lambda pair: (-newest[pair], pair))
 
 
-def _said_by(found: Sequence[Finding], pair: Summary) -> list[Finding]:
+def _said_by(found: Sequence[DecisionCompared], pair: Summary) -> list[DecisionCompared]:
     return [one for one in found if (one.release, one.against) == (pair.release, pair.against)]
 
 
@@ -141,9 +136,9 @@ def _judged(one: difference.OfDeclared) -> str:
     return ": MORE than that" if one.is_over else ""
 
 
-def _data(pair: Summary, found: Sequence[Finding]) -> dict[str, Any]:
+def _data(pair: Summary, found: Sequence[DecisionCompared]) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(pair)
-    differing = [one for one in _said_by(found, pair) if one.differs]
+    differing = [one for one in _said_by(found, pair) if difference.differs(one)]
     return plain | {
         "firings": pair.firings,
         "coverage": [difference.in_words(rule) for rule in pair.rules],
@@ -168,7 +163,7 @@ def declared(at: Home, release: str) -> list[Declared]:
 # --- recorded days ---------------------------------------------------------------
 
 
-def recorded(at: Home, release: str, file: Path | None = None) -> list[Finding]:
+def recorded(at: Home, release: str, file: Path | None = None) -> list[DecisionCompared]:
     """Have a release decide a recorded stream again where another one held the accounts.
 
     `file` is a state file, or a copy of one; the home's own if it is left out. Writes nothing.
@@ -178,7 +173,7 @@ def recorded(at: Home, release: str, file: Path | None = None) -> list[Finding]:
     found = _run(at, release, words, RECORDED_WITHIN_S)
     if not isinstance(found, dict) or "findings" not in found:
         raise OperatorError(f"{release} did not say what it decided of the recorded stream.")
-    return msgspec.convert(found["findings"], list[Finding])
+    return msgspec.convert(found["findings"], list[DecisionCompared])
 
 
 def _run(at: Home, release: str, words: Sequence[str], within_s: float) -> Any:
@@ -203,13 +198,13 @@ def _run(at: Home, release: str, words: Sequence[str], within_s: float) -> Any:
 # --- generated cases -------------------------------------------------------------
 
 
-def generated(at: Home, release: str) -> list[Finding]:
+def generated(at: Home, release: str) -> list[DecisionCompared]:
     """Have the holder of each account make its boundary cases; compare what both decide of them.
 
     The release must be warm. A holder that is of the release itself has nothing to compare.
     """
     known = declared(at, release)
-    found: list[Finding] = []
+    found: list[DecisionCompared] = []
     for row in daemon.status(at).get("accounts", []):
         holder, against = str(row.get("holder") or ""), str(row.get("release") or "")
         if holder and against != release:
@@ -247,7 +242,7 @@ def _decided(at: Home, who: str, cases: list[Any]) -> list[Decided]:
 
 def of_case(
     case: Mapping[str, Any], mine: Decided, other: Decided, release: str, against: str
-) -> list[Finding]:
+) -> list[DecisionCompared]:
     """Compare two releases on one case: a finding per rule that either found something by. Pure."""
     rules = sorted({one.rule for one in (*mine.decisions, *other.decisions) if one.rule})
     found = []
@@ -261,7 +256,7 @@ def of_case(
         saw, wanted = _words(ours)
         other_saw, other_wanted = _words(theirs)
         found.append(
-            Finding(
+            DecisionCompared(
                 account=case["account"],
                 release=release,
                 against=against,
@@ -317,10 +312,9 @@ def _words(decisions: Mapping[str, Decision]) -> tuple[str, str]:
 # --- keeping it ------------------------------------------------------------------
 
 
-def keep(at: Home, findings: Iterable[Finding]) -> int:
+def keep(at: Home, findings: Iterable[DecisionCompared]) -> int:
     """Write findings into the journal, each stored once; return how many were new."""
-    facts = [msgspec.convert(msgspec.to_builtins(one), DecisionCompared) for one in findings]
-    records = [new_record(fact, once_of(fact)) for fact in facts]
+    records = [new_record(one, once_of(one)) for one in findings]
 
     async def act(journal: JournalClient) -> int:
         appended = await journal.append(records)

@@ -98,9 +98,24 @@ class Host:
                         at=now, version=version, why="no worker of it is ready", crashed=False
                     )
                 )
-        waiting = tuple(n for n, one in row.accounts.items() if one.at == rows.SHADOWING)
+        waiting = tuple(
+            number
+            for number, one in row.accounts.items()
+            if one.at == rows.SHADOWING and self._is_folded(number, row.plan.release)
+        )
         if waiting and row.plan.candidate in row.warm:
             self.controller.feed(messages.CaughtUp(at=now, accounts=waiting))
+
+    def _is_folded(self, account: int, release: str) -> bool:
+        """Tell whether a worker of a release is ready that can fold the account.
+
+        That it sees the same is compared where it counts, at the drain of the switch.
+        """
+        promotion = self._daemon.promotion
+        return any(
+            release_of(name) == release and (account, name) not in promotion.barred
+            for name in promotion.ready
+        )
 
     def _failed(self, name: str, why: str) -> None:
         """A worker of the candidate ended by itself: that is a crash in production."""

@@ -13,6 +13,8 @@ from typing import Final
 
 import msgspec
 
+from risk_daemon.core.events import DecisionCompared
+
 AGREES: Final = "agrees"
 LOOSER: Final = "looser"
 STRICTER: Final = "stricter"
@@ -26,34 +28,9 @@ _TURNED: Final = {LOOSER: STRICTER, STRICTER: LOOSER}
 MILLION: Final = 1_000_000
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision of two releases: the fields of a `decision-compared` (docs/formats/records.md).
-
-    `decided_at` is UTC ns.
-    """
-
-    account: int
-    release: str
-    against: str
-    rule: str
-    seq: int
-    decided_at: int
-    verdict: str
-    source: str
-    direction: str = ""
-    fields: tuple[str, ...] = ()
-    saw: str = ""
-    wanted: str = ""
-    other_saw: str = ""
-    other_wanted: str = ""
-    why: str = ""
-    declared: str = ""
-    case: str = ""
-
-    @property
-    def differs(self) -> bool:
-        """Whether the two decided differently, as declared or not."""
-        return self.verdict in (LOOSER, STRICTER, DECLARED)
+def differs(finding: DecisionCompared) -> bool:
+    """Tell whether the two decided differently, as declared or not."""
+    return finding.verdict in (LOOSER, STRICTER, DECLARED)
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,8 +97,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     against: str
     rules: tuple[OfRule, ...]
     looser: int
-    first_looser: Finding | None
-    stricter: tuple[Finding, ...]
+    first_looser: DecisionCompared | None
+    stricter: tuple[DecisionCompared, ...]
     declared: tuple[OfDeclared, ...]
     never_seen: tuple[str, ...]
     unseen: int
@@ -132,13 +109,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         return sum(rule.firings for rule in self.rules)
 
 
-def turned(finding: Finding) -> Finding:
+def turned(finding: DecisionCompared) -> DecisionCompared:
     """See a finding from the other release's side: what is looser in one is stricter in the other.
 
     What a release declares about itself says nothing about the other one: the direction stands.
     """
     direction = _TURNED.get(finding.direction, finding.direction)
-    verdict = direction if finding.differs else finding.verdict
+    verdict = direction if differs(finding) else finding.verdict
     return msgspec.structs.replace(
         finding,
         release=finding.against,
@@ -153,7 +130,9 @@ def turned(finding: Finding) -> Finding:
     )
 
 
-def of_pair(findings: Iterable[Finding], release: str, against: str) -> list[Finding]:
+def of_pair(
+    findings: Iterable[DecisionCompared], release: str, against: str
+) -> list[DecisionCompared]:
     """Return what two releases decided of the same records, as the first of them sees it."""
     found = []
     for one in findings:
@@ -164,7 +143,7 @@ def of_pair(findings: Iterable[Finding], release: str, against: str) -> list[Fin
     return sorted(found, key=lambda one: (one.seq, one.account, one.rule))
 
 
-def covered(finding: Finding, declared: Sequence[Declared]) -> Finding:
+def covered(finding: DecisionCompared, declared: Sequence[Declared]) -> DecisionCompared:
     """Count a difference as declared if each field of it is; of a turned one nobody has asked."""
     if finding.verdict not in (LOOSER, STRICTER):
         return finding
@@ -182,7 +161,10 @@ def covered(finding: Finding, declared: Sequence[Declared]) -> Finding:
 
 
 def summary(
-    findings: Iterable[Finding], release: str, against: str, declared: Sequence[Declared] = ()
+    findings: Iterable[DecisionCompared],
+    release: str,
+    against: str,
+    declared: Sequence[Declared] = (),
 ) -> Summary:
     """Sum up what a release decided against another one."""
     pair = [covered(one, declared) for one in of_pair(findings, release, against)]
@@ -213,7 +195,7 @@ def summary(
     )
 
 
-def _of_rule(rule: str, pair: Sequence[Finding]) -> OfRule:
+def _of_rule(rule: str, pair: Sequence[DecisionCompared]) -> OfRule:
     mine = [one for one in pair if one.rule == rule]
     compared = [one for one in mine if one.verdict != UNSEEN]
     sources = {name: sum(one.source == name for one in compared) for name in SOURCES}
@@ -235,7 +217,7 @@ def in_words(rule: OfRule) -> str:
     return "; ".join(words)
 
 
-def told(finding: Finding) -> str:
+def told(finding: DecisionCompared) -> str:
     """Tell one finding as a person would: who saw what and wanted what, and why they differ."""
     named = f" ({finding.declared})" if finding.declared else ""
     other = _side(finding.against, finding.other_saw, finding.other_wanted)
