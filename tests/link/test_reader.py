@@ -282,3 +282,25 @@ def test_where_no_further_one_comes_the_wait_is_over() -> None:
     one.run(half_of_them)
 
     assert one.desk.reads == 1
+
+
+def test_a_read_that_waits_for_the_budget_is_not_late() -> None:
+    """A link that follows another one has its minute's requests to wait for."""
+    budget = used_up(*rationing.SHARES)
+    one = AtWork(budget, standing=(500, True))
+    within_s = 0.05
+
+    async def the_window_passes() -> None:
+        await asyncio.sleep(3 * within_s)
+        assert one.desk.reads == 0
+        budget.answered.clear()
+
+    async def it_is_read() -> None:
+        one.reader.want(ACCOUNT, why="a test")
+        passing = asyncio.create_task(the_window_passes())
+        await one.reader.read_since((ACCOUNT,), 1, within_s)
+        await passing
+
+    one.run(it_is_read)
+
+    assert one.desk.reads == 1
