@@ -101,8 +101,16 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(admin: Admin) -> None:
             "either --account A or --percent P",
         ),
         (f"max-contracts --mode alert --account 9 --until {LATER}", 5, "there is no account '9'"),
-        (f"max-contracts --mode alert --percent 0 --until {LATER}", 2, "greater than or equal to 1"),
-        (f"max-contracts --mode alert --percent 101 --until {LATER}", 2, "less than or equal to 100"),
+        (
+            f"max-contracts --mode alert --percent 0 --until {LATER}",
+            2,
+            "greater than or equal to 1",
+        ),
+        (
+            f"max-contracts --mode alert --percent 101 --until {LATER}",
+            2,
+            "less than or equal to 100",
+        ),
         (f"max-contracts --mode off --account 1 --until {LATER}", 2, "'off' is not one of"),
         (f"max-contract --mode alert --account 1 --until {LATER}", 5, "Did you mean"),
         (f"no-stop-loss-grace --mode alert --percent 9 --until {LATER}", 3, "brings no limit"),

@@ -8,6 +8,7 @@ a rollout went back no lease may name its candidate, whoever was killed when.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import subprocess
@@ -31,7 +32,10 @@ from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
-from risk_daemon.wire.record import decode
+from risk_daemon.wire import control
+from risk_daemon.wire.client import JournalClient
+from risk_daemon.wire.record import Record, decode
+from risk_daemon.wire.transport import Hello
 
 CANDIDATE: Final = "v9.0.0"
 CROWD: Final = Crowd(2, 3)
@@ -39,9 +43,9 @@ EXCESS: Final = 2
 WITHIN_S: Final = 60.0
 #: A way back ends when every account was read, and reads wait for a minute's requests.
 ENDS_WITHIN_S: Final = 120.0
-LOOK_EVERY_S: Final = 0.002
-#: The kill comes so many writes after it began, at most.
-WRITES_MAX: Final = 8
+LOOK_EVERY_S: Final = 0.05
+#: The kill comes at one of so many writes.
+WRITES_MAX: Final = 14
 #: And so long after that, at most: between two writes much is under way.
 LATER_S: Final = 0.03
 PLAN: Final = """\
@@ -121,11 +125,8 @@ class ControllerKills:
         began = self._clock.steady_ns()
         before = self._row().stage
         asking = self._daemon.begin(*phase.words)
-        self._wait_for_a_step(asking, before)
+        step = asyncio.run(self._kill_at_a_write(asking, before))
         in_time = asking.poll() is None
-        until(lambda: "supervisor" in self._daemon.processes(), WITHIN_S, "somebody to kill")
-        self._daemon.kill("supervisor")
-        step = step_of(self._row())
         asking.communicate(timeout=WITHIN_S)
         problem = self._goes_on(phase)
         seconds = round((self._clock.steady_ns() - began) / SECOND_NS, 2)
@@ -135,21 +136,33 @@ class ControllerKills:
             "kill", f"{phase.name}, {step}: {problem or f'as it would have been, {seconds} s'}"
         )
 
-    def _wait_for_a_step(self, asking: subprocess.Popen[str], before: str) -> None:
-        """Wait until something is under way, then some writes more, and some milliseconds."""
+    async def _kill_at_a_write(self, asking: subprocess.Popen[str], before: str) -> str:
+        """Kill at one of the writes that follow, at once or a moment later; name its step."""
+        supervisor = self._daemon.processes()["supervisor"]
+        left, done = self._chance.randint(1, WRITES_MAX), asyncio.Event()
+        steps: list[str] = []
 
-        def is_over() -> bool:
-            return asking.poll() is not None
+        def take(records: list[Record]) -> None:
+            for row in (rows.decode(_body(record)) for record in records):
+                # A dwell is written down all the time: what was asked is a stage or a deed.
+                if len(steps) < left and (steps or row.commands or row.stage != before):
+                    steps.append(step_of(row))
+                if len(steps) == left:
+                    done.set()
 
-        def is_begun() -> bool:
-            row = self._row()
-            return is_over() or row.stage != before or bool(row.commands)
-
-        until(is_begun, WITHIN_S, "it to begin", every_s=LOOK_EVERY_S)
-        due = self._writes() + self._chance.randint(0, WRITES_MAX)
-        until(lambda: is_over() or self._writes() >= due, WITHIN_S, "a write", every_s=LOOK_EVERY_S)
-        at = self._clock.steady_ns() + int(self._chance.uniform(0, LATER_S) * SECOND_NS)
-        until(lambda: self._clock.steady_ns() >= at, WITHIN_S, "a moment", every_s=LOOK_EVERY_S)
+        hello = Hello("console", "a-drill")
+        journal = await JournalClient.connect(self._daemon.home / "run", hello, WITHIN_S)
+        try:
+            journal.subscribe(control.NOW, ("rollout-stored",), on_records=take)
+            async with asyncio.timeout(WITHIN_S):
+                while not done.is_set() and asking.poll() is None:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(done.wait(), LOOK_EVERY_S)
+            await asyncio.sleep(self._chance.choice((0.0, self._chance.uniform(0, LATER_S))))
+            supervisor.kill()
+        finally:
+            journal.close()
+        return steps[-1] if steps else "before any write"
 
     def _goes_on(self, phase: Phase) -> str:
         """Start it, ask again, and say what is not as it would have been; empty if all is."""
@@ -172,21 +185,9 @@ class ControllerKills:
             return -1
         return sum(one["release"] == CANDIDATE for one in found)
 
-    def _writes(self) -> int:
-        """Return how often the row was written, over all rollouts."""
-        last = self._last()
-        return last.revision if last else 0
-
-    def _last(self) -> RolloutStored | None:
-        found = asked.tail(Home(self._daemon.home), 1, ("rollout-stored",))
-        facts = [decode(record).fact for record in found]
-        return next((fact for fact in facts if isinstance(fact, RolloutStored)), None)
-
     def _row(self) -> rows.Row:
-        last = self._last()
-        if last is None:
-            raise OperatorError("no rollout was ever written here")
-        return rows.decode(last.body)
+        (last,) = asked.tail(Home(self._daemon.home), 1, ("rollout-stored",))
+        return rows.decode(_body(last))
 
     def _breaches(self) -> int:
         """Break each account's limit, and count those that are answered."""
@@ -197,6 +198,12 @@ class ControllerKills:
         with contextlib.suppress(TimedOut):
             until(lambda: answered(self._gateway, mine) == mine, WITHIN_S, "each answer")
         return len(answered(self._gateway, mine))
+
+
+def _body(record: Record) -> bytes:
+    fact = decode(record).fact
+    assert isinstance(fact, RolloutStored)
+    return fact.body
 
 
 def step_of(row: rows.Row) -> str:
