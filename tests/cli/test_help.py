@@ -74,6 +74,9 @@ COMMANDS = [
     "config history",
     "config apply",
     "config rollback",
+    "flag list",
+    "flag set",
+    "flag clear",
     "alert send",
     "db rollback",
     "logs tail",
@@ -117,6 +120,8 @@ CHANGING = {
     "rollout incident",
     "config apply",
     "config rollback",
+    "flag set",
+    "flag clear",
     "alert send",
 }
 
