@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import pytest
 
 from risk_daemon.stage import brief
 from risk_daemon.stage.contract_page import CHAPTERS, PAGE, UNMEASURED, page
-from risk_daemon.stage.proof import ALL, JUDGES, in_words, judged_by
+from risk_daemon.stage.proof import ALL, JUDGES, Proof, in_words, judged_by
+from tests.untraced import leave_children_untraced
+
+leave_children_untraced()
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = [line for chapter in CHAPTERS for line in chapter.lines]
+SHORT_CHAPTERS = (*brief.SHORT, *brief.ROLLBACK, *brief.EMERGENCY)
 TODAY = dt.date(2026, 11, 27)
 
 
@@ -86,3 +91,17 @@ def test_people_read_what_was_left_out_and_what_is_wrong() -> None:
     assert "problem: curl: took 3 s" in told
     assert told[-1] == "verdict: NOT ok"
     assert in_words(verdict())[-1] == "verdict: every line does what it says"
+
+
+def test_a_short_day_from_the_first_account_to_the_last_emergency() -> None:
+    verdict = Proof(lambda *_: None, short=True, port=a_free_port()).run()
+
+    assert verdict["problems"] == []
+    assert len(verdict["lines"]) == len([line for one in SHORT_CHAPTERS for line in one.lines])
+    assert 0 < verdict["rollback_total_s"] < 300
+
+
+def a_free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

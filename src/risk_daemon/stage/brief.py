@@ -101,6 +101,12 @@ DEPLOYMENT: Final = (
     Chapter(name="phase 4: all", lines=(switch(100, 20), *smoke())),
 )
 
+#: From one to all at once, looked at once.
+SHORT: Final = (
+    DEPLOYMENT[0],
+    Chapter(name="phase 4: all", lines=(switch(100, 20),)),
+)
+
 ROLLBACK: Final = (
     Chapter(
         name="rollback 1: stop",

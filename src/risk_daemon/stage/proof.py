@@ -29,11 +29,13 @@ from risk_daemon.operations.stored import entries
 from risk_daemon.stage import brief, two_releases
 from risk_daemon.stage.brief import Chapter, Line
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
+from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.handover import closes
 from risk_daemon.stage.play import Say
+from risk_daemon.stage.second_release import build, python_of, unpack
 from risk_daemon.stage.two_releases import COLUMN, KINDS, SNAPSHOT
-from risk_daemon.stage.upgrade import TwoReleases
+from risk_daemon.stage.upgrade import NOWHERE, TwoReleases
 from risk_daemon.stage.waiting import until
 
 CROWD: Final = Crowd(4, 5)
@@ -60,6 +62,16 @@ phases:
   - {name: 100, wall: 100ms, &seen}
   - {name: soak, wall: 50400ms, &seen}
 """.replace("&seen", "gates: [], situations: [], events: 0, open_minutes: 0")
+#: From one account to all at once, and no dwell.
+SHORT_PLAN: Final = """\
+minute: 5ms
+gates: []
+phases:
+  - {name: shadow, wall: 1s, gates: [decisions], situations: [], events: 0, open_minutes: 0}
+  - {name: canary, wall: 100ms, &seen}
+  - {name: 100, wall: 100ms, &seen}
+  - {name: soak, wall: 50400ms, &seen}
+""".replace("&seen", "gates: [], situations: [], events: 0, open_minutes: 0")
 LEFT_OUT: Final = (
     "a release's own gates: they are read from the evidence of a whole test run",
     "records, open market and situations of a dwell; errors, latency, memory: judged over days",
@@ -67,34 +79,68 @@ LEFT_OUT: Final = (
 )
 
 
-class _Releases(TwoReleases):
-    """The older release and the newer one, which writes and stores what the other never saw."""
+def _older(here: Path, there: Path) -> Path:
+    return two_releases.changed(here, there, (), brief.INCUMBENT)
+
+
+def _newer(here: Path, there: Path) -> Path:
+    """Write the release that stores what the other one has never seen."""
+    changes = (*KINDS, *SNAPSHOT, *COLUMN)
+    return two_releases.changed(here, there, changes, brief.CANDIDATE)
+
+
+def _configure(daemon: Daemon, plan: str) -> None:
+    """Name the configuration that will be gone back to, and make a looser one after it."""
+    config = daemon.home / "config"
+    (config / "rollout.yaml").write_text(plan)
+    daemon.run("config", "set-rule", "all", "daily-realized-loss", "limit=150000").ok()
+    tag(config, brief.COMMIT)
+    daemon.run("config", "set-rule", "all", "max-contracts", f"limit={MORE}").ok()
+
+
+class _Staged(TwoReleases):
+    """Both releases are built, signed, brought into a depot and staged, as anybody's are."""
 
     def __init__(self, home: Path, say: Say) -> None:
-        newer = (*KINDS, *SNAPSHOT, *COLUMN)
-        super().__init__(
-            home,
-            say,
-            (
-                lambda here, there: two_releases.changed(here, there, (), brief.INCUMBENT),
-                lambda here, there: two_releases.changed(here, there, newer, brief.CANDIDATE),
-            ),
-        )
+        super().__init__(home, say, (_older, _newer))
 
     def _before(self) -> None:
-        """Name the configuration that will be gone back to, and make a looser one after it."""
-        config = self.home / "config"
-        (config / "rollout.yaml").write_text(PLAN)
-        self.run("config", "set-rule", "all", "daily-realized-loss", "limit=150000").ok()
-        tag(config, brief.COMMIT)
-        self.run("config", "set-rule", "all", "max-contracts", f"limit={MORE}").ok()
+        _configure(self, PLAN)
+
+
+class _Unpacked(Daemon):
+    """Both releases are wheels that were only unpacked: quicker, and the packages are ours."""
+
+    def __init__(self, home: Path, say: Say) -> None:
+        super().__init__(home)
+        self._say = say
+
+    def prepare(self, referee: Path) -> None:
+        """Make the home and both releases, and have it run the older one."""
+        self.init(referee, NOWHERE)
+        _configure(self, SHORT_PLAN)
+        checkout = two_releases.checkout_of(Path(__file__).parent)
+        for make in (_older, _newer):
+            made = make(checkout, self.home.parent / make.__name__)
+            unpack(self.home, build(made, self.home.parent / "wheels"))
+            two_releases.forget(made)
+        self.python = str(python_of(self.home, brief.INCUMBENT))
+
+    def found(self, gateway: Gateway, offset_s: float = 0.0) -> None:
+        """Point the prepared home at the gateway."""
+        settings = self.home / "config" / "daemon.yaml"
+        settings.write_text(settings.read_text().replace(NOWHERE, gateway.url))
+        self.settle(offset_s)
 
 
 class Proof:
-    """One run from the first canary to the last emergency."""
+    """One run from the first canary to the last emergency; `port` is the console's.
 
-    def __init__(self, say: Say) -> None:
-        self._say, self._clock = say, Clock()
+    `short`: without a depot, 10 % and 50 %, and with the smoke lines once.
+    """
+
+    def __init__(self, say: Say, *, short: bool = False, port: int = brief.PORT) -> None:
+        self._say, self._clock, self._short, self._port = say, Clock(), short, port
         self._done: list[dict[str, Any]] = []
         self._problems: list[str] = []
 
@@ -105,7 +151,8 @@ class Proof:
             folder = keep or Path(stack.enter_context(scratch))
             folder.mkdir(parents=True, exist_ok=True)
             self._open(stack, folder)
-            for chapter in (*brief.DEPLOYMENT, *brief.ROLLBACK, *brief.EMERGENCY):
+            deployment = brief.SHORT if self._short else brief.DEPLOYMENT
+            for chapter in (*deployment, *brief.ROLLBACK, *brief.EMERGENCY):
                 self._chapter(chapter)
             return self._verdict()
 
@@ -114,7 +161,8 @@ class Proof:
         named = f"{{id: {FIRST}, name: {brief.TEST_ACCOUNT}}}"
         plain = f"{{id: {FIRST}, name: HAND-{FIRST}}}"
         config.write_text(CROWD.scenario().replace(plain, named))
-        self._daemon = _Releases(folder / "home", self._say)
+        make = _Unpacked if self._short else _Staged
+        self._daemon = make(folder / "home", self._say)
         self._daemon.prepare(config)
         offset_s = wednesday_offset_s(Clock())
         self._gateway = Gateway(folder, config=config, seed=5, offset_s=offset_s)
@@ -122,7 +170,7 @@ class Proof:
         stack.callback(self._daemon.stop)
         self._daemon.found(self._gateway, offset_s)
         settings = self._daemon.home / "config" / "daemon.yaml"
-        settings.write_text(settings.read_text().replace("port: 0", f"port: {brief.PORT}"))
+        settings.write_text(settings.read_text().replace("port: 0", f"port: {self._port}"))
         self._home = Home(self._daemon.home)
         self._daemon.start()
         hold(self._gateway, CROWD.accounts(), LIMIT)
@@ -175,7 +223,7 @@ class Proof:
         home = {"RISK_DAEMON_HOME": str(self._daemon.home), "PATH": path}
         try:
             done = subprocess.run(
-                ["sh", "-c", line.text],  # noqa: S607 - as a person types it, on their own PATH
+                ["sh", "-c", self._text(line)],  # noqa: S607 - as a person types it, on their own PATH
                 cwd=self._scripts,
                 env=self._daemon.environment | home,
                 capture_output=True,
@@ -186,6 +234,9 @@ class Proof:
         except subprocess.TimeoutExpired:
             return -1, "it did not end"
         return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+
+    def _text(self, line: Line) -> str:
+        return line.text.replace(f":{brief.PORT}/", f":{self._port}/")
 
     def _problem(self, line: Line, code: int, out: str, seconds: float) -> str:
         """Say what is not as it should be; empty if all is."""
