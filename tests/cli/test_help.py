@@ -49,6 +49,7 @@ COMMANDS = [
     "release list",
     "release show",
     "release verify",
+    "release notes",
     "release stage",
     "release prune",
     "deploy plan",

@@ -36,6 +36,8 @@ from risk_daemon.wire.transport import Hello
 LOOK_EVERY_S: Final = 1.0
 CONNECT_WITHIN_S: Final = 5.0
 AGAIN_AFTER_S: Final = 1.0
+#: A recorded past that can't be decided is tried again, and costs a process each time.
+AGAIN_AFTER_FAILURE_S: Final = 10.0
 #: So often in a phase at least, and never more often than each second.
 MEMORY_LOOKS: Final = 64
 MEMORY_LEAST_NS, MEMORY_EVERY_NS = 1_000_000_000, 60_000_000_000
@@ -60,6 +62,7 @@ class Watch:
         self._counted = 0
         self._memory_at = 0
         self._asked: tuple[str, int] | None = None
+        self._past: tuple[str, int] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._deciding: asyncio.Task[None] | None = None
 
@@ -131,14 +134,18 @@ class Watch:
         """In shadow, have both releases decide boundary cases of every account, once a phase."""
         plan = row.plan
         key = (plan.rollout, row.entered)
-        if row.stage != reading.SHADOW or key == self._asked or plan.candidate not in row.warm:
+        if row.stage != reading.SHADOW or plan.candidate not in row.warm:
             return
-        self._asked = key
         home = Home(self._daemon.home)
-        if self._deciding is None or self._deciding.done():
+        is_free = self._deciding is None or self._deciding.done()
+        if key != self._past and is_free:
             # Of a large file it takes minutes, in which everything else is judged all the same.
             assert self._group is not None
+            self._past = key
             self._deciding = self._group.create_task(self._decide_recorded(home, row))
+        if key == self._asked:
+            return
+        self._asked = key
         try:
             found = await asyncio.to_thread(differences.generated, home, plan.release)
             await asyncio.to_thread(differences.keep, home, found)
@@ -157,8 +164,9 @@ class Watch:
                 part = found[start : start + KEPT_AT_ONCE]
                 await asyncio.to_thread(differences.keep, home, part, of)
         except (DaemonError, OSError) as error:
-            self._asked = None
             _log.warning("recorded days not compared", extra={"why": str(error)})
+            await asyncio.sleep(AGAIN_AFTER_FAILURE_S)
+            self._past = None
 
     def _tell_memory(self, row: Row) -> None:
         plan, phase, now = row.plan, rows.phase_of(row), self._daemon.clock.now_ns()

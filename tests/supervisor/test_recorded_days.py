@@ -1,0 +1,133 @@
+"""A small home's recorded past counts in the shadow of a rollout: for a release and against it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from risk_daemon.operations.releases import release
+from risk_daemon.operations.stored import entries
+from risk_daemon.stage.crowd import LIMIT, Crowd
+from risk_daemon.stage.opening import open_all
+from risk_daemon.stage.second_release import install
+from risk_daemon.stage.waiting import until
+from tests.supervisor.test_rollout import Scene
+from tests.untraced import leave_children_untraced
+
+leave_children_untraced()
+pytestmark = pytest.mark.timeout(300)
+
+OLD, SAME, LOOSER = release(), "v9.0.0", "v9.1.0"
+CROWD = Crowd(1, 4)
+ACCOUNTS = CROWD.accounts()
+#: The boundary cases of four accounts are far from the firings that a verdict wants.
+WANTED = 64
+RULE = "rules/max_contracts.py"
+OVER = "        if exposure > self.limit:\n"
+PLAN = """\
+production: false
+minute: 1s
+gates: []
+phases:
+  - {name: shadow, wall: 1s, open_minutes: 0, events: 0, situations: [], gates: [decisions]}
+  - {name: canary, wall: 1s, open_minutes: 0, events: 0, situations: [], gates: []}
+  - {name: 100, wall: 1s, open_minutes: 0, events: 0, situations: [], gates: []}
+  - {name: soak, wall: 1s, open_minutes: 0, events: 0, situations: [], gates: []}
+"""
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with contextlib.ExitStack() as stack:
+        gateway, daemon = open_all(stack, "recorded", CROWD, 5, None)
+        install(daemon.home, SAME)
+        # Looser by what only the past has: two contracts more than the limit.
+        install(daemon.home, LOOSER, (RULE, OVER, OVER.replace("limit:", "limit + 2 * UNIT:")))
+        (daemon.home / "config" / "rollout.yaml").write_text(PLAN)
+        daemon.start()
+        yield Scene(gateway, daemon)
+
+
+def breaches(scene: Scene) -> int:
+    return len(list(entries(scene.home.state / "journal.db", ("breach-found",))))
+
+
+def live(scene: Scene, times: int) -> None:
+    """Have every account break its limit so often, each time answered."""
+    for _ in range(times):
+        wanted = breaches(scene) + len(ACCOUNTS)
+        trade(scene, "buy", LIMIT + 1)
+        until(lambda wanted=wanted: breaches(scene) >= wanted, 30, "every breach")  # type: ignore[misc]
+        until(lambda: held(scene) == {LIMIT}, 30, "every account to be at its limit")
+        trade(scene, "sell", LIMIT)
+        until(lambda: held(scene) == {0}, 30, "every account to be flat")
+
+
+def trade(scene: Scene, side: str, size: int) -> None:
+    for account in ACCOUNTS:
+        scene.gateway.post(
+            "/order", account=account, contract="MNQ", side=side, size=size, type="market"
+        )
+
+
+def held(scene: Scene) -> set[int]:
+    rows = scene.gateway.get("/truth")["accounts"]
+    return {sum(abs(one["q"]) for one in row["positions"]) for row in rows}
+
+
+def begin(scene: Scene, version: str) -> None:
+    scene.run("deploy", "plan", version, "--account", str(ACCOUNTS[0])).ok()
+    scene.run("rollout", "approve", "start", "--by", "anna").ok()
+    scene.run("rollout", "start").ok()
+
+
+def counted(scene: Scene) -> int:
+    return int(sentence(scene).split(" firings")[0].split()[-1])
+
+
+def sentence(scene: Scene) -> str:
+    (now,) = [one for one in scene.rollout()["phases"] if one["state"] == "now"] or [{"gates": []}]
+    return "; ".join(f"{one['says']}: {one['sentence']}" for one in now["gates"])
+
+
+def test_what_was_recorded_is_counted_with_its_source_and_is_not_enough_yet(scene: Scene) -> None:
+    live(scene, 2)
+
+    begin(scene, SAME)
+
+    until(lambda: " recorded, " in sentence(scene), 100, "the recorded days to be counted")
+    told = sentence(scene)
+    assert told.startswith(f"inconclusive: {counted(scene)} firings (8 recorded, ")
+    assert told.endswith(f"generated), wanted {WANTED}")
+    scene.run("rollout", "abort").ok()
+
+
+def test_with_a_past_that_suffices_a_small_home_needs_nobody_to_accept_anything(
+    scene: Scene,
+) -> None:
+    begin(scene, SAME)
+    until(lambda: " recorded, " in sentence(scene), 100, "the recorded days to be counted again")
+    lacking = WANTED - counted(scene)
+    scene.run("rollout", "abort").ok()
+    live(scene, -(-lacking // len(ACCOUNTS)))
+
+    begin(scene, SAME)
+
+    until(lambda: scene.rollout()["stage"] == "canary", 100, "the canary to be entered")
+    until(lambda: scene.on()[ACCOUNTS[0]] == SAME, 60, "the account to be switched")
+    assert scene.rollout()["overrides"] == []
+    scene.run("rollout", "abort").ok()
+    coverage = scene.run("rollout", "diff").ok().out
+    (line,) = [one for one in coverage.splitlines() if one.startswith(f"{SAME}: max-contracts:")]
+    assert f"{breaches(scene)} recorded" in line  # each once, in however many rollouts it counted
+
+
+def test_a_release_that_is_looser_in_what_was_recorded_is_stopped(scene: Scene) -> None:
+    begin(scene, LOOSER)
+
+    until(lambda: scene.rollout()["stage"] == "aborted", 60, "the looser release to be stopped")
+
+    assert "looser" in scene.rollout()["why"]
+    assert set(scene.on().values()) == {OLD}
