@@ -24,6 +24,8 @@ from risk_daemon.operations import founding, staging_gateway
 from risk_daemon.operations.founding import AccountPlan, Plan
 from risk_daemon.operations.home import Home
 from risk_daemon.settings import Gateway, Login
+from risk_daemon.sim.config import read as read_config
+from risk_daemon.sim.day import read as read_day
 from risk_daemon.stage import two_releases
 from risk_daemon.stage.gateway import Gateway as Simulated
 from tests.cli.conftest import Said
@@ -431,6 +433,26 @@ def test_production_recorded_days_are_decided_again_by_the_release(
     recorded = said.data()["history"]["recorded"]
     assert recorded["why"] == ""
     assert recorded["differing"] == 0
+
+
+def test_its_day_can_be_recorded_and_is_played_by_the_simulated_gateway(
+    deployed: tuple[Deployed, Said], tmp_path: Path
+) -> None:
+    place, _ = deployed
+    out = tmp_path / "a.day"
+    gate = [sys.executable, "-m", "risk_daemon.programs.simgate"]
+
+    words = ["record", "--home", str(place.staging.path), "--out", str(out)]
+    said = subprocess.run([*gate, *words], capture_output=True, text=True, check=False)
+
+    assert said.returncode == 0, said.stderr
+    assert f"steps of {len(GUARDED)} accounts" in said.stdout
+    config = place.staging.path / "simgate" / "config.yaml"
+    scenario, left_out = read_day(out, read_config(config))
+    assert left_out == 0
+    assert {"order", "quote"} <= {one.verb for one in scenario.steps}
+    again = subprocess.run([*gate, *words], capture_output=True, text=True, check=False)
+    assert (again.returncode, "exists already; nothing was written" in again.stderr) == (3, True)
 
 
 def lived(source: Home, target: Home) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from risk_daemon.operations.releases import release
 from risk_daemon.operations.stored import entries
+from risk_daemon.operations.under_way import standing
 from risk_daemon.stage.crowd import LIMIT, Crowd
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
@@ -88,7 +89,9 @@ def counted(scene: Scene) -> int:
 
 
 def sentence(scene: Scene) -> str:
-    (now,) = [one for one in scene.rollout()["phases"] if one["state"] == "now"] or [{"gates": []}]
+    (now,) = [one for one in standing(scene.home)["phases"] if one["state"] == "now"] or [
+        {"gates": []}
+    ]
     return "; ".join(f"{one['says']}: {one['sentence']}" for one in now["gates"])
 
 
@@ -115,9 +118,9 @@ def test_with_a_past_that_suffices_a_small_home_needs_nobody_to_accept_anything(
 
     begin(scene, SAME)
 
-    until(lambda: scene.rollout()["stage"] == "canary", 100, "the canary to be entered")
+    until(lambda: standing(scene.home)["stage"] == "canary", 100, "the canary to be entered")
     until(lambda: scene.on()[ACCOUNTS[0]] == SAME, 60, "the account to be switched")
-    assert scene.rollout()["overrides"] == []
+    assert standing(scene.home)["overrides"] == []
     scene.run("rollout", "abort").ok()
     coverage = scene.run("rollout", "diff").ok().out
     (line,) = [one for one in coverage.splitlines() if one.startswith(f"{SAME}: max-contracts:")]
@@ -127,7 +130,9 @@ def test_with_a_past_that_suffices_a_small_home_needs_nobody_to_accept_anything(
 def test_a_release_that_is_looser_in_what_was_recorded_is_stopped(scene: Scene) -> None:
     begin(scene, LOOSER)
 
-    until(lambda: scene.rollout()["stage"] == "aborted", 60, "the looser release to be stopped")
+    until(
+        lambda: standing(scene.home)["stage"] == "aborted", 60, "the looser release to be stopped"
+    )
 
-    assert "looser" in scene.rollout()["why"]
+    assert "looser" in standing(scene.home)["why"]
     assert set(scene.on().values()) == {OLD}
