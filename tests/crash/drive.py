@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from risk_daemon.programs.report import report
+from risk_daemon.stage.controller_kills import ControllerKills
+from risk_daemon.stage.controller_kills import in_words as kills_in_words
 from risk_daemon.stage.crash import KINDS, Crashes, in_words
 from risk_daemon.stage.every_file import EveryFile
 from risk_daemon.stage.every_file import in_words as files_in_words
@@ -19,8 +21,19 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     parser.add_argument("--files", action="store_true", help="damage every file of a home instead")
+    parser.add_argument(
+        "--controller", action="store_true", help="kill the controller of a rollout instead"
+    )
+    parser.add_argument("--per-phase", type=int, default=20, help="with --controller: kills of it")
     parser.add_argument("--only", default="", help="of these files: names that contain this")
     args = parser.parse_args()
+    if args.controller:
+        return report(
+            "crash --controller",
+            lambda say: ControllerKills(args.per_phase, args.seed, say).run(args.keep),
+            kills_in_words,
+            as_json=args.json,
+        )
     if args.files:
         return report(
             "crash --files",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rules.script import play
-from tests.rules.tables import Vector, vectors_of
+from risk_daemon.worker.script import play
+from risk_daemon.worker.tables import Vector, vectors_of
 
 
 @pytest.mark.parametrize("mirrored", [False, True], ids=["long", "short"])

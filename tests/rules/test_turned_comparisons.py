@@ -16,8 +16,8 @@ import pytest
 
 from risk_daemon import rules
 from risk_daemon.rules import CATALOG
-from tests.rules.script import play
-from tests.rules.tables import vectors_of
+from risk_daemon.worker.script import play
+from risk_daemon.worker.tables import vectors_of
 
 FOLDER = Path(rules.__file__).parent
 NEIGHBOURS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {

@@ -7,6 +7,7 @@ recorded stream, in its warm worker for cases that the holder of each account ha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,12 +34,16 @@ from risk_daemon.wire.record import new_record
 from risk_daemon.worker.boundary import Decided
 from risk_daemon.worker.canonical import BREACH, LOOSER, SAME, STRICTER, Decision, way
 from risk_daemon.worker.differing import once_of
+from risk_daemon.worker.scripted import Scripted, Told, compared
 
 KIND: Final = "decision-compared"
 #: A year of a busy home takes some minutes to decide again.
 RECORDED_WITHIN_S: Final = 600.0
 DECLARED_WITHIN_S: Final = 20.0
 CASES_WITHIN_S: Final = 10.0
+SCRIPTS_WITHIN_S: Final = 60.0
+#: How a program ends whose words it does not know.
+_ASKED_WRONGLY: Final = 2
 #: Of asking two releases about an account between two of its facts.
 TRIES: Final = 20
 _TOO_LONG: Final = (
@@ -223,15 +228,23 @@ def _command(at: Home, release: str, words: Sequence[str]) -> list[str]:
     return [python, "-m", "risk_daemon.programs.worker", "--home", str(at.path), *words]
 
 
-def _run(at: Home, release: str, words: Sequence[str], within_s: float) -> Any:
-    """Run a throw-away worker of a release; return what it prints."""
-    command = _command(at, release, words)
+def _run(
+    at: Home, release: str, words: Sequence[str], within_s: float, given: str | None = None
+) -> Any:
+    """Run a throw-away worker of a release; return what it prints. NotFound: it knows no such."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=within_s, check=False
+            _command(at, release, words),
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+            check=False,
+            input=given,
         )
     except subprocess.TimeoutExpired:
         raise TimedOut(_TOO_LONG.format(release=release, within_s=within_s)) from None
+    if done.returncode == _ASKED_WRONGLY:
+        raise NotFound(f"{release} is older than the question: it has no {words[0]}")
     return _answer(release, done.stdout, done.stderr)
 
 
@@ -355,6 +368,45 @@ def _words(decisions: Mapping[str, Decision]) -> tuple[str, str]:
     ordered = [decisions[name] for name in sorted(decisions)]
     saw = "; ".join(one.words for one in ordered if one.field == BREACH)
     return saw, ", ".join(one.words for one in ordered if one.field != BREACH)
+
+
+# --- scripts of the rules --------------------------------------------------------
+
+
+def scripted(at: Home, release: str) -> list[DecisionCompared]:
+    """Have each release that holds accounts play the tables of its rules; compare what both decide.
+
+    Nothing where one of the two is older than the question: it is no evidence then.
+    """
+    status = daemon.status(at).get("accounts", [])
+    others = {str(row.get("release") or "") for row in status} - {"", release}
+    known = declared(at, release)
+    found: list[DecisionCompared] = []
+    for against in sorted(others):
+        with contextlib.suppress(NotFound):
+            found += _scripted(at, release, against)
+    return [difference.covered(one, known) for one in found]
+
+
+def _scripted(at: Home, release: str, against: str) -> Iterator[DecisionCompared]:
+    given = _run(at, against, ["--scripts"], SCRIPTS_WITHIN_S)
+    told = [
+        msgspec.convert(
+            _run(at, who, ["--decide"], SCRIPTS_WITHIN_S, json.dumps(given)), list[Told]
+        )
+        for who in (release, against)
+    ]
+    for script, mine, other in zip(msgspec.convert(given, list[Scripted]), *told, strict=True):
+        yield from of_script(script, mine, other, release, against)
+
+
+def of_script(
+    script: Scripted, mine: Told, other: Told, release: str, against: str
+) -> list[DecisionCompared]:
+    """Compare two releases on one script of a rule. Pure."""
+    at = script.lines[-1].at
+    case = {"account": 0, "seq": 0, "at": at, "rule": script.rule, "case": script.case}
+    return of_case(case, *compared(script, mine, other), release, against)
 
 
 # --- keeping it ------------------------------------------------------------------

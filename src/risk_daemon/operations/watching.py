@@ -131,7 +131,7 @@ class Watch:
                 self._counted += sum(one.decided)
 
     async def _ask_both(self, row: Row) -> None:
-        """In shadow, have both releases decide boundary cases of every account, once a phase."""
+        """In shadow, have both decide cases of every account and all scripts, once a phase."""
         plan = row.plan
         key = (plan.rollout, row.entered)
         if row.stage != reading.SHADOW or plan.candidate not in row.warm:
@@ -147,8 +147,9 @@ class Watch:
             return
         self._asked = key
         try:
-            found = await asyncio.to_thread(differences.generated, home, plan.release)
-            await asyncio.to_thread(differences.keep, home, found)
+            for made in (differences.generated, differences.scripted):
+                found = await asyncio.to_thread(made, home, plan.release)
+                await asyncio.to_thread(differences.keep, home, found)
         except OperatorError as error:
             self._asked = None
             _log.warning("boundary cases not compared", extra={"why": error.sentence})

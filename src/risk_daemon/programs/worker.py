@@ -1,7 +1,8 @@
 """The worker process: one release deciding; and throw-away ones that judge, and exit.
 
 `--verify` judges the journal, `--compare` what this release decides of it where another one held
-the accounts, and `--declared` says where this release means to decide otherwise.
+the accounts, `--scripts` plays the tables of its rules, `--decide` decides scripts that are handed
+in, and `--declared` says where this release means to decide otherwise.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from risk_daemon.settings import Settings
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.heart import Heard, Heartbeat
 from risk_daemon.wire.transport import Channel, Hello, connect, serve
-from risk_daemon.worker import recorded, verify
+from risk_daemon.worker import recorded, scripted, verify
 from risk_daemon.worker.loop import Worker
 
 SUPERVISOR_WITHIN_S: Final = 0.5
@@ -46,11 +47,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--verify", action="store_true", help="replay the journal, compare, exit")
     parser.add_argument("--compare", action="store_true", help="decide the journal again, exit")
     parser.add_argument("--file", type=Path, help="compare: a state file other than the home's")
+    parser.add_argument("--scripts", action="store_true", help="print its rules' scripts, exit")
+    parser.add_argument("--decide", action="store_true", help="decide scripts from stdin, exit")
     parser.add_argument("--declared", action="store_true", help="print declared differences, exit")
     args = parser.parse_args(argv)
     home: Path = args.home.absolute()
     if args.declared:
         print(json.dumps([msgspec.to_builtins(one) for one in DECLARED]))
+        return 0
+    if args.scripts:
+        print(msgspec.json.encode(list(scripted.scripts(CATALOG))).decode())
+        return 0
+    if args.decide:
+        given = msgspec.json.decode(sys.stdin.buffer.read(), type=list[scripted.Scripted])
+        print(msgspec.json.encode([scripted.decide(CATALOG, one) for one in given]).decode())
         return 0
     if args.compare:
         file = args.file or home / "state" / "journal.db"

@@ -265,11 +265,14 @@ def told(finding: DecisionCompared) -> str:
     other = _side(finding.against, finding.other_saw, finding.other_wanted)
     mine = _side(finding.release, finding.saw, finding.wanted)
     why = f"; {finding.why}" if finding.why else ""
-    where = f"generated {finding.case}" if finding.case else f"record {finding.seq}"
-    return (
-        f"account {finding.account}, {where}, {finding.rule}:"
-        f" {finding.verdict}{named}: {other}; {mine}{why}"
-    )
+    return f"{_where(finding)}, {finding.rule}: {finding.verdict}{named}: {other}; {mine}{why}"
+
+
+def _where(finding: DecisionCompared) -> str:
+    if not finding.account:
+        return f"script {finding.case!r}"
+    place = f"generated {finding.case}" if finding.case else f"record {finding.seq}"
+    return f"account {finding.account}, {place}"
 
 
 def _side(release: str, saw: str, wanted: str) -> str:

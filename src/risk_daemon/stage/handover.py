@@ -26,6 +26,7 @@ from risk_daemon.operations.releases import release
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import figures, small_disk
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
+from risk_daemon.stage.gateway import Gateway
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
@@ -430,6 +431,17 @@ def closes(rows: Iterable[dict[str, Any]]) -> dict[int, list[float]]:
         if row["path"] in CLOSES:
             found.setdefault(row["account"], []).append(row["mono_ms"])
     return found
+
+
+def answered(gateway: Gateway, accounts: Iterable[int]) -> list[int]:
+    """Return the accounts whose breach was shown, and met by a closing request after it."""
+    shown = first_shown(gateway.get("/happenings")["happenings"])
+    closed = closes(gateway.get("/requests")["requests"])
+    return [
+        one
+        for one in accounts
+        if one in shown and any(at >= shown[one] for at in closed.get(one, ()))
+    ]
 
 
 def stale_requests(file: Path) -> dict[str, int]:

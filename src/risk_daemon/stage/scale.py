@@ -19,7 +19,8 @@ from risk_daemon.operations.releases import release
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import figures
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
-from risk_daemon.stage.handover import OTHER, closes, first_shown, move
+from risk_daemon.stage.handover import OTHER, move
+from risk_daemon.stage.handover import answered as answered_by
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.second_release import install
@@ -93,25 +94,17 @@ class Scale:
             order = {"account": account, "contract": "MNQ", "side": "buy", "size": EXCESS}
             self._gateway.post("/order", **order, type="market")
         try:
-            until(lambda: self._answered(mine), ANSWERED_WITHIN_S, "each answer", every_s=1.0)
+            until(
+                lambda: answered_by(self._gateway, mine) == mine,
+                ANSWERED_WITHIN_S,
+                "each answer",
+                every_s=1.0,
+            )
         finally:
             rows = {row["account"]: row for row in asked.status(self._home)["accounts"]}
-            shut = self._shut(mine)
+            shut = answered_by(self._gateway, mine)
             self._say("stage", f"{len(shut)} of {len(mine)} breaches answered")
         return sum(rows[account]["release"] == release() for account in shut)
-
-    def _answered(self, mine: list[int]) -> bool:
-        return len(self._shut(mine)) == len(mine)
-
-    def _shut(self, mine: list[int]) -> list[int]:
-        """Return the accounts whose breach was shown, and met by a closing request after it."""
-        shown = first_shown(self._gateway.get("/happenings")["happenings"])
-        closed = closes(self._gateway.get("/requests")["requests"])
-        return [
-            one
-            for one in mine
-            if one in shown and any(at >= shown[one] for at in closed.get(one, ()))
-        ]
 
 
 def way_back(file: Path, to: str) -> list[float]:

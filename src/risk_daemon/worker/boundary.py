@@ -88,7 +88,7 @@ def decide(engine: Engine, case: Case) -> Decided:
     for output in played(stage, [_fact(step) for step in case.steps]):
         one = canonical(output)
         if one is not None:
-            name = _timeless(one)
+            name = timeless(one)
             decided.setdefault(name, msgspec.structs.replace(one, name=name, seq=0))
     return Decided(
         account=account.account,
@@ -100,7 +100,7 @@ def decide(engine: Engine, case: Case) -> Decided:
     )
 
 
-def _timeless(decision: Decision) -> str:
+def timeless(decision: Decision) -> str:
     """Name a decision without its place in a stream: two releases count their records apart."""
     if decision.field in (LOCK, END):
         return f"{decision.field}:{decision.name.split(':')[1]}"

@@ -152,7 +152,11 @@ class Sampler:
 
     def _said(self, said: Sequence[Told], accounts: dict[int, Account]) -> list[Fact]:
         """Return the samples that this worker is to tell, as they are stored."""
-        return [self._stored(one) for one in said if self._speaks(accounts.get(one.account))]
+        return [
+            self._stored(one)
+            for one in said
+            if not one.account or self._speaks(accounts.get(one.account))
+        ]
 
     def _speaks(self, account: Account | None) -> bool:
         """Tell whether this worker tells of an account: its holder, or who decides beside it."""

@@ -58,7 +58,7 @@ from risk_daemon.core.world import (
     encode_surroundings,
 )
 from risk_daemon.rules import CATALOG
-from tests.build import (
+from risk_daemon.worker.invented import (
     ACCOUNT,
     LOGIN,
     MS,
@@ -98,6 +98,7 @@ class Script:
 
     @property
     def account(self) -> Account:
+        """The account as the engine has it."""
         return self.stream.account
 
     def play(self, line: str) -> list[str]:

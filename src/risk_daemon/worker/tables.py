@@ -1,15 +1,15 @@
-"""The tables of vectors, one file per rule."""
+"""The tables of vectors that each rule comes with, one file per rule, as they are installed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from ruamel.yaml import YAML
 
-FOLDER = Path(__file__).parent / "vectors"
+from risk_daemon import rules
 
 
 @dataclass(frozen=True)
@@ -24,5 +24,5 @@ class Vector:
 
 def vectors_of(rule: str) -> list[Vector]:
     """Read a rule's vectors."""
-    path = FOLDER / f"{rule.replace('-', '_')}.yaml"
-    return [Vector(row) for row in YAML(typ="safe").load(path.read_text())]
+    path = files(rules) / "vectors" / f"{rule.replace('-', '_')}.yaml"
+    return [Vector(row) for row in YAML(typ="safe").load(path.read_text(encoding="utf-8"))]
