@@ -51,6 +51,7 @@ from risk_daemon.operations.words import count, iso
 from risk_daemon.rollout.gates import Said
 from risk_daemon.rollout.row import PASS
 from risk_daemon.settings import Gateway, Login, Settings
+from risk_daemon.supervisor.release import is_worker
 
 #: The whole of it; what has begun is not cut, and asking again is safe.
 WITHIN_S: Final = 600.0
@@ -361,7 +362,13 @@ def _running(at: Home, version: str, who: Who, waiting: Waiting, deadline: int) 
     if rest:
         waiting.say(f"handing the other processes over to {version} ...")
         _told(at, version, "hand-over", "--to-version", version)
-    for other in sorted(others | rest):
+    # What has the same code in both is not handed over, and keeps its release.
+    kept = {
+        str(row.get("release"))
+        for row in daemon.status(at)["processes"]
+        if not is_worker(str(row["name"]))
+    }
+    for other in sorted((others | rest) - kept):
         _retire(at, version, other, who, waiting)
 
 
