@@ -76,6 +76,9 @@ COMMANDS = [
     "config history",
     "config apply",
     "config rollback",
+    "flag list",
+    "flag set",
+    "flag clear",
     "alert send",
     "db rollback",
     "logs tail",
@@ -120,6 +123,8 @@ CHANGING = {
     "rollout incident",
     "config apply",
     "config rollback",
+    "flag set",
+    "flag clear",
     "alert send",
 }
 

@@ -71,6 +71,8 @@ def test_a_rule_that_begins_to_act_is_tighter_and_one_that_ends_is_looser() -> N
     assert ways(policy("alert", limit=5), policy("enforce", limit=5)) == [("mode", "tighter")]
     assert ways(policy("enforce", limit=5), policy("alert", limit=5)) == [("mode", "looser")]
     assert ways(policy("alert", limit=5), policy("shadow", limit=5)) == [("mode", "other")]
+    assert ways(policy("enforce", limit=5), policy("shadow", limit=5)) == [("mode", "looser")]
+    assert ways(policy("shadow", limit=5), policy("enforce", limit=5)) == [("mode", "tighter")]
     assert ways(policy(limit=5), policy("enforce", loss(limit="1"), limit=5)) == [
         ("mode", "tighter")
     ]

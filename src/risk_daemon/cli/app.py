@@ -143,6 +143,12 @@ def _configuring(to: typer.Typer) -> None:
     to.add_typer(configuring.config, name="config")
 
 
+def _flagging(to: typer.Typer) -> None:
+    from risk_daemon.cli import flagging
+
+    to.add_typer(flagging.flag, name="flag")
+
+
 def _members(to: typer.Typer) -> None:
     from risk_daemon.cli import members
 
@@ -195,6 +201,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
     ("config",): _configuring,
+    ("flag",): _flagging,
     ("accounts", "logins", "credentials"): _members,
     ("release",): _depot,
     ("logs",): _reading,

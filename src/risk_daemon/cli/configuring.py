@@ -9,6 +9,7 @@ import typer
 
 from risk_daemon.cli.options import (
     NO_REASON,
+    AcceptTripsOption,
     ByOption,
     DryRunOption,
     HomeOption,
@@ -103,6 +104,7 @@ def preview(
 @config.command("reload")
 def reload(
     reason: ReasonOption = NO_REASON,
+    accept_trips: AcceptTripsOption = 0,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -119,7 +121,7 @@ def reload(
     from risk_daemon.operations import policy
 
     who = Who(operator(), reason)
-    finish(as_json, lambda: policy.reload(choose(home), who, dry_run=dry_run))
+    finish(as_json, lambda: policy.reload(choose(home), who, dry_run=dry_run, accepts=accept_trips))
 
 
 @config.command("approve")
@@ -176,6 +178,7 @@ CommitOption = Annotated[
 def apply(
     to_commit: CommitOption,
     reason: ReasonOption = NO_REASON,
+    accept_trips: AcceptTripsOption = 0,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -189,7 +192,10 @@ def apply(
     from risk_daemon.operations import commits
 
     who = Who(operator(), reason)
-    finish(as_json, lambda: commits.apply(choose(home), to_commit, who, dry_run=dry_run))
+    finish(
+        as_json,
+        lambda: commits.apply(choose(home), to_commit, who, dry_run=dry_run, accepts=accept_trips),
+    )
 
 
 @config.command("rollback")
@@ -223,6 +229,7 @@ def set_rule(
         list[str], typer.Argument(metavar="KEY=VALUE...", help="What to set.", show_default=False)
     ],
     reason: ReasonOption = NO_REASON,
+    accept_trips: AcceptTripsOption = 0,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -239,7 +246,9 @@ def set_rule(
     who = Who(operator(), reason)
     finish(
         as_json,
-        lambda: editing.set_rule(choose(home), account, rule, values, who, dry_run=dry_run),
+        lambda: editing.set_rule(
+            choose(home), account, rule, values, who, dry_run=dry_run, accepts=accept_trips
+        ),
     )
 
 
@@ -248,6 +257,7 @@ def enable_rule(
     account: AccountArgument,
     rule: RuleArgument,
     reason: ReasonOption = NO_REASON,
+    accept_trips: AcceptTripsOption = 0,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -263,7 +273,9 @@ def enable_rule(
     who = Who(operator(), reason)
     finish(
         as_json,
-        lambda: editing.set_mode(choose(home), account, rule, "enforce", who, dry_run=dry_run),
+        lambda: editing.set_mode(
+            choose(home), account, rule, "enforce", who, dry_run=dry_run, accepts=accept_trips
+        ),
     )
 
 

@@ -21,6 +21,12 @@ ByOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
 ]
+AcceptTripsOption = Annotated[
+    int,
+    typer.Option(
+        "--accept-trips", min=0, help="How many accounts it may make reduce-only at once."
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
 NO_REASON = "none given"

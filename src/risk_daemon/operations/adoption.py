@@ -19,9 +19,11 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import AlarmRaised, Fact, PolicyAdopted, SettingsAdopted
 from risk_daemon.core.session import next_reset
 from risk_daemon.errors import OperatorError, Refused
-from risk_daemon.operations import difference, pending, postponed
+from risk_daemon.operations import difference, flags, flags_kept, pending, postponed
 from risk_daemon.operations import home as homes
 from risk_daemon.operations.configuration import Configuration, load, with_digest
+from risk_daemon.operations.flags import Flag
+from risk_daemon.operations.flags_kept import Kept
 from risk_daemon.operations.gateway import assert_gateway
 from risk_daemon.operations.home import About, Home
 from risk_daemon.operations.in_force import last_adopted
@@ -60,13 +62,17 @@ async def adopt(home: Home, journal: JournalClient) -> Adopted:
         if standing.settings is None:
             raise
         return await _keep_last(journal, standing.settings, error, acts)
-    policies, waiting = due_now(configuration, standing, postponed.read(home), _now(standing))
+    before = flags_kept.read(home).flags
+    policies, waiting = due_now(
+        configuration, standing, postponed.read(home), _now(standing), living=before
+    )
     # Before the records: a tightened account whose other half is forgotten would be loosened.
     postponed.write(home, waiting)
     changes = _changes(configuration, policies, standing)
     try:
         for fact, once in changes:
             await _append(journal, fact, once)
+        await _keep_flags(home, journal, configuration, before)
     except OperatorError as error:
         if standing.settings is None:
             raise
@@ -91,7 +97,10 @@ async def reload(home: Home, journal: JournalClient, who: Who) -> Adopted:
         raise Refused("nothing was ever adopted here: run `risk-daemon-admin start`.")
     configuration = read(home, about)
     before = postponed.read(home)
-    policies, found = due_now(configuration, standing, before, _now(standing), is_reload=True)
+    living = flags_kept.read(home).flags
+    policies, found = due_now(
+        configuration, standing, before, _now(standing), is_reload=True, living=living
+    )
     waiting = {
         number: one if number in before and before[number] == one else _asked_by(one, who)
         for number, one in found.items()
@@ -105,6 +114,7 @@ async def reload(home: Home, journal: JournalClient, who: Who) -> Adopted:
     for one in waiting.values():
         if before.get(one.account) != one:
             await _append(journal, _told(one, who), "")
+    await _keep_flags(home, journal, configuration, living)
     return Adopted(
         settings=decode_settings(standing.settings.text),
         digest=standing.settings.digest,
@@ -133,6 +143,7 @@ async def put_back(home: Home, journal: JournalClient, who: Who) -> Adopted:
         await _append(journal, fact, once)
     # After the records: what is half put back is put back again.
     postponed.write(home, {})
+    await _keep_flags(home, journal, configuration, flags_kept.read(home).flags)
     names = tuple(_name(fact) for fact, _ in changes)
     text = f"the configuration was rolled back by {who.by}: {who.reason}; {len(names)} changed"
     alarm = AlarmRaised(account=0, level="warn", what="change of policy", text=text, source="adopt")
@@ -223,11 +234,13 @@ def due_now(
     now: int,
     *,
     is_reload: bool = False,
+    living: Sequence[Flag] = (),
 ) -> tuple[list[PolicyAdopted], dict[int, Postponed]]:
     """The policies that may be in force now, and what goes on waiting. Pure.
 
     A start takes everything but what a reload has made wait; a reload takes what
-    is tighter. An account that is new to the journal is taken by a start only.
+    is tighter, and the ends of the flags that were `living`. An account that is new to the
+    journal is taken by a start only.
     """
     policies: list[PolicyAdopted] = []
     later: dict[int, Postponed] = {}
@@ -242,7 +255,8 @@ def due_now(
             policies.append(policy)
         else:
             own = configuration.own.get(policy.account, frozenset())
-            part, rest = difference.split(before, policy, own)
+            agreed = flags.ended(before, policy, living, configuration.at)
+            part, rest = difference.split(agreed, policy, own)
             policies.append(with_digest(part) if rest else policy)
             if rest:
                 later[policy.account] = entry or Postponed(
@@ -253,6 +267,19 @@ def due_now(
                     words=tuple(change.words() for change in rest),
                 )
     return policies, later
+
+
+async def _keep_flags(
+    home: Home, journal: JournalClient, configuration: Configuration, before: Sequence[Flag]
+) -> None:
+    """Tell of flags that end or have ended, then keep those that live, and when to look again."""
+    policies = {policy.account: policy for policy in configuration.policies}
+    at = configuration.at
+    for once, text in flags.news(configuration.flags, before, policies, at):
+        alarm = AlarmRaised(account=0, level="info", what="flag", text=text, source="adopt")
+        await _append(journal, alarm, once)
+    living = flags.living(configuration.flags, policies, at)
+    flags_kept.write(home, Kept(flags=living, due=flags.due(living, policies, at)))
 
 
 def read(home: Home, about: About) -> Configuration:

@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
-from risk_daemon.operations import adoption, daemon, home, policy, state_file
+from risk_daemon.operations import adoption, daemon, home, mass_trip, policy, state_file
 from risk_daemon.operations.configuration import load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
@@ -112,9 +112,12 @@ def resolve(config: Path, named: str) -> Commit:
     return found[0]
 
 
-def apply(at: Home, named: str, who: Who, *, dry_run: bool) -> Outcome:
-    """Write a commit's files as a new change: tighter at once, looser at the next trade day."""
-    return _go_to(at, named, who, dry_run=dry_run, is_rollback=False)
+def apply(at: Home, named: str, who: Who, *, dry_run: bool, accepts: int = 0) -> Outcome:
+    """Write a commit's files as a new change: tighter at once, looser at the next trade day.
+
+    Raises Refused where it would trip more accounts at once than a person `accepts`.
+    """
+    return _go_to(at, named, who, dry_run=dry_run, is_rollback=False, accepts=accepts)
 
 
 def rollback(at: Home, named: str, who: Who, *, dry_run: bool) -> Outcome:
@@ -122,7 +125,9 @@ def rollback(at: Home, named: str, who: Who, *, dry_run: bool) -> Outcome:
     return _go_to(at, named, who, dry_run=dry_run, is_rollback=True)
 
 
-def _go_to(at: Home, named: str, who: Who, *, dry_run: bool, is_rollback: bool) -> Outcome:
+def _go_to(
+    at: Home, named: str, who: Who, *, dry_run: bool, is_rollback: bool, accepts: int = 0
+) -> Outcome:
     about = home.open_home(at)
     wanted = resolve(at.config, named)
     with tempfile.TemporaryDirectory(prefix=".config-", dir=at.path) as scratch:
@@ -135,6 +140,8 @@ def _go_to(at: Home, named: str, who: Who, *, dry_run: bool, is_rollback: bool) 
                 f"commit {wanted.id[:12]} can't be in force here: {error.sentence} "
                 "Nothing was changed."
             ) from None
+        if not is_rollback:  # a way back waits for nothing
+            mass_trip.hold(at, configuration, accepts)
         lines, rows = policy.compare(at, configuration, at_once=is_rollback)
         data: dict[str, Any] = {"commit": wanted.id, "changes": rows}
         if dry_run:

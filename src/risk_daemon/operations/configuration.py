@@ -3,6 +3,7 @@
     config/daemon.yaml           settings: read once by a process
     config/policy.yaml           rules and limits of every account
     config/accounts/<id>.yaml    one account's name and differences
+    config/flags.yaml            rules in another mode for a while; need not be there
 
 What comes out are the records the journal keeps, so that replay and a start
 without readable files see the same policy.
@@ -11,22 +12,22 @@ without readable files see the same policy.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin
+from typing import Any, Final
 
 import msgspec
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
+from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import PolicyAdopted, SettingsAdopted
+from risk_daemon.operations import flags_file
 from risk_daemon.operations import gateway as gateways
-from risk_daemon.operations import yaml_file
+from risk_daemon.operations.flags import Flag, laid, own_keys
 from risk_daemon.operations.models import AccountFile, DaemonFile, PolicyFile
 from risk_daemon.operations.problems import InvalidConfiguration, Problem, nearest
 from risk_daemon.operations.rule_settings import Layers, settings_of
+from risk_daemon.operations.sections import section
 from risk_daemon.operations.yaml_file import YamlFile
 from risk_daemon.settings import Gateway, Login, Settings, Workers, encode_settings
 from risk_daemon.wire import record
@@ -44,6 +45,9 @@ class Configuration:
     policies: tuple[PolicyAdopted, ...]
     #: The rules' keys that each account's own file gives.
     own: Mapping[int, frozenset[tuple[str, str]]]
+    #: Laid over the policies already, where they speak at `at` (ns UTC).
+    flags: tuple[Flag, ...] = ()
+    at: int = 0
 
     def policy(self, account: int) -> PolicyAdopted:
         """The policy of one account; KeyError where it is not guarded."""
@@ -59,11 +63,14 @@ class _AccountEntry:
     model: AccountFile
 
 
-def load(config: Path) -> Configuration:
-    """Read a configuration folder; raises InvalidConfiguration with every error in it."""
+def load(config: Path, at: int = 0) -> Configuration:
+    """Read a configuration folder; raises InvalidConfiguration with every error in it.
+
+    Flags are laid over as they speak at an instant (ns UTC); 0 is the home's own now.
+    """
     problems: list[Problem] = []
-    daemon_file, daemon = _section(config / "daemon.yaml", DAEMON, DaemonFile, problems)
-    policy_file, policy = _section(config / "policy.yaml", POLICY, PolicyFile, problems)
+    daemon_file, daemon = section(config / "daemon.yaml", DAEMON, DaemonFile, problems)
+    policy_file, policy = section(config / "policy.yaml", POLICY, PolicyFile, problems)
     accounts = _accounts(config / "accounts", problems)
     if daemon_file is not None and daemon is not None:
         problems += _relations(daemon_file, daemon, accounts)
@@ -71,12 +78,18 @@ def load(config: Path) -> Configuration:
         if policy_file is not None:
             problems += settings_of(Layers(policy_file, None))[1]
         raise InvalidConfiguration(problems)
-    policies = list(_policies(daemon, policy_file, policy, accounts, problems))
+    policies = tuple(_policies(daemon, policy_file, policy, accounts, problems))
+    flags = flags_file.read(config, policies, problems)
     if problems:
         raise InvalidConfiguration(problems)
     settings = _settings(daemon)
     own = {number: _own_keys(entry) for number, entry in accounts.items()}
-    return Configuration(settings, adopted_settings(settings), tuple(policies), own)
+    at = at or Clock(int(settings.clock_offset_s * SECOND_NS)).now_ns()
+    if flags:
+        policies = tuple(with_digest(laid(policy, flags, at)) for policy in policies)
+        asked = {one.account: own_keys(one.account, flags, len(policies)) for one in policies}
+        own |= {number: own.get(number, frozenset()) | keys for number, keys in asked.items()}
+    return Configuration(settings, adopted_settings(settings), policies, own, flags, at)
 
 
 def _own_keys(entry: _AccountEntry) -> frozenset[tuple[str, str]]:
@@ -97,22 +110,6 @@ def _digest(content: bytes) -> str:
 # --- files -------------------------------------------------------------------
 
 
-def _section[M: BaseModel](
-    path: Path, name: str, model: type[M], problems: list[Problem]
-) -> tuple[YamlFile | None, M | None]:
-    """Read one file and judge its shape; what is wrong is added to `problems`."""
-    try:
-        file = yaml_file.read(path, name)
-    except InvalidConfiguration as invalid:
-        problems += invalid.problems
-        return None, None
-    try:
-        return file, model.model_validate(file.values)
-    except ValidationError as error:
-        problems += _explained(file, model, error)
-        return file, None
-
-
 def _accounts(folder: Path, problems: list[Problem]) -> dict[int, _AccountEntry]:
     """Read every account's file; its name is the account's number."""
     entries: dict[int, _AccountEntry] = {}
@@ -124,56 +121,10 @@ def _accounts(folder: Path, problems: list[Problem]) -> dict[int, _AccountEntry]
             allowed = "files named <account number>.yaml"
             problems.append(Problem(name, 0, "", path.name, allowed))
             continue
-        file, model = _section(path, name, AccountFile, problems)
+        file, model = section(path, name, AccountFile, problems)
         if file is not None and model is not None:
             entries[int(path.stem)] = _AccountEntry(file, model)
     return entries
-
-
-def _explained(file: YamlFile, model: type[BaseModel], error: ValidationError) -> Iterator[Problem]:
-    """Say each of pydantic's errors in our words."""
-    for one in error.errors(include_url=False, include_context=False, include_input=False):
-        path = [part for part in one["loc"] if part not in ("int", "float")]
-        if one["type"] == "extra_forbidden":
-            yield file.unknown(path, "a key", _known_keys(model, path[:-1]))
-        else:
-            yield file.problem(path, _described(model, path) or one["msg"])
-
-
-def _known_keys(model: type[BaseModel], path: Iterable[str | int]) -> list[str]:
-    """Keys of the section at a path."""
-    section, _ = _walk(model, path)
-    return list(section.model_fields)
-
-
-def _described(model: type[BaseModel], path: list[str | int]) -> str:
-    """What is allowed at a path, by the model's own words."""
-    _, field = _walk(model, path)
-    return (field.description or "") if field is not None else ""
-
-
-def _walk(
-    model: type[BaseModel], path: Iterable[str | int]
-) -> tuple[type[BaseModel], FieldInfo | None]:
-    """Follow a path through the models: the innermost section, and the field it ends at."""
-    section, field = model, None
-    for part in path:
-        if isinstance(part, str):
-            field = section.model_fields.get(part, field)
-        inner = _model_in(field.annotation) if field is not None else None
-        section = inner or section
-    return section, field
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The section inside `list[Annotated[Section, …]]`, or None."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (dict, Union, UnionType):
-        return None
-    for inner in get_args(annotation)[:1]:
-        return _model_in(inner)
-    return None
 
 
 # --- what the files say together ----------------------------------------------

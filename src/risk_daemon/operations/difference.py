@@ -27,8 +27,6 @@ OTHER: Final = "other"
 type Own = frozenset[tuple[str, str]]
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-#: A mode that acts is tighter than one that only tells.
-_MODES: Final = ("alert", "enforce")
 _ACCOUNT_KEYS: Final = ("name", "login", "calendar", "day_roll")
 
 
@@ -86,7 +84,7 @@ def _of_rule(
         yield Change(account, rule, "mode", modes[0], modes[1], way, is_own)
         return
     if was.mode != becomes.mode:
-        way = way_of(_MODES, was.mode, becomes.mode)
+        way = _way_of_modes(was.mode, becomes.mode)
         yield Change(account, rule, "mode", was.mode, becomes.mode, way, (rule, "mode") in own)
     kind = CATALOG.get(rule)
     defaults = kind.defaults if kind else {}
@@ -96,6 +94,13 @@ def _of_rule(
         if before != after:
             way = way_of(kind.tighter.get(key) if kind else None, before, after)
             yield Change(account, rule, key, before, after, way, (rule, key) in own)
+
+
+def _way_of_modes(before: str, after: str) -> str:
+    """A mode that acts is tighter than one that only tells, or records."""
+    if "enforce" not in (before, after):
+        return OTHER
+    return TIGHTER if after == "enforce" else LOOSER
 
 
 def way_of(tighter: Tighter | None, before: object, after: object) -> str:

@@ -21,8 +21,8 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from risk_daemon.errors import NotFound, Refused, UsageError
 from risk_daemon.operations import home as homes
-from risk_daemon.operations import policy
-from risk_daemon.operations.configuration import load
+from risk_daemon.operations import mass_trip, policy
+from risk_daemon.operations.configuration import Configuration, load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.looking import find_account
 from risk_daemon.operations.orders import Who
@@ -45,8 +45,17 @@ class Wish:
     text: str
 
 
-def carry_out(at: Home, wish: Wish, who: Who, *, dry_run: bool) -> Outcome:
-    """Edit a file, if the whole is valid then: commit it, and reload where a daemon runs."""
+def tried(at: Home, wish: Wish) -> Configuration:
+    """The configuration as it would be after an edit; raises with all that is wrong."""
+    return judge(at, {wish.file: edited(at.config / wish.file, wish.edit)})
+
+
+def carry_out(at: Home, wish: Wish, who: Who, *, dry_run: bool, accepts: int = 0) -> Outcome:
+    """Edit a file, if the whole is valid then: commit it, and reload where a daemon runs.
+
+    Raises Refused where it would trip more accounts at once than a person `accepts`.
+    """
+    mass_trip.hold(at, tried(at, wish), accepts)
     done = carry_out_all(at, [wish], who, dry_run=dry_run)
     if dry_run:
         return done
@@ -102,7 +111,7 @@ def edited(path: Path, edit: Edit) -> str:
     return out.getvalue()
 
 
-def judge(at: Home, texts: Mapping[str, str]) -> None:
+def judge(at: Home, texts: Mapping[str, str]) -> Configuration:
     """Judge the configuration as it would be, in a scratch place; raises with all that is wrong.
 
     What was wrong before is told with its place in the files; what the edit would
@@ -115,7 +124,7 @@ def judge(at: Home, texts: Mapping[str, str]) -> None:
         for file, text in texts.items():
             write(trial / file, text)
         try:
-            load(trial)
+            return load(trial)
         except InvalidConfiguration as invalid:
             raise UsageError(_would_be(invalid)) from None
 
@@ -135,7 +144,14 @@ def _would_be(invalid: InvalidConfiguration) -> str:
 
 
 def set_rule(
-    at: Home, account: str, rule: str, pairs: Sequence[str], who: Who, *, dry_run: bool
+    at: Home,
+    account: str,
+    rule: str,
+    pairs: Sequence[str],
+    who: Who,
+    *,
+    dry_run: bool,
+    accepts: int = 0,
 ) -> Outcome:
     """Give a rule of an account (or of all) other parameters."""
     known_rule(rule)
@@ -145,21 +161,20 @@ def set_rule(
     file, title = _file_of(at, account)
     said = ", ".join(pairs)
     wish = Wish(file, lambda tree: _put(at, file, tree, rule, values), f"{title} {rule}: {said}")
-    return carry_out(at, wish, who, dry_run=dry_run)
+    return carry_out(at, wish, who, dry_run=dry_run, accepts=accepts)
 
 
-def set_mode(at: Home, account: str, rule: str, mode: str, who: Who, *, dry_run: bool) -> Outcome:
+def set_mode(
+    at: Home, account: str, rule: str, mode: str, who: Who, *, dry_run: bool, accepts: int = 0
+) -> Outcome:
     """Let a rule act (`enforce`), decide only (`shadow`), or only tell (`alert`)."""
     known_rule(rule)
-    if rule == "kill-switch" and mode != "enforce":
-        raise Refused(
-            "the kill switch can't be disabled: without it no order of a person would be enforced."
-        )
+    check_mode(rule, mode)
     file, title = _file_of(at, account)
     wish = Wish(
         file, lambda tree: _put(at, file, tree, rule, {"mode": mode}), f"{title} {rule}: {mode}"
     )
-    return carry_out(at, wish, who, dry_run=dry_run)
+    return carry_out(at, wish, who, dry_run=dry_run, accepts=accepts)
 
 
 def known_rule(rule: str) -> None:
@@ -168,6 +183,14 @@ def known_rule(rule: str) -> None:
         near = nearest(rule, CATALOG)
         hint = f" Did you mean {near!r}?" if near else ""
         raise NotFound(f"there is no rule {rule!r}; there are: {', '.join(sorted(CATALOG))}.{hint}")
+
+
+def check_mode(rule: str, mode: str) -> None:
+    """Refuse a kill switch that does not act."""
+    if rule == "kill-switch" and mode != "enforce":
+        raise Refused(
+            "the kill switch can't be disabled: without it no order of a person would be enforced."
+        )
 
 
 def _keys(rule: str) -> str:

@@ -16,7 +16,8 @@ from typing import Any, Final
 from risk_daemon.core.events import Entry
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.journal.schema import FREQUENT
-from risk_daemon.operations import alarms, daemon, guard, home, postponed, state_file
+from risk_daemon.operations import alarms, daemon, flags_kept, guard, home, postponed, state_file
+from risk_daemon.operations.flags import Flag
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.in_force import in_force, policies_in_force
 from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, UNREACHABLE, Outcome
@@ -126,9 +127,10 @@ def status(at: Home, *, show_events: bool) -> Outcome:
     above = [f"{state}: {guarded} of {count(len(rows), 'account')} guarded"]
     if disabled:
         above.append(_disabled_line(disabled))
-    waiting = postponed.read(at)
+    waiting, kept = postponed.read(at), flags_kept.read(at).flags
     below = [
         *(line for one in waiting.values() for line in waiting_lines(one)),
+        *(_flag_line(one, waiting) for one in kept),
         *(_process_line(row) for row in known.get("processes", [])),
         _stream_line(at, live, advances=advances),
         *alarms.lines(at, live.alarms),
@@ -140,6 +142,7 @@ def status(at: Home, *, show_events: bool) -> Outcome:
         "advancing": advances,
         "journal": dict(journal),
         **known,
+        "flags": [_as_data(one) for one in kept],
         "waiting": [_as_data(one) for one in waiting.values()],
         "alarms": alarms.rows(at, live.alarms),
         "views": [_as_data(view) for _, view in sorted(views.items())],
@@ -154,6 +157,14 @@ def status(at: Home, *, show_events: bool) -> Outcome:
         tuple(above),
         tuple(below),
     )
+
+
+def _flag_line(flag: Flag, waiting: Mapping[int, Postponed]) -> str:
+    """Say what a flag is for, and on how many of its accounts it does not act yet."""
+    words = f"{flag.rule} mode "
+    held = [n for n in flag.accounts if n in waiting and words in " ".join(waiting[n].words)]
+    yet = f"; waits on {', '.join(map(str, held))}" if held else ""
+    return f"flag {flag.rule}: {flag.mode} on {flag.scope} until {flag.until} ({flag.owner}){yet}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +256,7 @@ def _event_line(entry: Entry) -> str:
     )
 
 
-def _as_data(view: AccountView | Postponed) -> Any:
+def _as_data(view: AccountView | Postponed | Flag) -> Any:
     import msgspec
 
     return msgspec.to_builtins(view)

@@ -141,3 +141,33 @@ class AccountFile(Section):
         Literal["cme_trade_date", "clock"] | None, Field(description="cme_trade_date or clock")
     ] = None
     rules: Annotated[RuleSections, Field(description="each rule's keys, by its name")] = {}
+
+
+class FlagSection(Section):
+    """One rule in another mode, on one account or on a percentage of them, until a trade date."""
+
+    rule: Annotated[str, Field(min_length=1, description="the name of a rule")]
+    mode: Annotated[
+        Literal["enforce", "shadow", "alert"], Field(description="enforce, shadow or alert")
+    ]
+    account: Annotated[
+        int | None, Field(gt=0, description="an account number, or `percent` and `accounts`")
+    ] = None
+    percent: Annotated[int | None, Field(ge=1, le=100, description="a number from 1 to 100")] = None
+    accounts: Annotated[
+        list[Annotated[int, Field(gt=0, description="an account number")]],
+        Field(description="the accounts of the percentage, as they were drawn"),
+    ] = []
+    owner: Annotated[str, Field(min_length=1, description="who answers for it")]
+    until: Annotated[
+        str,
+        Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description='a date in quotes, like "2026-12-31"'),
+    ]
+    reason: Annotated[str, Field(description="why, as text")] = ""
+    cleared: Annotated[bool, Field(description="true for one that is over before its time")] = False
+
+
+class FlagsFile(Section):
+    """`flags.yaml`: the flags, in the order in which they were set."""
+
+    flags: Annotated[list[FlagSection], Field(description="a list of flags")] = []

@@ -9,7 +9,15 @@ import msgspec
 
 from risk_daemon.core.events import PolicyAdopted, RuleSetting
 from risk_daemon.errors import NotFound, NotReachable
-from risk_daemon.operations import adoption, daemon, difference, home, postponed, state_file
+from risk_daemon.operations import (
+    adoption,
+    daemon,
+    difference,
+    home,
+    mass_trip,
+    postponed,
+    state_file,
+)
 from risk_daemon.operations.configuration import Configuration
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.looking import find_account
@@ -162,6 +170,12 @@ def diff(at: Home) -> Outcome:
     )
 
 
+def has_adopted(at: Home) -> bool:
+    """Whether anything was ever in force here."""
+    standing = _standing(at)
+    return standing is not None and standing.settings is not None
+
+
 def compare(
     at: Home, configuration: Configuration, *, at_once: bool
 ) -> tuple[list[str], list[dict[str, Any]]]:
@@ -217,9 +231,12 @@ def _when(entry: Postponed | None, policy: PolicyAdopted) -> str:
 # --- reload --------------------------------------------------------------------
 
 
-def reload(at: Home, who: Who, *, dry_run: bool) -> Outcome:
-    """Adopt while the daemon runs what may take effect now; the rest waits, and is named."""
-    checked(at)
+def reload(at: Home, who: Who, *, dry_run: bool, accepts: int = 0) -> Outcome:
+    """Adopt while the daemon runs what may take effect now; the rest waits, and is named.
+
+    Raises Refused where it would trip more accounts at once than a person `accepts`.
+    """
+    mass_trip.hold(at, checked(at), accepts)
     if dry_run:
         found = diff(at)
         return Outcome(found.lines, data=found.data, notes=("nothing was done",))

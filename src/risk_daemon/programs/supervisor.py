@@ -19,8 +19,8 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
 from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.journal.exclusive import Hold
+from risk_daemon.operations import flags_kept, postponed, scheduled
 from risk_daemon.operations import home as homes
-from risk_daemon.operations import postponed, scheduled
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.hosting import Host
 from risk_daemon.operations.releases import release
@@ -169,13 +169,14 @@ def _adopt(home: Home) -> Settings:
 
 
 async def _adopt_when_due(daemon: Supervisor) -> None:
-    """Adopt what waits for the next trade day, when it begins; a failure is told once."""
+    """Adopt what waits for the next trade day, and ends of flags; a failure is told once."""
     home, failed = Home(daemon.home), 0
     while True:
         await asyncio.sleep(DUE_EVERY_S)
         try:
-            due = postponed.first_due(home)
-            if due in (0, failed) or due > daemon.clock.now_ns():
+            dues = (postponed.first_due(home), flags_kept.read(home).due)
+            due = min((one for one in dues if one not in (0, failed)), default=0)
+            if not due or due > daemon.clock.now_ns():
                 continue
             failed = due
             await asyncio.to_thread(_reload, home, {"by": NAME, "reason": "the next trade day"})

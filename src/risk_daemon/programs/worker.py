@@ -99,6 +99,7 @@ async def _main(home: Path, name: str, release: str) -> int:
     worker.lost = lost
     operations = {
         "test-rule": worker.op_test_rule,
+        "try-policies": worker.op_try_policies,
         "boundary": worker.op_boundary,
         "decide": worker.op_decide,
         "why": worker.op_why,

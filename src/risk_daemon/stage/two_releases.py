@@ -154,8 +154,10 @@ def previous(checkout: Path, target: Path) -> Path:
     return _committed(checkout, target, making.read_parent(checkout).files)
 
 
-def changed(checkout: Path, target: Path, changes: tuple[Change, ...] = CHANGES) -> Path:
-    """Write the checkout as it lies here, changed, into a checkout of its own."""
+def changed(
+    checkout: Path, target: Path, changes: tuple[Change, ...] = CHANGES, version: str = CHANGED
+) -> Path:
+    """Write the checkout as it lies here, changed and renamed, into a checkout of its own."""
     files = {
         path.relative_to(checkout).as_posix(): path.read_bytes()
         for path in sorted((checkout / _CODE).rglob("*"))
@@ -168,7 +170,7 @@ def changed(checkout: Path, target: Path, changes: tuple[Change, ...] = CHANGES)
         name = f"{_CODE}/{change.file}"
         files[name] = edited(change, files[name].decode()).encode()
     project = files["pyproject.toml"].decode()
-    said = f'version = "{CHANGED[1:]}"'
+    said = f'version = "{version[1:]}"'
     files["pyproject.toml"] = re.sub(
         r'^version = ".*"$', said, project, count=1, flags=re.MULTILINE
     ).encode()

@@ -25,6 +25,8 @@ from risk_daemon.stage.daemon import Daemon, Done
 from risk_daemon.stage.gateway import Gateway
 from risk_daemon.stage.play import Look, Play, Say
 
+type Make = Callable[[Path, Path], Path]
+
 #: When what happens, as a share of the time that is played.
 PROMOTE_AT, KILL_AT, ROLL_BACK_AT = 0.2, 0.5, 0.7
 MOVE_WITHIN_S: Final = 90.0
@@ -39,11 +41,19 @@ NOWHERE: Final = "http://127.0.0.1:9"
 
 
 class TwoReleases(Daemon):
-    """A daemon of the first of two staged releases; both are made when it is founded."""
+    """A daemon of the first of two staged releases; both are made when it is founded.
 
-    def __init__(self, home: Path, say: Say) -> None:
+    `makes`: for each, what writes its checkout from this one into a folder.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        say: Say,
+        makes: tuple[Make, ...] = (two_releases.previous, two_releases.changed),
+    ) -> None:
         super().__init__(home)
-        self._say = say
+        self._say, self._makes = say, makes
         self.environment["RISK_DAEMON_DEPOT"] = str(home.parent / "depot")
         self.releases: list[str] = []
         self.digests: dict[str, str] = {}
@@ -54,15 +64,15 @@ class TwoReleases(Daemon):
         Before the gateway opens: its day begins with it, and this takes a minute or two.
         """
         self.init(referee, NOWHERE)
-        self._alert()
+        self._before()
         folder = self.home.parent
         checkout = two_releases.checkout_of(Path(__file__).parent)
         key = folder / "release.key"
         words = ("--out", str(key), "--json")
         public = self.run_anywhere("release", "keygen", *words).ok().data["data"]["public"]
         (self.home / "trusted.keys").write_text(f"{public}\n")
-        for make in (two_releases.previous, two_releases.changed):
-            made = make(checkout, folder / "made" / make.__name__)
+        for number, make in enumerate(self._makes):
+            made = make(checkout, folder / "made" / f"release-{number}")
             self._stage(made, key)
             two_releases.forget(made)
         self.python = str(python_of(self.home / "releases" / self.releases[0]))
@@ -73,7 +83,7 @@ class TwoReleases(Daemon):
         settings.write_text(settings.read_text().replace(NOWHERE, gateway.url))
         self.settle(offset_s)
 
-    def _alert(self) -> None:
+    def _before(self) -> None:
         """Give every account a limit that only alerts, so that nothing else hangs on it."""
         self.run("config", "set-rule", "all", ALERT, f"limit={ALERT_AT}", "mode=alert").ok()
 

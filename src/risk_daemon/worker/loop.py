@@ -33,6 +33,7 @@ from risk_daemon.core.events import (
     LockPlaced,
     MarkChanged,
     OperatorActed,
+    PolicyAdopted,
     Pulse,
 )
 from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
@@ -52,6 +53,7 @@ from risk_daemon.worker.projections import Projections
 from risk_daemon.worker.rehearsal import rehearse
 from risk_daemon.worker.showing import Showing
 from risk_daemon.worker.speech import insists, once_of, spoken
+from risk_daemon.worker.trying import tripped
 from risk_daemon.worker.view import view_of
 
 JOURNAL_PATIENCE_S: Final = 0.25
@@ -528,6 +530,15 @@ class Worker:
             for one in rules
         ]
         return {"accounts": rows, "release": self.release}
+
+    async def op_try_policies(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Tell what policies would find at once, of the accounts that are guarded here."""
+        policies = msgspec.convert(args["policies"], list[PolicyAdopted])
+        known = self.engine.world.accounts
+        trips = {
+            str(one.account): tripped(self.engine, one) for one in policies if one.account in known
+        }
+        return {"trips": trips, "release": self.release}
 
     async def op_boundary(self, args: dict[str, Any]) -> dict[str, Any]:
         """Make the boundary cases of one account: a near miss and a breach of each of its rules."""

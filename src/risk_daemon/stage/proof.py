@@ -1,0 +1,356 @@
+"""`./dev proof`: the day of a deployment as it is written down, typed line by line into a shell.
+
+Twenty accounts of four logins at a simulated gateway, two signed and staged releases, a home that
+runs the older one. Every line of `stage.brief` is run as it stands there, from the folder of the
+scripts; what it did is judged at the gateway, in the journal and by the processes themselves, not
+by what it says. Between the chapters an account breaks its limit, and has to be answered.
+
+What this run makes shorter is the unit of time of a dwell. What it leaves out is told in its
+verdict: the gates of a release (they need the evidence of a whole test run), what a person must
+have seen happen, and judging over days.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.core.events import AlarmRaised, PolicyAdopted
+from risk_daemon.errors import DaemonError, TimedOut
+from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.stored import entries
+from risk_daemon.stage import brief, two_releases
+from risk_daemon.stage.brief import Chapter, Line
+from risk_daemon.stage.crowd import LIMIT, Crowd, hold
+from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
+from risk_daemon.stage.play import Say
+from risk_daemon.stage.two_releases import COLUMN, KINDS, SNAPSHOT
+from risk_daemon.stage.upgrade import TwoReleases
+from risk_daemon.stage.waiting import until
+
+CROWD: Final = Crowd(4, 5)
+ALL: Final = len(CROWD.accounts())
+FIRST: Final = CROWD.accounts()[0]
+EXCESS: Final = 2
+MORE: Final = LIMIT + 1
+WITHIN_S: Final = 60.0
+ROLLBACK_MAX_S: Final = 300.0
+#: A command that hangs is ended, and has failed.
+HANGS_FACTOR: Final = 3.0
+PLAN: Final = """\
+minute: 5ms
+gates: []
+phases:
+  - {name: shadow, situations: [], events: 0, open_minutes: 0, wall: 30s, gates: [decisions]}
+  - {name: canary, situations: [], events: 0, open_minutes: 0, wall: 24h, gates: [], risk_cap: 100}
+  - {name: 10, situations: [], events: 0, open_minutes: 0, wall: 48h, gates: [], risk_cap: 100}
+  - {name: 50, situations: [], events: 0, open_minutes: 0, wall: 48h, gates: [], risk_cap: 100}
+  - {name: 100, situations: [], events: 0, open_minutes: 0, wall: 10ms, gates: []}
+  - {name: soak, situations: [], events: 0, open_minutes: 0, wall: 168h, gates: []}
+"""
+LEFT_OUT: Final = (
+    "a release's own gates: they are read from the evidence of a whole test run",
+    "records, open market and situations of a dwell; errors, latency, memory: judged over days",
+    "no /prod and /staging: the home is named by RISK_DAEMON_HOME",
+)
+
+
+class _Releases(TwoReleases):
+    """The older release and the newer one, which writes and stores what the other never saw."""
+
+    def __init__(self, home: Path, say: Say) -> None:
+        newer = (*KINDS, *SNAPSHOT, *COLUMN)
+        super().__init__(
+            home,
+            say,
+            (
+                lambda here, there: two_releases.changed(here, there, (), brief.INCUMBENT),
+                lambda here, there: two_releases.changed(here, there, newer, brief.CANDIDATE),
+            ),
+        )
+
+    def _before(self) -> None:
+        """Name the configuration that will be gone back to, and make a looser one after it."""
+        config = self.home / "config"
+        (config / "rollout.yaml").write_text(PLAN)
+        self.run("config", "set-rule", "all", "daily-realized-loss", "limit=150000").ok()
+        tag(config, brief.COMMIT)
+        self.run("config", "set-rule", "all", "max-contracts", f"limit={MORE}").ok()
+
+
+class Proof:
+    """One run from the first canary to the last emergency."""
+
+    def __init__(self, say: Say) -> None:
+        self._say, self._clock = say, Clock()
+        self._done: list[dict[str, Any]] = []
+        self._problems: list[str] = []
+
+    def run(self, keep: Path | None = None) -> dict[str, Any]:
+        """Play, and return the verdict."""
+        with contextlib.ExitStack() as stack:
+            scratch = tempfile.TemporaryDirectory(prefix="risk-daemon-proof-")
+            folder = keep or Path(stack.enter_context(scratch))
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open(stack, folder)
+            for chapter in (*brief.DEPLOYMENT, *brief.ROLLBACK, *brief.EMERGENCY):
+                self._chapter(chapter)
+            return self._verdict()
+
+    def _open(self, stack: contextlib.ExitStack, folder: Path) -> None:
+        config = folder / "proof.yaml"
+        named = f"{{id: {FIRST}, name: {brief.TEST_ACCOUNT}}}"
+        plain = f"{{id: {FIRST}, name: HAND-{FIRST}}}"
+        config.write_text(CROWD.scenario().replace(plain, named))
+        self._daemon = _Releases(folder / "home", self._say)
+        self._daemon.prepare(config)
+        offset_s = wednesday_offset_s(Clock())
+        self._gateway = Gateway(folder, config=config, seed=5, offset_s=offset_s)
+        stack.callback(self._gateway.stop)
+        stack.callback(self._daemon.stop)
+        self._daemon.found(self._gateway, offset_s)
+        settings = self._daemon.home / "config" / "daemon.yaml"
+        settings.write_text(settings.read_text().replace("port: 0", f"port: {brief.PORT}"))
+        self._home = Home(self._daemon.home)
+        self._daemon.start()
+        hold(self._gateway, CROWD.accounts(), LIMIT)
+        self._scripts = two_releases.checkout_of(Path(__file__).parent)
+
+    # --- typing ---
+
+    def _chapter(self, chapter: Chapter) -> None:
+        self._say("chapter", chapter.name)
+        for line in chapter.lines:
+            self._type(chapter, line)
+
+    def _type(self, chapter: Chapter, line: Line) -> None:
+        self._requests = len(self._sent())
+        self._seq = self._last_seq()
+        began = self._clock.steady_ns()
+        code, out = self._shell(line)
+        seconds = (self._clock.steady_ns() - began) / SECOND_NS
+        problem = self._problem(line, code, out, seconds)
+        row = {
+            "chapter": chapter.name,
+            "line": line.text,
+            "exit": code,
+            "seconds": round(seconds, 2),
+            "within": line.within_s,
+            "judged_by": judged_by(line),
+            "problem": problem,
+        }
+        self._done.append(row)
+        self._say("line", f"{seconds:6.2f} s of {line.within_s:g}  exit {code}  {line.text}")
+        if problem:
+            self._problems.append(f"{line.text}: {problem}")
+            self._say("problem", problem)
+
+    def _shell(self, line: Line) -> tuple[int, str]:
+        path = f"{self._daemon.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        home = {"RISK_DAEMON_HOME": str(self._daemon.home), "PATH": path}
+        try:
+            done = subprocess.run(
+                ["sh", "-c", line.text],  # noqa: S607 - as a person types it, on their own PATH
+                cwd=self._scripts,
+                env=self._daemon.environment | home,
+                capture_output=True,
+                text=True,
+                timeout=line.within_s * HANGS_FACTOR,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return -1, "it did not end"
+        return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+
+    def _problem(self, line: Line, code: int, out: str, seconds: float) -> str:
+        """Say what is not as it should be; empty if all is."""
+        if code != line.exit:
+            return f"ended with {code}, not {line.exit}: {' '.join(out.split())[-300:]}"
+        if seconds > line.within_s:
+            return f"took {seconds:.2f} s, allowed {line.within_s:g}"
+        try:
+            return JUDGES[line.judge](self, line, out)
+        except (DaemonError, OSError) as error:
+            return f"could not be judged: {error}"
+
+    # --- judging ---
+
+    def _sent(self) -> list[dict[str, Any]]:
+        """Return what reached the gateway that changes anything."""
+        found: list[dict[str, Any]] = self._gateway.get("/requests")["requests"]
+        return [one for one in found if one["path"].startswith(("/api/Order/", "/api/Position/c"))]
+
+    def _last_seq(self) -> int:
+        with contextlib.suppress(DaemonError):
+            return asked.tail(self._home, 1)[0].seq
+        return 0
+
+    def _held(self) -> dict[int, int]:
+        rows = self._gateway.get("/truth")["accounts"]
+        return {row["account"]: sum(p["q"] for p in row["positions"]) for row in rows}
+
+    def healthy(self, line: Line, out: str) -> str:
+        """Every account is in the answer, and the gateway's books are as they were."""
+        del line
+        named = sum(str(account) in out for account in CROWD.accounts())
+        return "" if named == ALL else f"{named} of {ALL} accounts are named"
+
+    def nothing_sent(self, line: Line, out: str) -> str:
+        """Nothing that changes anything reached the gateway."""
+        del line, out
+        more = self._changing(self._sent()[self._requests :])
+        return f"{more} requests reached the gateway" if more else ""
+
+    @staticmethod
+    def _changing(rows: Sequence[dict[str, Any]]) -> int:
+        return sum("search" not in row["path"].lower() for row in rows)
+
+    def advances(self, line: Line, out: str) -> str:
+        """Records were written while it looked."""
+        del line, out
+        return "" if self._last_seq() > self._seq else "the stream stood still"
+
+    def moved(self, line: Line, out: str) -> str:
+        """So many accounts are the new release's, and one that breaks its limit is met."""
+        del out
+        wanted = line.argument
+        rows = asked.status(self._home)["accounts"]
+        on = sum(row["release"] == brief.CANDIDATE and row["enforcing"] for row in rows)
+        idle = [row["account"] for row in rows if not row["enforcing"]]
+        if idle:
+            return f"nobody enforces {', '.join(map(str, idle))}"
+        if on != wanted:
+            return f"{on} accounts are with {brief.CANDIDATE}, wanted {wanted}"
+        return self._answered()
+
+    def answers(self, line: Line, out: str) -> str:
+        """An account that breaks its limit is met."""
+        del line, out
+        return self._answered()
+
+    def _answered(self) -> str:
+        """Break the limit of the first account and of the last one, as the gateway sees it."""
+        for account in (FIRST, CROWD.accounts()[-1]):
+            order = {"account": account, "contract": "MNQ", "side": "buy", "type": "market"}
+            limit = self._limit_of(account)
+            self._gateway.post("/order", **order, size=limit + EXCESS - self._held()[account])
+            try:
+                until(lambda: self._held()[account] == limit, WITHIN_S, "the close")  # noqa: B023
+            except TimedOut:
+                return f"account {account} broke its limit and was not met"
+        return ""
+
+    def _limit_of(self, account: int) -> int:
+        facts = [one.fact for one in entries(self._file(), ("policy-adopted",))]
+        found = [f for f in facts if isinstance(f, PolicyAdopted) and f.account == account]
+        rules = {rule.rule: rule.params for rule in found[-1].rules}
+        return int(str(rules["max-contracts"]["limit"]))
+
+    def _file(self) -> Path:
+        return self._daemon.home / "state" / "journal.db"
+
+    def policy(self, line: Line, out: str) -> str:
+        """The journal has the limits of that commit for every account."""
+        del line, out
+        wrong = [one for one in CROWD.accounts() if self._limit_of(one) != LIMIT]
+        return f"{len(wrong)} accounts have another limit than the commit's" if wrong else ""
+
+    def version(self, line: Line, out: str) -> str:
+        """The first line is the version, and nothing else."""
+        del line
+        first = out.splitlines()[0] if out else ""
+        return "" if first == brief.INCUMBENT else f"it says {first!r}"
+
+    def as_the_broker(self, line: Line, out: str) -> str:
+        """What each account's worker shows is what the gateway has."""
+        del line, out
+        views = asked.views(self._home, CROWD.accounts())
+        shown = {n: sum(p.quantity for p in one.positions) for n, one in views.items()}
+        return "" if shown == self._held() else "positions differ from the gateway's"
+
+    def told(self, line: Line, out: str) -> str:
+        """The message is in the journal, for every audience."""
+        del out
+        text = line.text.partition('"')[2].rstrip('"')
+        facts = [one.fact for one in entries(self._file(), ("alarm-raised",))]
+        found = any(isinstance(one, AlarmRaised) and text in one.text for one in facts)
+        return "" if found else "the journal does not have it"
+
+    def flat(self, line: Line, out: str) -> str:
+        """The gateway holds nothing for anybody."""
+        del line, out
+        left = {account: q for account, q in self._held().items() if q}
+        return f"not flat: {left}" if left else ""
+
+    def off(self, line: Line, out: str) -> str:
+        """No process of the daemon is left, and whoever asks is told."""
+        del line, out
+        left = sorted(self._daemon.processes())
+        return f"still there: {', '.join(left)}" if left else ""
+
+    # --- the verdict ---
+
+    def _verdict(self) -> dict[str, Any]:
+        timed = {chapter.name for chapter in brief.ROLLBACK if chapter.is_timed}
+        total = sum(row["seconds"] for row in self._done if row["chapter"] in timed)
+        verdict = self._gateway.post("/finish", settle_s=5.0)
+        zero = ("reversed", "increased", "duplicate")
+        self._problems += [f"{name}: {verdict[name]}" for name in zero if verdict[name]]
+        if total > ROLLBACK_MAX_S:
+            self._problems.append(f"the rollback took {total:.0f} s, allowed {ROLLBACK_MAX_S:g}")
+        return {
+            "ok": not self._problems,
+            "lines": self._done,
+            "rollback_total_s": round(total, 1),
+            "left_out": list(LEFT_OUT),
+            "problems": self._problems,
+        }
+
+
+type Judge = Callable[[Proof, Line, str], str]
+JUDGES: Final[dict[str, Judge]] = {
+    "healthy": Proof.healthy,
+    "nothing sent": Proof.nothing_sent,
+    "advances": Proof.advances,
+    "moved": Proof.moved,
+    "answers": Proof.answers,
+    "policy": Proof.policy,
+    "version": Proof.version,
+    "as the broker": Proof.as_the_broker,
+    "told": Proof.told,
+    "flat": Proof.flat,
+    "off": Proof.off,
+}
+
+
+def judged_by(line: Line) -> str:
+    """Say in a sentence what a line is judged by."""
+    said = JUDGES[line.judge].__doc__ or ""
+    return said.strip().rstrip(".")
+
+
+def tag(repository: Path, name: str) -> None:
+    """Give the newest commit of a repository a name."""
+    # Imported here: dulwich is slow to load.
+    from dulwich import porcelain
+
+    porcelain.tag_create(str(repository), name)
+
+
+def in_words(verdict: dict[str, Any]) -> list[str]:
+    """Say the verdict as a person would."""
+    lines = [
+        f"{len(verdict['lines'])} lines typed; the rollback took {verdict['rollback_total_s']} s"
+        f" of {ROLLBACK_MAX_S:g}"
+    ]
+    lines += [f"not in this run: {text}" for text in verdict["left_out"]]
+    lines += [f"problem: {text}" for text in verdict["problems"]]
+    lines.append("verdict: every line does what it says" if verdict["ok"] else "verdict: NOT ok")
+    return lines
