@@ -44,7 +44,9 @@ def test_a_schema_that_the_older_release_cannot_read_breaks(
 
 def test_rules_come_go_and_change() -> None:
     before = {"rules/max_contracts.py": "a", "rules/old_one.py": "b", "rules/common.py": "c"}
+    before |= {"rules/kill_switch.py": "as it was"}
     after = {"rules/max_contracts.py": "z", "rules/new_one.py": "b", "rules/common.py": "d"}
+    after |= {"rules/kill_switch.py": "as it was"}
 
     assert changes(before, after, OLD) == [
         Change("decisions", "rule max-contracts was changed"),

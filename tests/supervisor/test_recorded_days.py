@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from risk_daemon.stage.crowd import LIMIT, Crowd
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
+from tests.depot import build
 from tests.supervisor.test_rollout import Scene
 from tests.untraced import leave_children_untraced
 
@@ -122,3 +124,20 @@ def test_a_release_that_would_have_let_it_pass_is_looser_in_what_was_recorded(
     assert {(one.verdict, one.source) for one in found} == {("looser", "recorded")}
     assert len(found) >= 2 * len(ACCOUNTS)
     assert asyncio.run(differences.recorded_of_pair(scene.home, LOOSER, OLD, 1)) == []
+
+
+def test_a_release_of_the_depot_is_unpacked_by_the_canary_itself(
+    scene: Scene, tmp_path: Path
+) -> None:
+    made = build.release(tmp_path / "made", build.Recipe(version="v8.0.0"))
+    scene.home.trusted_keys.write_text(f"{build.KEY.trusted.text}\n")
+    depot = str(tmp_path / "depot")
+    scene.daemon.run("release", "add", str(made), RISK_DAEMON_DEPOT=depot).ok()
+    (scene.home.config / "rollout.yaml").write_text("phases: 7\n")
+
+    words = ("deploy", "canary", "--account", str(ACCOUNTS[0]), "--version", "v8.0.0")
+    said = scene.daemon.run(*words, RISK_DAEMON_DEPOT=depot)
+
+    assert (said.code, "rolling out v8.0.0" in said.err) == (2, True)  # the plan is no plan
+    assert (scene.home.releases / "v8.0.0" / "staged.json").is_file()
+    assert set(scene.on().values()) == {OLD}
