@@ -146,7 +146,7 @@ ROLLBACK: Final = (
             Line(
                 text="risk-daemon-admin --version",
                 means=f"{INCUMBENT}, attested by all processes",
-                within_s=1.0,
+                within_s=0.4,
                 judge="version",
             ),
             Line(

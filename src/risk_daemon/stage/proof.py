@@ -30,6 +30,7 @@ from risk_daemon.stage import brief, two_releases
 from risk_daemon.stage.brief import Chapter, Line
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
+from risk_daemon.stage.handover import closes
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.two_releases import COLUMN, KINDS, SNAPSHOT
 from risk_daemon.stage.upgrade import TwoReleases
@@ -42,19 +43,23 @@ EXCESS: Final = 2
 MORE: Final = LIMIT + 1
 WITHIN_S: Final = 60.0
 ROLLBACK_MAX_S: Final = 300.0
-#: A command that hangs is ended, and has failed.
+#: A command that takes so much longer hangs; it is ended, and has failed.
 HANGS_FACTOR: Final = 3.0
+HANGS_LEAST_S: Final = 30.0
+#: A dwell ends by itself; until then the next phase is refused, and asked for again.
+DWELLS_S: Final = 60.0
+#: A minute of a dwell takes 5 ms: 24 hours are 7.2 s, 48 are 14.4, a week is 50.4.
 PLAN: Final = """\
 minute: 5ms
 gates: []
 phases:
-  - {name: shadow, situations: [], events: 0, open_minutes: 0, wall: 30s, gates: [decisions]}
-  - {name: canary, situations: [], events: 0, open_minutes: 0, wall: 24h, gates: [], risk_cap: 100}
-  - {name: 10, situations: [], events: 0, open_minutes: 0, wall: 48h, gates: [], risk_cap: 100}
-  - {name: 50, situations: [], events: 0, open_minutes: 0, wall: 48h, gates: [], risk_cap: 100}
-  - {name: 100, situations: [], events: 0, open_minutes: 0, wall: 10ms, gates: []}
-  - {name: soak, situations: [], events: 0, open_minutes: 0, wall: 168h, gates: []}
-"""
+  - {name: shadow, wall: 10s, gates: [decisions], situations: [], events: 0, open_minutes: 0}
+  - {name: canary, wall: 7200ms, risk_cap: 100, &seen}
+  - {name: 10, wall: 14400ms, risk_cap: 100, &seen}
+  - {name: 50, wall: 14400ms, risk_cap: 100, &seen}
+  - {name: 100, wall: 100ms, &seen}
+  - {name: soak, wall: 50400ms, &seen}
+""".replace("&seen", "gates: [], situations: [], events: 0, open_minutes: 0")
 LEFT_OUT: Final = (
     "a release's own gates: they are read from the evidence of a whole test run",
     "records, open market and situations of a dwell; errors, latency, memory: judged over days",
@@ -128,7 +133,20 @@ class Proof:
     def _chapter(self, chapter: Chapter) -> None:
         self._say("chapter", chapter.name)
         for line in chapter.lines:
+            if line.judge == "moved" and line.argument > 1 and line.exit == 0:
+                self._dwelt()
             self._type(chapter, line)
+
+    def _dwelt(self) -> None:
+        """Wait as a person does, until the phase before has lasted."""
+
+        def is_over() -> bool:
+            told = self._daemon.run("rollout", "status", "--json").data["data"]
+            now = [one for one in told["phases"] if one["state"] == "now"]
+            return all(one["dwell"]["wall_s"][0] > one["dwell"]["wall_s"][1] for one in now)
+
+        with contextlib.suppress(TimedOut):
+            until(is_over, DWELLS_S, "the dwell of the phase before", every_s=1.0)
 
     def _type(self, chapter: Chapter, line: Line) -> None:
         self._requests = len(self._sent())
@@ -162,7 +180,7 @@ class Proof:
                 env=self._daemon.environment | home,
                 capture_output=True,
                 text=True,
-                timeout=line.within_s * HANGS_FACTOR,
+                timeout=max(line.within_s * HANGS_FACTOR, HANGS_LEAST_S),
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -238,14 +256,27 @@ class Proof:
     def _answered(self) -> str:
         """Break the limit of the first account and of the last one, as the gateway sees it."""
         for account in (FIRST, CROWD.accounts()[-1]):
-            order = {"account": account, "contract": "MNQ", "side": "buy", "type": "market"}
             limit = self._limit_of(account)
-            self._gateway.post("/order", **order, size=limit + EXCESS - self._held()[account])
             try:
-                until(lambda: self._held()[account] == limit, WITHIN_S, "the close")  # noqa: B023
+                self._trade(account, limit - self._held()[account])
+                until(lambda: self._held()[account] == limit, WITHIN_S, "the limit")  # noqa: B023
+                before = self._closed(account)
+                self._trade(account, EXCESS)
+                until(lambda: self._closed(account) > before, WITHIN_S, "a close")  # noqa: B023
+                until(lambda: self._held()[account] == limit, WITHIN_S, "its end")  # noqa: B023
             except TimedOut:
                 return f"account {account} broke its limit and was not met"
         return ""
+
+    def _closed(self, account: int) -> int:
+        return len(closes(self._gateway.get("/requests")["requests"]).get(account, ()))
+
+    def _trade(self, account: int, size: int) -> None:
+        """Buy so much, or sell it: what is above a tighter limit already is nobody's breach."""
+        if size:
+            side = "buy" if size > 0 else "sell"
+            order = {"account": account, "contract": "MNQ", "side": side, "type": "market"}
+            self._gateway.post("/order", **order, size=abs(size))
 
     def _limit_of(self, account: int) -> int:
         facts = [one.fact for one in entries(self._file(), ("policy-adopted",))]

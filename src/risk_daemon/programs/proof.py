@@ -1,0 +1,42 @@
+"""`./dev proof`: the arguments, and the words; what is done stands in `risk_daemon.stage.proof`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.programs.report import report
+from risk_daemon.stage import two_releases
+from risk_daemon.stage.contract_page import PAGE, page
+from risk_daemon.stage.play import Say
+from risk_daemon.stage.proof import Proof, in_words
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Type every line, and return 0 only if each did what it must, in its time."""
+    parser = argparse.ArgumentParser(prog="./dev proof", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="the verdict on the last line")
+    parser.add_argument("--write", action="store_true", help=f"write the figures to {PAGE}")
+    parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
+    args = parser.parse_args(argv)
+    return report("proof", lambda say: _play(args, say), in_words, as_json=args.json)
+
+
+def _play(args: argparse.Namespace, say: Say) -> dict[str, Any]:
+    verdict = Proof(say).run(args.keep)
+    if args.write and verdict["ok"]:
+        today = dt.datetime.fromtimestamp(Clock().now_ns() // SECOND_NS, dt.UTC).date()
+        target = two_releases.checkout_of(Path(__file__).parent) / PAGE
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(page(verdict, today), encoding="utf-8")
+        say("stage", f"{PAGE} has the figures of today")
+    return verdict
+
+
+if __name__ == "__main__":
+    sys.exit(main())
