@@ -22,7 +22,7 @@ judges each by what it did: at the gateway, in the journal, by the processes the
 what it said.
 
 Exit codes: 0 done and verified · 1 failed, or something is not as it should be (named) · 2 usage ·
-3 a check or gate said no · 4 login or permission · 5 not found · 6 somebody else holds the rollout ·
+3 a check or gate said no · 4 login or permission · 5 not found · 6 another holds the rollout ·
 7 timed out, safe to repeat · 8 the daemon cannot be reached. `health` and `status`: 0 healthy,
 3 degraded, 1 down.
 """
