@@ -13,6 +13,7 @@ from risk_daemon.rollout.difference import (
     in_words,
     of_pair,
     summary,
+    through,
     told,
     turned,
 )
@@ -202,3 +203,63 @@ def test_a_difference_is_told_as_a_person_would() -> None:
         "account 101, record 7, max-contracts: declared (later): v1.2.0 saw no breach and wanted"
         " nothing; v1.3.0 saw no breach and wanted nothing"
     )
+
+
+# --- records that a third release held ---
+
+OLDER = "v1.1.0"
+
+
+def held_by_a_third(mine: DecisionCompared, *theirs: DecisionCompared) -> list[tuple[str, str]]:
+    found = through([mine], theirs, OLD)
+    assert all((one.release, one.against) == (NEW, OLD) for one in found)
+    return [(one.verdict, one.direction) for one in found]
+
+
+def third(verdict: str = "agrees", *, of: str = OLD, **more: Any) -> DecisionCompared:
+    return finding(7, verdict, release=of, against=OLDER, **more)
+
+
+def test_two_that_agree_with_a_third_agree() -> None:
+    assert held_by_a_third(third(of=NEW), third()) == [("agrees", "")]
+
+
+@pytest.mark.parametrize("way", ["looser", "stricter"])
+def test_who_differs_alone_from_a_third_differs_from_the_other(way: str) -> None:
+    back = {"looser": "stricter", "stricter": "looser"}[way]
+
+    assert held_by_a_third(third(way, of=NEW), third()) == [(way, way)]
+    assert held_by_a_third(third(of=NEW), third(way)) == [(back, back)]
+
+
+def test_two_that_differ_alike_from_a_third_agree() -> None:
+    both = {"wanted": "reduce to 2"}
+
+    assert held_by_a_third(third("looser", of=NEW, **both), third("looser", **both)) == [
+        ("agrees", "")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (third("looser", of=NEW), third("stricter")),
+        (third("looser", of=NEW, wanted="flat"), third("looser", wanted="reduce to 2")),
+        (third("unseen", of=NEW), third()),
+        (third(of=NEW), third("unseen")),
+        (third(of=NEW), third(account=102)),
+        (third(of=NEW), third(rule="kill-switch")),
+    ],
+)
+def test_what_is_not_certain_is_left_out(mine: DecisionCompared, theirs: DecisionCompared) -> None:
+    assert held_by_a_third(mine, theirs) == []
+
+
+def test_a_decision_that_was_decided_again_counts_once() -> None:
+    found = [finding(7), finding(7, source="recorded"), finding(8, source="recorded")]
+
+    known = summary(found, NEW, OLD)
+
+    assert [in_words(rule) for rule in known.rules] == [
+        "max-contracts: 2 firings: 1 live, 1 recorded, 0 generated"
+    ]

@@ -249,8 +249,18 @@ def test_a_stricter_one_is_held_for_a_person() -> None:
 
 
 def test_enough_agreeing_firings_pass_with_their_share() -> None:
-    assert decisions(fired()) == ("pass", "agreed on 100 % of 64 firings")
-    assert decisions(fired(count=63)) == ("inconclusive", "63 firings, wanted 64")
+    assert decisions(fired()) == ("pass", "agreed on 100 % of 64 firings (64 generated)")
+    assert decisions(fired(count=63)) == ("inconclusive", "63 firings (63 generated), wanted 64")
+
+
+def test_what_a_home_has_recorded_makes_up_for_what_it_does_not_see_live() -> None:
+    few = (fired(count=3, source="live"), fired(count=10))
+
+    assert decisions(*few) == ("inconclusive", "13 firings (3 live, 10 generated), wanted 64")
+    assert decisions(*few, fired(count=51, source="recorded")) == (
+        "pass",
+        "agreed on 100 % of 64 firings (3 live, 51 recorded, 10 generated)",
+    )
 
 
 def test_a_changed_rule_must_have_fired_itself() -> None:

@@ -79,6 +79,46 @@ def gates(
     finish(as_json, lambda: gating.show(choose(home), version, Clock()))
 
 
+@deploy.command("staging")
+def staging(
+    version: Annotated[
+        str, typer.Option("--version", help="A release of the depot; else the newest, or yours.")
+    ] = "",
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Signs a release of a checkout; else RISK_DAEMON_RELEASE_KEY."),
+    ] = None,
+    gateway: Annotated[
+        str | None, typer.Option("--gateway", help="Address of the test broker; else production's.")
+    ] = None,
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a release in the staging home, look at it, and say which gates are still red.
+
+    In a checkout a release is made of what is committed. The staging home is
+    RISK_DAEMON_STAGING_HOME, else /staging, else `staging` beside the production home. Its user is
+    that of PROJECT_X_USERNAME; without one of its own it runs on the simulated gateway.
+
+    \b
+    Examples:
+      risk-daemon-admin deploy staging
+      risk-daemon-admin deploy staging --version v1.3.0 --dry-run
+    """
+    from risk_daemon.cli.patience import waiting
+    from risk_daemon.operations import deploy_staging
+
+    who = Who(by or operator(), reason)
+    wish = deploy_staging.Wish(version, key, gateway)
+    finish(
+        as_json,
+        lambda: deploy_staging.run(choose(home), wish, who, waiting(), dry_run=dry_run),
+    )
+
+
 @deploy.command("canary")
 def canary(
     account: Annotated[str, typer.Option("--account", help="Number or name of the account.")],

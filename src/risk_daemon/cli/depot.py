@@ -93,6 +93,38 @@ def add(
     finish(as_json, lambda: depot.add(choose(home), Depot(depot_path()), path, act))
 
 
+@release.command("notes")
+def notes(
+    version: VersionArgument,
+    checkout: Annotated[
+        Path, typer.Option("--from", help="The checkout; else the working folder.")
+    ] = Path(),
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Write the page and the changelog, and take the fragments."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Draft the notes of a release, what breaks first, against the one before it in the depot.
+
+    From docs/changes/NAME.KIND.md of the checkout, and from the sources of both releases: rules,
+    configuration, records, schemas, packages. The page must be committed before `release build`.
+
+    \b
+    Examples:
+      risk-daemon-admin release notes v1.3.0
+      risk-daemon-admin release notes v1.3.0 --write
+    """
+    from risk_daemon.depot.store import Depot
+    from risk_daemon.operations import release_notes
+
+    folder = checkout.expanduser().absolute()
+    finish(
+        as_json,
+        lambda: release_notes.draft(Depot(depot_path()), folder, version, write=write),
+    )
+
+
 @release.command("list")
 def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show the releases of the depot, what is staged in this home, and who holds accounts.

@@ -50,6 +50,12 @@ class Credentials:
     note: str = ""
 
 
+def in_environment() -> tuple[str, bool]:
+    """The user that the environment names, empty for none, and whether a key is there."""
+    user = os.environ.get(USER_VARIABLE, "").strip()
+    return user, bool(os.environ.get(KEY_VARIABLE, "").strip())
+
+
 def resolve(home: Home, login: Login) -> Credentials:
     """Find a login's key where its configuration says, or refuse before anything is sent."""
     if login.credentials == "env":

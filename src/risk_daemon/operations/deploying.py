@@ -15,7 +15,7 @@ import msgspec
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import RolloutNoted
 from risk_daemon.depot import staging
-from risk_daemon.errors import NotFound, Refused, TimedOut, UsageError
+from risk_daemon.errors import NotFound, OperatorError, Refused, TimedOut, UsageError
 from risk_daemon.operations import daemon, deploy_plan, home
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.in_force import in_force
@@ -217,6 +217,8 @@ def canary(
     if not found or found["stage"] in OVER:
         release = version or newest(at)
         waiting.say(f"rolling out {release}")
+        if not dry_run:
+            _bring(at, release, who, waiting)
         planned = deploy_plan.plan(
             at, release, [str(number)], None, who, waiting.clock, dry_run=dry_run
         )
@@ -323,15 +325,48 @@ def _brought_back(at: Home, waiting: Waiting, found: Mapping[str, Any]) -> Outco
 
 
 def newest(at: Home) -> str:
-    """Return the newest release that is staged here and holds no account yet."""
+    """Return the newest release that holds no account yet: of those rehearsed, else of those here.
+
+    What a staging home of the same depot has unpacked was rehearsed.
+    """
+    # Imported here: the signing library is slow to load.
+    from risk_daemon.depot.store import Depot
+
     held = {row["release"] for row in daemon.status(at)["accounts"]}
+    depot = Depot(home.depot_path())
+    others = [Home(path) for path in depot.homes().values() if path != at.path]
+    rehearsed = {
+        name for one in others if _is_staging(one) for name in staging.staged_in(one.releases)
+    }
     found = [name for name in staging.staged_in(at.releases) if name not in held]
+    found += [name for name in depot.versions() if name in rehearsed - held]
     if not found:
         raise NotFound(
             "no release is staged here that does not hold the accounts already: "
             "`risk-daemon-admin release stage VERSION`, or scripts/deploy_staging.sh."
         )
     return found[-1]
+
+
+def _is_staging(one: Home) -> bool:
+    try:
+        return home.read(one).environment == "staging"
+    except OperatorError:
+        return False
+
+
+def _bring(at: Home, release: str, who: Who, waiting: Waiting) -> None:
+    """Unpack a release of the depot that is not here yet; what is signed by nobody is refused."""
+    if (at.releases / release / staging.STAGED).is_file():
+        return
+    from risk_daemon.depot.store import Depot
+    from risk_daemon.operations import depot as releases
+
+    depot = Depot(home.depot_path())
+    if release not in depot.versions():
+        return  # whoever needs it says that it is not there, and what is
+    act = releases.Act(waiting.clock.now_ns(), who.by, waiting.say)
+    releases.stage(at, depot, release, act)
 
 
 # --- looking back, and incidents ---

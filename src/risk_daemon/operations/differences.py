@@ -6,6 +6,7 @@ recorded stream, in its warm worker for cases that the holder of each account ha
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import subprocess
@@ -45,6 +46,9 @@ SCRIPTS_WITHIN_S: Final = 60.0
 _ASKED_WRONGLY: Final = 2
 #: Of asking two releases about an account between two of its facts.
 TRIES: Final = 20
+_TOO_LONG: Final = (
+    "{release} took longer than {within_s:g} s; nothing was changed, it is safe to repeat."
+)
 NOTHING_YET: Final = (
     "no release has been compared with another one here: that begins when the workers of one are"
     " warm beside those of the release that holds the accounts"
@@ -175,32 +179,80 @@ def recorded(at: Home, release: str, file: Path | None = None) -> list[DecisionC
     """
     words = ["--compare", "--release", release]
     words += ["--file", str(file)] if file is not None else []
-    found = _run(at, release, words, RECORDED_WITHIN_S)
+    return _findings(release, _run(at, release, words, RECORDED_WITHIN_S))
+
+
+def _findings(release: str, found: Any) -> list[DecisionCompared]:
     if not isinstance(found, dict) or "findings" not in found:
         raise OperatorError(f"{release} did not say what it decided of the recorded stream.")
     return msgspec.convert(found["findings"], list[DecisionCompared])
+
+
+async def recorded_of_pair(
+    at: Home, release: str, against: str, upto: int
+) -> list[DecisionCompared]:
+    """Have a release decide the home's recorded days up to a record, against one that holds now.
+
+    Days that an older release held count where both have decided them again. Whoever cancels it
+    ends the process that decides.
+    """
+    mine = await _recorded(at, release)
+    found = [one for one in mine if one.against == against]
+    older = [one for one in mine if one.against not in (against, release)]
+    if older:
+        found += difference.through(older, await _recorded(at, against), against)
+    known = await asyncio.to_thread(declared, at, release)
+    return [difference.covered(one, known) for one in found if one.seq <= upto]
+
+
+async def _recorded(at: Home, release: str) -> list[DecisionCompared]:
+    process = await asyncio.create_subprocess_exec(
+        *_command(at, release, ["--compare", "--release", release]),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(RECORDED_WITHIN_S):
+            out, err = await process.communicate()
+    except TimeoutError:
+        raise TimedOut(_TOO_LONG.format(release=release, within_s=RECORDED_WITHIN_S)) from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return _findings(release, _answer(release, out.decode(), err.decode()))
+
+
+def _command(at: Home, release: str, words: Sequence[str]) -> list[str]:
+    python = interpreter(at.path, release, own_release())
+    return [python, "-m", "risk_daemon.programs.worker", "--home", str(at.path), *words]
 
 
 def _run(
     at: Home, release: str, words: Sequence[str], within_s: float, given: str | None = None
 ) -> Any:
     """Run a throw-away worker of a release; return what it prints. NotFound: it knows no such."""
-    python = interpreter(at.path, release, own_release())
-    command = [python, "-m", "risk_daemon.programs.worker", "--home", str(at.path), *words]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=within_s, check=False, input=given
+            _command(at, release, words),
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+            check=False,
+            input=given,
         )
     except subprocess.TimeoutExpired:
-        raise TimedOut(
-            f"{release} took longer than {within_s:g} s; nothing was changed, it is safe to repeat."
-        ) from None
+        raise TimedOut(_TOO_LONG.format(release=release, within_s=within_s)) from None
     if done.returncode == _ASKED_WRONGLY:
         raise NotFound(f"{release} is older than the question: it has no {words[0]}")
+    return _answer(release, done.stdout, done.stderr)
+
+
+def _answer(release: str, out: str, err: str) -> Any:
     try:
-        return json.loads(done.stdout)
+        return json.loads(out)
     except ValueError:
-        said = done.stderr.strip().splitlines()[-1:] or ["no answer"]
+        said = err.strip().splitlines()[-1:] or ["no answer"]
         raise OperatorError(f"{release} could not be asked: {said[0]}") from None
 
 
@@ -360,9 +412,13 @@ def of_script(
 # --- keeping it ------------------------------------------------------------------
 
 
-def keep(at: Home, findings: Iterable[DecisionCompared]) -> int:
-    """Write findings into the journal, each stored once; return how many were new."""
-    records = [new_record(one, once_of(one)) for one in findings]
+def keep(at: Home, findings: Iterable[DecisionCompared], of: str = "") -> int:
+    """Write findings into the journal, each stored once; return how many were new.
+
+    `of` is what they are evidence in: there each is stored once more, whatever was found before.
+    """
+    suffix = f":{of}" if of else ""
+    records = [new_record(one, once_of(one) + suffix) for one in findings]
 
     async def act(journal: JournalClient) -> int:
         appended = await journal.append(records)

@@ -38,6 +38,7 @@ from risk_daemon.rollout.row import ABORTED, ABORTING, PASS, ROLLED_BACK, ROLLIN
 
 #: What of `config/` says which deployment it is, and not what decides about accounts.
 _OWN: Final = ("daemon.yaml", "rollout.yaml")
+_ACCOUNTS: Final = "accounts/"
 _BEGINS: Final = (ABORTING, ROLLING_BACK)
 _ENDS: Final = (ABORTED, ROLLED_BACK)
 #: Who goes back before anybody has moved has practised nothing.
@@ -65,21 +66,24 @@ def show(at: Home, version: str, clock: Timekeeper) -> Outcome:
     )
 
 
-def judge(at: Home, version: str, now: int) -> tuple[Said, ...]:
-    """Return what each gate says of a release in this home at its own time (UTC ns)."""
+def judge(at: Home, version: str, now: int, folder: Path | None = None) -> tuple[Said, ...]:
+    """Return what each gate says of a release in this home at its own time (UTC ns).
+
+    `folder` is where the release is unpacked, if that is in another home.
+    """
     try:
-        return gates.judge(_case(at, version, now))
+        return gates.judge(_case(at, version, now, folder or at.releases / version))
     except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and no gate is green
         return gates.blind(version, f"it could not be looked at: {error}")
 
 
-def _case(at: Home, version: str, now: int) -> Case:
-    folder = at.releases / version
+def _case(at: Home, version: str, now: int, folder: Path) -> Case:
     text = _read(folder / MANIFEST)
     manifest, unsigned = _signed(at, version, text, folder)
     # A rehearsal may have moved the home's time; evidence and backups are of the world's.
     ahead = int(in_force(at).clock_offset_s * SECOND_NS)
     stagings = [] if manifest is None else list(_stagings(at, version, text))
+    both = alike(at, stagings[-1]) if stagings else (policy_digest(at), "")
     return Case(
         now=now - ahead,
         version=version,
@@ -92,11 +96,11 @@ def _case(at: Home, version: str, now: int) -> Case:
         notes=_raw(folder, manifest, evidence.NOTES),
         here=Machine(
             system=making.system_name(),
-            python=_python_of(folder),
+            python=python_of(folder),
             lock="" if manifest is None else manifest.part(LOCK).sha256,
-            configuration=policy_digest(at),
+            configuration=both[0],
         ),
-        rehearsed=policy_digest(stagings[-1]) if stagings else "",
+        rehearsed=both[1],
         drill=_drill([at, *stagings], now - ahead),
         backup=_backup(at),
     )
@@ -156,17 +160,36 @@ def _part[T: Measured](
 # --- the home ---
 
 
-def policy_digest(at: Home) -> str:
-    """One digest of what decides about accounts: of `config/` without what names the deployment."""
+def policy_digest(at: Home, *, is_common: bool = False) -> str:
+    """One digest of what decides about accounts: of `config/` without what names the deployment.
+
+    `is_common`: of what holds for every account, without the accounts' own files.
+    """
     found = {
         path.relative_to(at.config).as_posix(): files.digest_of_file(path)
         for path in sorted(at.config.rglob("*"))
         if path.is_file() and ".git" not in path.relative_to(at.config).parts
     }
-    return digest_of_tree({name: one for name, one in found.items() if name not in _OWN})
+    return digest_of_tree(
+        {
+            name: one
+            for name, one in found.items()
+            if name not in _OWN and not (is_common and name.startswith(_ACCOUNTS))
+        }
+    )
 
 
-def _python_of(folder: Path) -> str:
+def alike(at: Home, staging: Home) -> tuple[str, str]:
+    """Return the digests of both policies by which production and staging are to be alike.
+
+    A staging home with a user of its own guards other accounts, so their files say other names:
+    there what is common is compared.
+    """
+    is_common = not set(in_force(at).accounts()) & set(in_force(staging).accounts())
+    return policy_digest(at, is_common=is_common), policy_digest(staging, is_common=is_common)
+
+
+def python_of(folder: Path) -> str:
     """The Python a staged release is tied to; ours where it does not say."""
     for line in _read(folder / "pyvenv.cfg").decode("utf-8", "replace").splitlines():
         name, _, value = line.partition("=")

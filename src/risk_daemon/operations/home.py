@@ -27,6 +27,10 @@ from risk_daemon.journal.exclusive import Hold
 
 FORMAT: Final = 1
 ENVIRONMENTS: Final = ("production", "staging", "demo")
+STAGING_VARIABLE: Final = "RISK_DAEMON_STAGING_HOME"
+KEY_VARIABLE: Final = "RISK_DAEMON_RELEASE_KEY"
+#: Where the brief has its staging home.
+STAGING: Final = Path("/staging")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,19 @@ def depot_path() -> Path:
         return Path(named).expanduser().absolute()
     place = default_path()
     return place.with_name(f"{place.name}-depot")
+
+
+def staging_path(production: Path) -> Path:
+    """Where the staging home is: RISK_DAEMON_STAGING_HOME, /staging, or beside production's."""
+    named = os.environ.get(STAGING_VARIABLE)
+    if named:
+        return Path(named).expanduser().absolute()
+    return STAGING if (STAGING / "config").is_dir() else production.with_name("staging")
+
+
+def release_key() -> Path:
+    """Where the key is that signs releases: RISK_DAEMON_RELEASE_KEY, else the usual place."""
+    return Path(os.environ.get(KEY_VARIABLE) or "~/keys/release.key").expanduser().absolute()
 
 
 def choose(given: Path | None) -> Home:

@@ -36,10 +36,14 @@ from risk_daemon.wire.transport import Hello
 LOOK_EVERY_S: Final = 1.0
 CONNECT_WITHIN_S: Final = 5.0
 AGAIN_AFTER_S: Final = 1.0
+#: A recorded past that can't be decided is tried again, and costs a process each time.
+AGAIN_AFTER_FAILURE_S: Final = 10.0
 #: So often in a phase at least, and never more often than each second.
 MEMORY_LOOKS: Final = 64
 MEMORY_LEAST_NS, MEMORY_EVERY_NS = 1_000_000_000, 60_000_000_000
 _SAYS_FAIL: Final = "fail"
+#: Findings that go to the journal in one request.
+KEPT_AT_ONCE: Final = 200
 
 
 _log = logging.getLogger("rollout")
@@ -58,9 +62,16 @@ class Watch:
         self._counted = 0
         self._memory_at = 0
         self._asked: tuple[str, int] | None = None
+        self._past: tuple[str, int] | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._deciding: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Watch until cancelled; what can't be read is read again."""
+        async with asyncio.TaskGroup() as self._group:
+            await self._watch()
+
+    async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             row = self._controller.row
@@ -123,10 +134,18 @@ class Watch:
         """In shadow, have both decide cases of every account and all scripts, once a phase."""
         plan = row.plan
         key = (plan.rollout, row.entered)
-        if row.stage != reading.SHADOW or key == self._asked or plan.candidate not in row.warm:
+        if row.stage != reading.SHADOW or plan.candidate not in row.warm:
+            return
+        home = Home(self._daemon.home)
+        is_free = self._deciding is None or self._deciding.done()
+        if key != self._past and is_free:
+            # Of a large file it takes minutes, in which everything else is judged all the same.
+            assert self._group is not None
+            self._past = key
+            self._deciding = self._group.create_task(self._decide_recorded(home, row))
+        if key == self._asked:
             return
         self._asked = key
-        home = Home(self._daemon.home)
         try:
             for made in (differences.generated, differences.scripted):
                 found = await asyncio.to_thread(made, home, plan.release)
@@ -134,6 +153,21 @@ class Watch:
         except OperatorError as error:
             self._asked = None
             _log.warning("boundary cases not compared", extra={"why": error.sentence})
+
+    async def _decide_recorded(self, home: Home, row: Row) -> None:
+        """Have the candidate decide what this home has recorded before the phase began."""
+        plan = row.plan
+        upto = await asyncio.to_thread(self._seq_since, row.entered)
+        try:
+            found = await differences.recorded_of_pair(home, plan.release, plan.fallback, upto)
+            of = f"{plan.rollout}:{row.entered}"
+            for start in range(0, len(found), KEPT_AT_ONCE):
+                part = found[start : start + KEPT_AT_ONCE]
+                await asyncio.to_thread(differences.keep, home, part, of)
+        except (DaemonError, OSError) as error:
+            _log.warning("recorded days not compared", extra={"why": str(error)})
+            await asyncio.sleep(AGAIN_AFTER_FAILURE_S)
+            self._past = None
 
     def _tell_memory(self, row: Row) -> None:
         plan, phase, now = row.plan, rows.phase_of(row), self._daemon.clock.now_ns()

@@ -1,7 +1,7 @@
-"""The simulated gateway as a program: `risk-daemon simgate run --config FILE`.
+"""The simulated gateway as a program: `risk-daemon simgate run --config FILE`, and `record`.
 
 Exit codes: 0 stopped as asked, 1 a port is taken, 2 the configuration, the scenario or
-the command line is wrong.
+the command line is wrong; of `record` those of every command of a person.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from risk_daemon.programs import loading
 from risk_daemon.sim.config import ConfigRefused, read
+from risk_daemon.sim.day import read as read_day
 from risk_daemon.sim.server import Doors, PortInUse, serve
 from risk_daemon.sim.timeline import ScenarioRefused
 from risk_daemon.sim.timeline import read as read_scenario
@@ -35,15 +36,31 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--log", type=Path, help="what happened, one line each")
     run.add_argument("--seed", type=int, help="instead of the file's seed")
     run.add_argument("--offset-s", type=float, help="instead of the file's offset_s")
+    run.add_argument("--day", type=Path, help="a recorded day instead of market and traders")
+    run.add_argument("--speed", type=float, default=1.0, help="of the day; 2 is twice as fast")
+    record = commands.add_parser("record", help="write a day of a home's journal as a file")
+    record.add_argument("--home", type=Path, help="the home; else RISK_DAEMON_HOME")
+    record.add_argument("--out", type=Path, required=True, help="a new file, like 2026-11-18.day")
+    record.add_argument("--date", default="", help="a trade date like 2026-11-18; else all")
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the answer is the exit code."""
-    wish = _parser().parse_args(argv)
+    parser = _parser()
+    wish = parser.parse_args(argv)
+    if wish.command == "record":
+        return _record(wish.home, wish.out, wish.date)
+    if wish.day and wish.scenario:
+        parser.error("give --day or --scenario, not both")
     try:
         config = read(wish.config)
         scenario = read_scenario(wish.scenario, config) if wish.scenario else None
+        if wish.day:
+            config = replace(config, traders=False)
+            scenario, left_out = read_day(wish.day, config, wish.speed)
+            if left_out:
+                print(f"{left_out} orders of accounts that are not here are left out")
     except (ConfigRefused, ScenarioRefused) as refused:
         print(refused, file=sys.stderr)
         return 2
@@ -58,6 +75,25 @@ def main(argv: list[str] | None = None) -> int:
     except PortInUse as taken:
         print(taken, file=sys.stderr)
         return 1
+    return 0
+
+
+def _record(home: Path | None, out: Path, date: str) -> int:
+    # Imported here: a gateway needs nothing of it.
+    from risk_daemon.errors import OperatorError
+    from risk_daemon.operations import recorded_day
+    from risk_daemon.operations.home import choose
+
+    try:
+        day = recorded_day.of_home(choose(home), date)
+        recorded_day.write(day, out.expanduser().absolute())
+    except OperatorError as error:
+        print(f"risk-daemon simgate: {error.sentence}", file=sys.stderr)
+        return error.exit_code
+    seconds = (day.ends - day.begins) / 1e9
+    print(f"{out}: {len(day.steps)} steps of {len(day.accounts)} accounts, {seconds:.0f} s")
+    for why, number in sorted(day.left_out.items()):
+        print(f"left out: {number} {why}")
     return 0
 
 

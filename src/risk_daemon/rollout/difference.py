@@ -133,14 +133,56 @@ def turned(finding: DecisionCompared) -> DecisionCompared:
 def of_pair(
     findings: Iterable[DecisionCompared], release: str, against: str
 ) -> list[DecisionCompared]:
-    """Return what two releases decided of the same records, as the first of them sees it."""
-    found = []
+    """Return what two releases decided of the same records, as the first of them sees it.
+
+    One decision counts once, however often it was decided again.
+    """
+    found: dict[tuple[int, int, str, str], DecisionCompared] = {}
     for one in findings:
+        key = (one.seq, one.account, one.rule, one.case)
         if (one.release, one.against) == (release, against):
-            found.append(one)
+            found.setdefault(key, one)
         elif (one.release, one.against) == (against, release):
-            found.append(turned(one))
-    return sorted(found, key=lambda one: (one.seq, one.account, one.rule))
+            found.setdefault(key, turned(one))
+    return [found[key] for key in sorted(found)]
+
+
+def through(
+    mine: Iterable[DecisionCompared], theirs: Iterable[DecisionCompared], against: str
+) -> list[DecisionCompared]:
+    """Compare a release with `against` by what both decided of records that a third one held.
+
+    Only where it is certain: what differs from the third in both, and not alike, is left out.
+    """
+    known = {(one.account, one.seq, one.rule, one.against): one for one in theirs}
+    found = []
+    for one in mine:
+        other = known.get((one.account, one.seq, one.rule, one.against))
+        if other is None or UNSEEN in (one.verdict, other.verdict):
+            continue
+        seen = msgspec.structs.replace(
+            one, against=against, other_saw=other.saw, other_wanted=other.wanted
+        )
+        if other.verdict == AGREES:
+            found.append(seen)
+        elif one.verdict == AGREES:
+            direction = _TURNED.get(other.direction, other.direction)
+            found.append(
+                msgspec.structs.replace(
+                    seen, verdict=direction, direction=direction, fields=other.fields, why=other.why
+                )
+            )
+        elif (one.direction, one.fields, one.wanted) == (
+            other.direction,
+            other.fields,
+            other.wanted,
+        ):
+            found.append(
+                msgspec.structs.replace(
+                    seen, verdict=AGREES, direction="", fields=(), why="", declared=""
+                )
+            )
+    return found
 
 
 def covered(finding: DecisionCompared, declared: Sequence[Declared]) -> DecisionCompared:

@@ -237,7 +237,7 @@ def _signature(case: Case) -> Verdict:
 
 def _notes(case: Case) -> Verdict:
     page = f"docs/releases/{case.version}.md"
-    write = f"write and commit {page}, {ANEW}"
+    write = f"`risk-daemon-admin release notes {case.version} --write`, commit {page}, {ANEW}"
     if case.notes.spoilt:
         return FAIL, case.notes.spoilt, write
     if case.notes.content is None:

@@ -208,11 +208,18 @@ def _decisions(tally: Tally, gaps: str) -> Verdict:
         says = "inconclusive"
         why = too_few or f"declared {unseen[0]} was never seen: it may do nothing"
     else:
-        says, why = "pass", f"agreed on {percent(accuracy_ppm(tally))} of {many(total, 'firing')}"
+        agreed = percent(accuracy_ppm(tally))
+        says, why = "pass", f"agreed on {agreed} of {many(total, 'firing')}{_mix(tally)}"
     return _said("decisions", says, why, *counts)
 
 
 _SOURCES: Final = ("live", "recorded", "generated")
+
+
+def _mix(tally: Tally) -> str:
+    """Say where the firings came from."""
+    named = [f"{tally.sources[name]} {name}" for name in _SOURCES if tally.sources[name]]
+    return f" ({', '.join(named)})" if named else ""
 
 
 def _rules(tally: Tally, how: str) -> str:
@@ -229,7 +236,7 @@ def _too_few(tally: Tally, total: int) -> str:
         fired = tally.fired[rule].total() if rule in tally.fired else 0
         if fired < wanted:
             return f"{rule} was changed and has fired {many(fired, 'time')}, wanted {wanted}"
-    return "" if total >= wanted else f"{many(total, 'firing')}, wanted {wanted}"
+    return "" if total >= wanted else f"{many(total, 'firing')}{_mix(tally)}, wanted {wanted}"
 
 
 def _is_over(tally: Tally, one: Declared) -> bool:

@@ -1,0 +1,2 @@
+risk-daemon-admin deploy staging @args
+exit $LASTEXITCODE

@@ -1,0 +1,2 @@
+#!/bin/sh
+exec risk-daemon-admin deploy staging "$@"
