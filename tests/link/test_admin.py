@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from risk_daemon.broker import budget as rationing
 from risk_daemon.core.events import FeedChanged, OperatorActed
 from risk_daemon.errors import UsageError
 from risk_daemon.link.admin import ops
@@ -102,6 +104,23 @@ def test_closing_by_hand_beside_the_worker_closes_once(play: Play) -> None:
         assert await work.has_ended(goal) in ("filled", "ended")
         assert len(await work.requests(*CLOSING)) == 1
         await work.behaved()
+
+    play(story)
+
+
+def test_what_is_seen_is_closed_although_nothing_can_be_read(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(3)
+        await work.holds(3)
+        budget, now = work.link.budget, work.clock.now_ns()
+        room = rationing.LIMIT - sum(rationing.used(budget, name) for name in rationing.SHARES)
+        budget.answered += [(now, rationing.REST)] * (room - 1)
+        flattening = asyncio.create_task(
+            ask(work, "flatten", account=work.account, by="ann", reason="a test")
+        )
+        await work.holds(0)
+        budget.answered.clear()
+        assert (await flattening)["accounts"][0]["proven"]
 
     play(story)
 

@@ -12,7 +12,7 @@ from risk_daemon.broker.port import COST, FULL, POSITIONS, RECENT, Broker, Readi
 from risk_daemon.clock import Clock
 from risk_daemon.core.events import TradeSeen
 from risk_daemon.link.loop import WARM_EVERY_S
-from risk_daemon.link.reader import BUDGET_LOOK_S, RECONNECT_KEEPS, Reader
+from risk_daemon.link.reader import ASKED, ASKED_KEEPS, BUDGET_LOOK_S, RECONNECT_KEEPS, Reader
 from risk_daemon.settings import READS_PER_ACCOUNT, READS_PER_ROUND, REGULAR_PER_MINUTE, Login
 
 ACCOUNT = 7
@@ -304,3 +304,40 @@ def test_a_read_that_waits_for_the_budget_is_not_late() -> None:
     one.run(it_is_read)
 
     assert one.desk.reads == 1
+
+
+def spent(enforcement: int) -> Budget:
+    """A budget whose shares for reads are used up, and so much of enforcement's."""
+    budget = used_up(rationing.VERIFICATION, rationing.REST)
+    budget.answered += [(Clock().now_ns(), rationing.ENFORCEMENT)] * enforcement
+    return budget
+
+
+@pytest.mark.parametrize(("left", "reads"), [(ASKED_KEEPS + COST[FULL], 1), (ASKED_KEEPS, 0)])
+def test_what_somebody_asked_for_is_read_of_what_closes_do_not_need(left: int, reads: int) -> None:
+    one = AtWork(spent(rationing.SHARES[rationing.ENFORCEMENT] - left), standing=(500, True))
+    one.reader.last_read_at[ACCOUNT] = 1  # the first read of an account may use all of it
+
+    async def it_is_asked_for() -> None:
+        one.reader.want(ACCOUNT, why=ASKED)
+        await asyncio.sleep(2 * BUDGET_LOOK_S)
+
+    one.run(it_is_asked_for)
+
+    assert one.desk.reads == reads
+
+
+def test_a_read_that_waits_is_what_somebody_asks_for_meanwhile() -> None:
+    one = AtWork(spent(0), standing=(500, True))
+    one.reader.last_read_at[ACCOUNT] = 1
+
+    async def it_waits_and_is_asked_for() -> None:
+        await one.is_wanted()
+        await asyncio.sleep(BUDGET_LOOK_S)
+        assert one.desk.reads == 0
+        one.reader.want(ACCOUNT, why=ASKED)
+        await one.reader.read_since((ACCOUNT,), 2)
+
+    one.run(it_waits_and_is_asked_for)
+
+    assert (one.desk.reads, one.found[0].rows.why) == (1, ASKED)

@@ -18,7 +18,7 @@ from risk_daemon.core.events import Goal, Intended, LeaseGranted, LockPlaced, Op
 from risk_daemon.errors import JournalAway
 from risk_daemon.journal.segment import Segment, once
 from risk_daemon.link.desk import Desk
-from risk_daemon.link.reader import Reader
+from risk_daemon.link.reader import ASKED, Reader
 from risk_daemon.settings import Login
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import new_record
@@ -113,6 +113,8 @@ class Hands:
         began = self._clock.now_ns()
         deadline = asyncio.get_running_loop().time() + within_s
         turn = 0
+        # What is seen is closed at once: a read waits for the broker, and perhaps for the budget.
+        self._close_by_hand(account, f"{by}: {reason}", f"{began}-{turn}")
         while True:
             left = await self._left(account)
             if left is not None and not left:
@@ -154,7 +156,7 @@ class Hands:
     async def read_now(self, account: int, within_s: float) -> Reading | None:
         """Have the account read from now on; None when no stable read came in time."""
         began = self._clock.now_ns()
-        self._reader.want(account, why="asked")
+        self._reader.want(account, why=ASKED)
         try:
             async with asyncio.timeout(within_s):
                 await self._reader.read_since((account,), began)

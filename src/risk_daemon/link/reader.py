@@ -33,6 +33,10 @@ FAILED_S_MAX: Final = {False: 4.0, True: 1.0}
 REPEATS_MAX: Final = 20
 BUDGET_LOOK_S: Final = 0.1
 RECONNECT_KEEPS: Final = 16
+#: Why a read is wanted that somebody waits for: a person, or who was just given an account.
+ASKED: Final = "asked"
+#: Of enforcement's share, what such a read leaves to the closes.
+ASKED_KEEPS: Final = 60
 
 
 class Wish(msgspec.Struct, kw_only=True):
@@ -77,6 +81,7 @@ class Reader:
         """Ask for a read; several wishes for one account become one, as deep as the deepest."""
         wish = (self._wishes if urgent else self._polls).setdefault(account, Wish(why=why))
         wish.depth = max(wish.depth, depth, key=lambda name: COST[name])
+        wish.why = ASKED if why == ASKED else wish.why
         self._wanted.set()
 
     def forget(self) -> None:
@@ -218,14 +223,14 @@ class Reader:
         An urgent read may also use what polling leaves; polling never uses the share of
         verification. What enforcement has may be used by the reads it waits for: the first
         one of an account, those that look for what happened while nobody could see, and those
-        without which views that differ let nothing be reduced.
+        without which views that differ let nothing be reduced; half of it by what was asked for.
         """
         cost = COST[wish.depth]
         rationing.wait(self._budget, rationing.VERIFICATION, cost)
         self._waiting += 1
         try:
             while True:
-                if self._deepens(account, wish):
+                if self._takes_over(account, wish):
                     rationing.wait(self._budget, rationing.VERIFICATION, COST[wish.depth] - cost)
                     cost = COST[wish.depth]
                 now = self._clock.now_ns()
@@ -236,23 +241,33 @@ class Reader:
                 enforcing = self._is_first(account) or wish.depth == RECENT
                 if enforcing and rationing.take(self._budget, rationing.ENFORCEMENT, now, cost):
                     return rationing.ENFORCEMENT
+                if wish.why == ASKED and self._take_asked(cost, now):
+                    return rationing.ENFORCEMENT
                 until = rationing.free_at(self._budget, now)
                 await asyncio.sleep(min(max(until - now, 0) / 1e9, BUDGET_LOOK_S))
         finally:
             self._waiting -= 1
             rationing.wait(self._budget, rationing.VERIFICATION, -cost)
 
-    def _deepens(self, account: int, wish: Wish) -> bool:
-        """Take over a deeper wish: behind a read that waits for the budget it could wait a minute.
+    def _takes_over(self, account: int, wish: Wish) -> bool:
+        """Take over a deeper wish, or one that somebody waits for.
 
-        The read has not begun, so it shows what was wanted meanwhile just as well.
+        Behind a read that waits for the budget it could wait a minute; and that read has not
+        begun, so it shows what was wanted meanwhile just as well.
         """
         more = self._wishes.get(account)
-        if more is None or COST[more.depth] <= COST[wish.depth]:
+        if more is None:
+            return False
+        is_deeper = COST[more.depth] > COST[wish.depth]
+        if not is_deeper and (more.why != ASKED or wish.why == ASKED):
             return False
         del self._wishes[account]
-        wish.depth, wish.why = more.depth, more.why
+        wish.depth = max(wish.depth, more.depth, key=lambda name: COST[name])
+        wish.why = more.why
         return True
+
+    def _take_asked(self, cost: int, now: int) -> bool:
+        return self._take_beside(rationing.ENFORCEMENT, ASKED_KEEPS, cost, now)
 
     def _take_rest(self, cost: int, now: int) -> bool:
         return rationing.take(self._budget, rationing.REST, now, cost)
