@@ -139,8 +139,6 @@ def _load() -> None:
     import importlib
     import pkgutil
 
-    import typer._adapters  # noqa: F401
-
     import risk_daemon.cli
     import risk_daemon.operations
 

@@ -49,7 +49,6 @@ COMMANDS = [
     "release list",
     "release show",
     "release verify",
-    "release notes",
     "release stage",
     "release prune",
     "deploy plan",

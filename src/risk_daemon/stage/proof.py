@@ -24,6 +24,7 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import AlarmRaised, PolicyAdopted
 from risk_daemon.errors import DaemonError, TimedOut
 from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.following import write_launcher
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import brief, two_releases
@@ -124,6 +125,7 @@ class _Unpacked(Daemon):
             made = make(checkout, self.home.parent / make.__name__)
             unpack(self.home, build(made, self.home.parent / "wheels"))
             two_releases.forget(made)
+        write_launcher(Home(self.home))
         self.python = str(python_of(self.home, brief.INCUMBENT))
 
     def found(self, gateway: Gateway, offset_s: float = 0.0) -> None:
@@ -136,7 +138,8 @@ class _Unpacked(Daemon):
 class Proof:
     """One run from the first canary to the last emergency; `port` is the console's.
 
-    `short`: without a depot, 10 % and 50 %, and with the smoke lines once.
+    `short`: without a depot, 10 % and 50 %, and with the smoke lines once; seconds are told and
+    held against nothing.
     """
 
     def __init__(self, say: Say, *, short: bool = False, port: int = brief.PORT) -> None:
@@ -190,8 +193,10 @@ class Proof:
 
         def is_over() -> bool:
             told = self._daemon.run("rollout", "status", "--json").data["data"]
-            now = [one for one in told["phases"] if one["state"] == "now"]
-            return all(one["dwell"]["wall_s"][0] > one["dwell"]["wall_s"][1] for one in now)
+            now = [one for one in told.get("phases", ()) if one["state"] == "now"]
+            return bool(now) and all(
+                one["dwell"]["wall_s"][0] > one["dwell"]["wall_s"][1] for one in now
+            )
 
         with contextlib.suppress(TimedOut):
             until(is_over, DWELLS_S, "the dwell of the phase before", every_s=1.0)
@@ -242,7 +247,7 @@ class Proof:
         """Say what is not as it should be; empty if all is."""
         if code != line.exit:
             return f"ended with {code}, not {line.exit}: {' '.join(out.split())[-300:]}"
-        if seconds > line.within_s:
+        if seconds > line.within_s and not self._short:
             return f"took {seconds:.2f} s, allowed {line.within_s:g}"
         try:
             return JUDGES[line.judge](self, line, out)
@@ -385,7 +390,7 @@ class Proof:
         verdict = self._gateway.post("/finish", settle_s=5.0)
         zero = ("reversed", "increased", "duplicate")
         self._problems += [f"{name}: {verdict[name]}" for name in zero if verdict[name]]
-        if total > ROLLBACK_MAX_S:
+        if total > ROLLBACK_MAX_S and not self._short:
             self._problems.append(f"the rollback took {total:.0f} s, allowed {ROLLBACK_MAX_S:g}")
         return {
             "ok": not self._problems,

@@ -21,6 +21,7 @@ import msgspec
 import risk_daemon
 from risk_daemon.depot import making
 from risk_daemon.depot.files import digest_of_folder
+from risk_daemon.depot.staging import STAGED, Staged
 from risk_daemon.errors import OperatorError
 
 SOURCE = Path(risk_daemon.__file__).parent
@@ -71,6 +72,16 @@ def _finish(folder: Path, told: Mapping[str, Any]) -> None:
     sites = [folder / "Lib" / "site-packages", *folder.glob("lib/python*/site-packages")]
     site = next(one for one in sites if one.is_dir())
     (site / "0.pth").write_text(f"{code}\n{sysconfig.get_path('purelib')}\n")
-    signed = {"code": digest_of_folder(code / making.PACKAGE), **told}
+    signed: dict[str, Any] = {"code": digest_of_folder(code / making.PACKAGE), **told}
     (folder / "manifest.json").write_text(json.dumps(signed), encoding="utf-8")
-    (folder / "staged.json").write_text("{}", encoding="utf-8")
+    staged = Staged(
+        version=folder.name,
+        release="",
+        code=signed["code"],
+        installed="",
+        configuration="",
+        python=sys.version.split()[0],
+        at=0,
+        by="a stage",
+    )
+    (folder / STAGED).write_bytes(msgspec.json.encode(staged))
