@@ -66,6 +66,12 @@ class Scene:
         found: dict[str, Any] = self.run("rollout", "status", "--json").data["data"]
         return found
 
+    def items(self, which: str) -> dict[str, dict[str, Any]]:
+        """The open list of a checklist, item by item."""
+        done = self.run("checklist", which, "--json")
+        assert done.code == 3
+        return {one["item"]: one for one in done.data["data"]["items"]}
+
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
@@ -86,6 +92,9 @@ def test_without_a_rollout_there_is_nothing_to_stop_to_go_on_with_or_to_show(sce
     assert (further.code, "there is no rollout here to go on with" in further.err) == (5, True)
     start = scene.run("rollout", "start")
     assert (start.code, "there is no rollout here; begin one" in start.err) == (3, True)
+    for which in ("during", "post"):
+        checked = scene.run("checklist", which)
+        assert (checked.code, "no rollout was begun here" in checked.err) == (5, True)
 
 
 def test_a_dry_plan_says_what_is_foreseen_and_stores_nothing(scene: Scene) -> None:
@@ -108,11 +117,27 @@ def test_a_release_goes_from_one_account_to_all_and_back(scene: Scene) -> None:
     assert scene.on() == {number: NEW if number == FIRST else OLD for number in CROWD.accounts()}
     assert f"{FIRST}: {NEW}" in canary.out
     assert "smoke pass, reconcile pass" in canary.out
+    during = scene.items("during")
+    assert during["canary-deployed"]["told"] == f"1 of 1 account on {NEW}"
+    assert during["canary-smoke"]["ticked"]
+    assert during["canary-metrics"]["told"] == "the plan has no gate for this phase"
+    assert during["50-deployed"]["told"] == f"1 of 3 accounts on {NEW}"
+    decided = ["--sign", "canary-decision", "--by", "anna", "--note", "proceed"]
+    scene.run("checklist", "during", *decided).ok()
+    assert scene.items("during")["canary-decision"]["told"] == "signed by anna: proceed"
+    later = scene.run("checklist", "during", "--version", "v8.0.0")
+    assert (later.code, f"the last rollout here is of {NEW}" in later.err) == (5, True)
 
     scene.run("deploy", "percentage", "--percent", "50").ok()
     assert sorted(scene.on().values()) == sorted([NEW] * 3 + [OLD] * 3)
     scene.run("deploy", "percentage", "--percent", "100").ok()
     assert set(scene.on().values()) == {NEW}
+    assert {name for name, one in scene.items("post").items() if one["ticked"]} == {
+        "everywhere",
+        "never-back",
+    }
+    scene.run("checklist", "post", "--sign", "retrospective", "--by", "anna").ok()
+    assert scene.items("post")["retrospective"]["ticked"]
 
     back = scene.run("rollout", "abort", "--reason", "the demonstration is over").ok()
 
@@ -120,6 +145,13 @@ def test_a_release_goes_from_one_account_to_all_and_back(scene: Scene) -> None:
     assert "aborted" in back.out
     assert scene.rollout()["stage"] == "aborted"
     assert scene.rollout()["why"] == "the demonstration is over"
+    after = scene.items("post")
+    assert after["everywhere"]["told"] == f"0 of 6 accounts on {NEW}"
+    assert "went back: the demonstration is over" in after["never-back"]["told"]
+    assert after["metrics"]["told"] == "the rollout is aborted"
+    scene.run("rollout", "report", NEW)
+    assert scene.items("post")["logs-archived"]["ticked"]
+    assert not scene.items("during")["canary-deployed"]["ticked"]
 
 
 def test_a_way_back_that_was_gone_is_the_measured_drill_for_the_next_release(scene: Scene) -> None:

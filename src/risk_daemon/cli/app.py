@@ -86,6 +86,12 @@ def _deploying(to: typer.Typer) -> None:
     to.add_typer(deploying.deploy, name="deploy")
 
 
+def _checking(to: typer.Typer) -> None:
+    from risk_daemon.cli import checking
+
+    to.add_typer(checking.checklist, name="checklist")
+
+
 def _rollout(to: typer.Typer) -> None:
     from risk_daemon.cli import rollout
 
@@ -187,6 +193,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("init", "start", "stop", "restart"): _beginning,
     ("promote", "rollback", "hand-over", "retire"): _releasing,
     ("deploy",): _deploying,
+    ("checklist",): _checking,
     ("rollout",): _rollout,
     ("status", "health", "why"): _looking,
     (

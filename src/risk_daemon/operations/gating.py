@@ -71,10 +71,18 @@ def judge(at: Home, version: str, now: int, folder: Path | None = None) -> tuple
 
     `folder` is where the release is unpacked, if that is in another home.
     """
+    return judged(at, version, now, folder)[0]
+
+
+def judged(
+    at: Home, version: str, now: int, folder: Path | None = None
+) -> tuple[tuple[Said, ...], Case | None]:
+    """Return also what the gates went by; None where nothing could be looked at."""
     try:
-        return gates.judge(_case(at, version, now, folder or at.releases / version))
+        case = _case(at, version, now, folder or at.releases / version)
+        return gates.judge(case), case
     except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and no gate is green
-        return gates.blind(version, f"it could not be looked at: {error}")
+        return gates.blind(version, f"it could not be looked at: {error}"), None
 
 
 def _case(at: Home, version: str, now: int, folder: Path) -> Case:

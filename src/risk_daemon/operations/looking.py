@@ -58,7 +58,7 @@ BROKER_KINDS: Final = (
 def health(at: Home) -> Outcome:
     """The console's answer, else the supervisor's; 0 healthy, 3 degraded, 1 down."""
     try:
-        body = _console_health(at)
+        body = console_health(at)
     except NotReachable as silent:
         return _health_without_console(at, silent)
     return Outcome(
@@ -80,7 +80,7 @@ def _rows(body: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _console_health(at: Home) -> dict[str, Any]:
+def console_health(at: Home) -> dict[str, Any]:
     """Ask the console over HTTP; it answers from memory or not at all."""
     try:
         port = json.loads((at.run / "console.json").read_text())["port"]
