@@ -170,7 +170,7 @@ def test_a_log_that_can_not_be_written_is_tried_again(journal: Home) -> None:
         (journal.logs / "alarms.log").mkdir()
         raise_alarm(journal, 1)
         said = journal.logs / "console.log"
-        eventually(lambda: "alarms are not written" in said.read_text(), "it says so")
+        eventually(lambda: "alarms are not delivered" in said.read_text(), "it says so")
         (journal.logs / "alarms.log").rmdir()
         (journal.logs / "kept").rename(journal.logs / "alarms.log")
 

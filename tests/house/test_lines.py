@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from risk_daemon.cli.app import app
+from risk_daemon.operations import checklist
 from risk_daemon.stage.contract_page import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,3 +96,17 @@ def test_every_block_of_commands_is_found() -> None:
     text = "".join((FOLDER / name).read_text(encoding="utf-8") for name in DOCUMENTS)
 
     assert text.count("```sh\n") == sum(len(blocks(name)) for name in DOCUMENTS) > 20
+
+
+def test_every_item_of_the_checklists_stands_in_their_document_with_who_knows_it() -> None:
+    text = (FOLDER / "deployment_checklist.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.+?) \| (machine|person)", text, re.MULTILINE)
+    before, after = checklist.items("pre"), checklist.items("post")
+    phase = checklist.items("during", ["canary"])
+
+    told = [(name, who) for name, _, who in rows]
+    assert told == [
+        (one.name, "machine" if one.looks else "person") for one in (*before, *phase, *after)
+    ]
+    words = {name: said for name, said, _ in (*rows[: len(before)], *rows[-len(after) :])}
+    assert words == {one.name: one.words for one in (*before, *after)}

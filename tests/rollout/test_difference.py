@@ -199,6 +199,9 @@ def test_a_difference_is_told_as_a_person_would() -> None:
     assert told(finding(7, case="breach of max-contracts")).startswith(
         "account 101, generated breach of max-contracts, max-contracts: agrees: "
     )
+    assert told(finding(0, account=0, case="the limit itself of max-contracts")).startswith(
+        "script 'the limit itself of max-contracts', max-contracts: agrees: "
+    )
     assert told(finding(7, "declared", declared="later")) == (
         "account 101, record 7, max-contracts: declared (later): v1.2.0 saw no breach and wanted"
         " nothing; v1.3.0 saw no breach and wanted nothing"

@@ -344,6 +344,14 @@ def test_what_did_not_happen_live_is_told_and_not_counted_in_the_span(
     assert stream.samples(Decided)[0].told == told
 
 
+def test_what_a_script_of_no_account_showed_is_told() -> None:
+    stream = rolled()
+    stream.feed(compared(source="generated", account=0))
+
+    (fired,) = stream.samples(Fired)
+    assert (fired.account, fired.rule, fired.source) == (0, "max-contracts", "generated")
+
+
 def brought_back(stream: Watched, residues: int = 0, age: int = 0) -> None:
     """One contract too many is closed, and read to be gone."""
     stream.fill(1, 1, 3)

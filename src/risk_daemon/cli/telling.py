@@ -23,11 +23,6 @@ from risk_daemon.operations.orders import Who
 alert = typer.Typer(no_args_is_help=True, help="Messages to traders, admins and management.")
 
 
-@alert.callback()
-def _alert() -> None:
-    """Keep `send` a word of its own, while it is the only one."""
-
-
 @alert.command("send")
 def send(
     text: Annotated[str, typer.Argument(help="What people should know.", show_default=False)],
@@ -57,3 +52,48 @@ def send(
             choose(home), text, to or [alerts.EVERYONE], level, who, Clock(), dry_run=dry_run
         ),
     )
+
+
+@alert.command("list")
+def channels(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show each channel: whom it tells, what it has, what waits, what hinders it.
+
+    \b
+    Examples:
+      risk-daemon-admin alert list
+    """
+    from risk_daemon.operations import alerts
+
+    finish(as_json, lambda: alerts.listed(choose(home)))
+
+
+@alert.command("outbox")
+def outbox(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show every message that a channel is still to carry. Exit 1 while there is any.
+
+    \b
+    Examples:
+      risk-daemon-admin alert outbox
+    """
+    from risk_daemon.operations import alerts
+
+    finish(as_json, lambda: alerts.outbox(choose(home)))
+
+
+@alert.command("test")
+def try_out(
+    channel: Annotated[str, typer.Argument(help="Its name in config/alerts.yaml.")],
+    by: ByOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send one message through a channel now, and say whether it arrived.
+
+    \b
+    Examples:
+      risk-daemon-admin alert test traders
+    """
+    from risk_daemon.operations import alerts
+
+    who = Who(by or operator(), NO_REASON)
+    finish(as_json, lambda: alerts.tried(choose(home), channel, who, Clock()))

@@ -1,8 +1,9 @@
-"""Carries every alarm of the journal to the sinks, in order, each exactly once.
+"""Carries every alarm of the journal to one sink, in order, each exactly once.
 
-One carrier of a home at a time: it holds a lock, so that a second console that
-somebody starts by hand shows alarms without delivering them again. The file is
-written in a thread: no answer of the console waits for a disk.
+One carrier of a sink at a time: it holds a lock, so that a second console that
+somebody starts by hand shows alarms without delivering them again. The sink
+works in a thread: no answer of the console waits for a disk or for a channel,
+and no sink for another one.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
@@ -24,6 +25,7 @@ from risk_daemon.operations import outbox
 from risk_daemon.operations.alarm_log import AlarmLog
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outbox import Alarm, Outbox, Place
+from risk_daemon.operations.sending import in_words
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import Record, decode
@@ -38,13 +40,35 @@ OPEN_AGAIN_AFTER_S: Final = 2.0
 _log = logging.getLogger("alarms")
 
 
-class Carrier:
-    """The shell of one sink's machine."""
+class Sink(Protocol):
+    """Where alarms go. `deliver` raises OSError if not all of them are there."""
 
-    def __init__(self, home: Home, seen: Seen, clock: Timekeeper) -> None:
+    @property
+    def place(self) -> Place:
+        """The last alarm that it has."""
+
+    def places(self) -> Iterator[Place]:
+        """Places of the latest alarms, the newest first."""
+
+    def rewind(self, to: Place) -> None:
+        """Set the place, durably."""
+
+    def deliver(self, alarms: Sequence[Alarm], now: int) -> None:
+        """Take a batch at an instant in ns UTC, durably."""
+
+
+class Carrier:
+    """The shell of one sink's machine. `make` opens it; `name` is that of its lock."""
+
+    def __init__(
+        self, home: Home, seen: Seen, clock: Timekeeper, make: Callable[[], Sink], name: str
+    ) -> None:
         self._home = home
         self._seen = seen
         self._clock = clock
+        self._make, self._name = make, name
+        self._one_at_a_time = asyncio.Lock()
+        self._unkept_ones: set[asyncio.Task[None]] = set()
         self._inputs: asyncio.Queue[outbox.Input] = asyncio.Queue()
         self._journal: JournalClient | None = None
 
@@ -53,7 +77,8 @@ class Carrier:
         hold = await self._hold()
         try:
             sink = await self._open()
-            self._seen.alarms.extend(sink.latest)
+            if isinstance(sink, AlarmLog):  # what people are shown
+                self._seen.alarms.extend(sink.latest)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(sink))
                 group.create_task(self._carry(sink))
@@ -64,22 +89,22 @@ class Carrier:
         """Become the one carrier of the home, however long another one lives."""
         while True:
             try:
-                return Hold(self._home.state / "outbox.lock")
+                return Hold(self._home.state / f"{self._name}.lock")
             except (Refused, OSError):
                 await asyncio.sleep(HOLD_AGAIN_AFTER_S)
 
-    async def _open(self) -> AlarmLog:
-        """Open the log; one that can't be opened must not take the console with it."""
+    async def _open(self) -> Sink:
+        """Open the sink; one that can't be opened must not take the console with it."""
         while True:
             try:
-                return await asyncio.to_thread(AlarmLog, self._home)
+                return await asyncio.to_thread(self._make)
             except OSError as error:
                 _log.warning("alarms can't be written", extra={"why": str(error)})
                 await asyncio.sleep(OPEN_AGAIN_AFTER_S)
 
     # --- the journal ---
 
-    async def _follow(self, sink: AlarmLog) -> None:
+    async def _follow(self, sink: Sink) -> None:
         while True:
             # Away: whoever looks sees the ages, and alarms wait in the journal.
             with contextlib.suppress(DaemonError, OSError):
@@ -88,7 +113,7 @@ class Carrier:
             self._inputs.put_nowait(outbox.Lost())
             await asyncio.sleep(AGAIN_AFTER_S)
 
-    async def _follow_once(self, sink: AlarmLog) -> None:
+    async def _follow_once(self, sink: Sink) -> None:
         lost = asyncio.Event()
         hello = Hello("console", "alarms", self._seen.release)
         journal = await JournalClient.connect(
@@ -97,7 +122,11 @@ class Carrier:
         try:
             # Before the place is compared: what is raised meanwhile is news, never missed.
             journal.subscribe(
-                control.NOW, KINDS, views=True, on_records=self._news, on_view=self._unkept
+                control.NOW,
+                KINDS,
+                views=True,
+                on_records=self._news,
+                on_view=lambda frame: self._unkept(sink, frame),
             )
             # A batch may be delivered meanwhile, so the place is taken once.
             places = list(sink.places())
@@ -111,16 +140,27 @@ class Carrier:
     def _news(self, records: list[Record]) -> None:
         self._inputs.put_nowait(outbox.News(records[-1].seq))
 
-    def _unkept(self, frame: control.View) -> None:
-        """The journal could not keep this one: it is told at once, and has no place."""
-        if frame.topic == "alarm":
-            fact = msgspec.msgpack.decode(frame.payload, type=AlarmRaised)
+    def _unkept(self, sink: Sink, frame: control.View) -> None:
+        """The journal could not keep this one: it is told at once, once, and has no place."""
+        if frame.topic != "alarm":
+            return
+        fact = msgspec.msgpack.decode(frame.payload, type=AlarmRaised)
+        alarm = _alarm_of(Place(), self._clock.now_ns(), fact)
+        if isinstance(sink, AlarmLog):
             _log.critical(fact.what, extra={"account": fact.account, "text": fact.text})
-            self._seen.take_alarms([_alarm_of(Place(), self._clock.now_ns(), fact)])
+            self._seen.take_alarms([alarm])
+            return
+        task = asyncio.create_task(self._try(sink, alarm))
+        self._unkept_ones.add(task)
+        task.add_done_callback(self._unkept_ones.discard)
+
+    async def _try(self, sink: Sink, alarm: Alarm) -> None:
+        with contextlib.suppress(OSError):  # the log has it, and says so
+            await self._given(sink, (alarm,))
 
     # --- the machine ---
 
-    async def _carry(self, sink: AlarmLog) -> None:
+    async def _carry(self, sink: Sink) -> None:
         state = Outbox(place=sink.place)
         while True:
             event = await self._inputs.get()
@@ -145,15 +185,21 @@ class Carrier:
             return
         self._inputs.put_nowait(outbox.Found(tuple(map(_alarm, records)), asked.number))
 
-    async def _deliver(self, sink: AlarmLog, alarms: tuple[Alarm, ...]) -> None:
+    async def _deliver(self, sink: Sink, alarms: tuple[Alarm, ...]) -> None:
         try:
-            await asyncio.to_thread(sink.deliver, alarms)
+            await self._given(sink, alarms)
         except OSError as error:
-            _log.warning("alarms are not written", extra={"why": str(error)})
+            said = {"sink": self._name, "why": in_words(error)}
+            _log.warning("alarms are not delivered", extra=said)
             self._inputs.put_nowait(outbox.Failed(self._clock.steady_ns()))
             return
-        self._seen.take_alarms(alarms)
+        if isinstance(sink, AlarmLog):
+            self._seen.take_alarms(alarms)
         self._inputs.put_nowait(outbox.Delivered())
+
+    async def _given(self, sink: Sink, alarms: tuple[Alarm, ...]) -> None:
+        async with self._one_at_a_time:
+            await asyncio.to_thread(sink.deliver, alarms, self._clock.now_ns())
 
     def _woken(self) -> None:
         self._inputs.put_nowait(outbox.Woken(self._clock.steady_ns()))
@@ -194,4 +240,5 @@ def _alarm_of(place: Place, at: int, fact: AlarmRaised) -> Alarm:
         what=fact.what,
         text=fact.text,
         source=fact.source,
+        audience=fact.audience,
     )

@@ -46,7 +46,7 @@ class AlarmLog:
         ends = [one.place for one in self.latest if one.place.seq]
         self.place = max([place(home), *ends], key=lambda one: one.seq)
 
-    def deliver(self, alarms: Sequence[Alarm]) -> None:
+    def deliver(self, alarms: Sequence[Alarm], now: int = 0) -> None:  # noqa: ARG002
         """Write a batch durably, then move the place. After an OSError the batch comes again."""
         if self._is_unsure:
             # Of the batch that failed some may be there: the log's own end knows which.
@@ -132,6 +132,7 @@ def _line(alarm: Alarm) -> bytes:
         "alarm": alarm.level,
         "text": alarm.text,
         "source": alarm.source,
+        "audience": alarm.audience,
         "seq": alarm.place.seq,
         "crc": alarm.place.crc,
         "at_ns": alarm.at,
@@ -150,6 +151,7 @@ def _alarm(line: bytes) -> Alarm | None:
             what=row["event"],
             text=row["text"],
             source=row["source"],
+            audience=row.get("audience", ""),
         )
     except (ValueError, KeyError, TypeError):
         return None

@@ -7,23 +7,29 @@ start puts there, once. Whoever carries messages reads them from the journal.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import AlarmRaised
-from risk_daemon.errors import NotReachable, UsageError
-from risk_daemon.operations import daemon, home, pending
+from risk_daemon.errors import NotFound, NotReachable, OperatorError, UsageError
+from risk_daemon.operations import channels, daemon, home, pending, sending
+from risk_daemon.operations.channel_file import read
+from risk_daemon.operations.channel_sink import standing
+from risk_daemon.operations.channels import AUDIENCES, LEVELS, Channel
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
-from risk_daemon.operations.outcome import Outcome
+from risk_daemon.operations.outbox import Alarm, Place
+from risk_daemon.operations.outcome import DONE, FAILED, Outcome
+from risk_daemon.operations.state_file import FILE
+from risk_daemon.operations.stored import entries
+from risk_daemon.operations.words import count, iso
 
-AUDIENCES: Final = ("traders", "admins", "management")
 EVERYONE: Final = "all"
-LEVELS: Final = ("info", "warn", "urgent", "page")
 #: What a chat takes in one message. Source: Discord's limit of 2,000 characters for content.
 LONGEST: Final = 2_000
 SOURCE: Final = "alert"
-SEND: Final = "risk-daemon-admin logs tail"
+NEXT: Final = "risk-daemon-admin alert list"
+HOW: Final = "docs/formats/alerts.md says how a channel is written into config/alerts.yaml"
 
 
 def send(
@@ -56,9 +62,114 @@ def send(
             audience=audience,
         )
         state = _stored(at, alarm, f"{number}:{audience}")
-        lines.append(f"{audience}: {state}; shown by the console, no other channel is configured")
-        rows.append({"audience": audience, "state": state})
-    return Outcome(tuple(lines), data={"messages": rows}, next_command=SEND)
+        ways = [one.name for one in read(at) if channels.carries(one, audience, level)]
+        by = f"queued for {', '.join(ways)}" if ways else "no channel is configured for it"
+        lines.append(f"{audience}: {state}; shown by the console, {by}")
+        rows.append({"audience": audience, "state": state, "channels": ways})
+    return Outcome(tuple(lines), data={"messages": rows}, next_command=NEXT)
+
+
+def listed(at: Home) -> Outcome:
+    """Say of each channel whom it tells, what it has, what waits, and what hinders it.
+
+    Exit 1 if one is hindered or there is none.
+    """
+    home.read(at)
+    rows = [_row(at, one) for one in read(at)]
+    if not rows:
+        line = "no channel is configured: whatever happens is told by the console only"
+        return Outcome((line,), FAILED, {"channels": []}, next_command=HOW)
+    failing = any(row["failed"] for row in rows)
+    data = {"channels": rows}
+    return Outcome(tuple(map(_told, rows)), FAILED if failing else DONE, data)
+
+
+def _row(at: Home, channel: Channel) -> dict[str, Any]:
+    found = standing(at, channel.name)
+    place = found.places[-1].seq if found.places else 0
+    return {
+        "channel": channel.name,
+        "kind": channel.kind,
+        "audiences": list(channel.audiences),
+        "least": channel.least,
+        "sent": found.sent,
+        "waiting": [
+            {"seq": one.place.seq, "at": iso(one.at), "text": channels.line(one)}
+            for one in waiting(at, channel, place, found.since)
+        ],
+        "failed": found.failed,
+        "failed_at": iso(found.failed_at) if found.failed_at else None,
+    }
+
+
+def waiting(at: Home, channel: Channel, place: int, since: int) -> list[Alarm]:
+    """Return the alarms of the journal that a channel is still to carry, oldest first."""
+    file = at.state / FILE
+    if not file.is_file() or not since:
+        return []
+    found = []
+    for entry in entries(file, ("alarm-raised",), place + 1):
+        fact = entry.fact
+        if not isinstance(fact, AlarmRaised) or entry.at < since:
+            continue
+        alarm = Alarm(
+            place=Place(entry.seq),
+            at=entry.at,
+            account=fact.account,
+            level=fact.level,
+            what=fact.what,
+            text=fact.text,
+            source=fact.source,
+            audience=fact.audience,
+        )
+        if channels.concerns(channel, alarm):
+            found.append(alarm)
+    return found
+
+
+def _told(row: dict[str, Any]) -> str:
+    whom = ", ".join(row["audiences"])
+    state = f"FAILS since {row['failed_at']}: {row['failed']}" if row["failed"] else "works"
+    return (
+        f"{row['channel']} ({row['kind']}, for {whom}, {row['least']} and above): {state};"
+        f" {count(row['sent'], 'message')} sent, {len(row['waiting'])} waiting"
+    )
+
+
+def outbox(at: Home) -> Outcome:
+    """Show every message that a channel is still to carry. Exit 1 if there is any."""
+    home.read(at)
+    rows = [_row(at, one) for one in read(at)]
+    lines = tuple(f"{row['channel']}: {one['text']}" for row in rows for one in row["waiting"])
+    data = {"channels": rows}
+    if not lines:
+        return Outcome(("nothing waits",), DONE, data)
+    return Outcome(lines, FAILED, data, next_command="risk-daemon-admin alert list")
+
+
+def tried(at: Home, name: str, who: Who, clock: Timekeeper) -> Outcome:
+    """Send one message through a channel now, past the queue; say whether it arrived."""
+    home.read(at)
+    known = read(at)
+    found = next((one for one in known if one.name == name), None)
+    if found is None:
+        names = ", ".join(one.name for one in known) or "none"
+        raise NotFound(f"there is no channel {name!r}; there are: {names}. See config/alerts.yaml.")
+    alarm = Alarm(
+        place=Place(),
+        at=clock.now_ns(),
+        account=0,
+        level="info",
+        what="test",
+        text=f"this channel works, says {who.by}",
+        source=SOURCE,
+        audience=found.audiences[0],
+    )
+    try:
+        sending.send(at, found, (alarm,))
+    except OSError as error:
+        raise OperatorError(f"{name}: it did not arrive: {sending.in_words(error)}.") from None
+    return Outcome((f"{name}: it arrived",), data={"channel": name})
 
 
 def _stored(at: Home, alarm: AlarmRaised, name: str) -> str:

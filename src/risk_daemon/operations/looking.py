@@ -16,7 +16,17 @@ from typing import Any, Final
 from risk_daemon.core.events import Entry
 from risk_daemon.errors import NotFound, NotReachable, OperatorError
 from risk_daemon.journal.schema import FREQUENT
-from risk_daemon.operations import alarms, daemon, flags_kept, guard, home, postponed, state_file
+from risk_daemon.operations import (
+    alarms,
+    channel_sink,
+    channels,
+    daemon,
+    flags_kept,
+    guard,
+    home,
+    postponed,
+    state_file,
+)
 from risk_daemon.operations.flags import Flag
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.in_force import in_force, policies_in_force
@@ -133,6 +143,7 @@ def status(at: Home, *, show_events: bool) -> Outcome:
         *(_flag_line(one, waiting) for one in kept),
         *(_process_line(row) for row in known.get("processes", [])),
         _stream_line(at, live, advances=advances),
+        *_channel_lines(at),
         *alarms.lines(at, live.alarms),
         *(_event_line(decode(record)) for record in live.events),
     ]
@@ -260,6 +271,17 @@ def _as_data(view: AccountView | Postponed | Flag) -> Any:
     import msgspec
 
     return msgspec.to_builtins(view)
+
+
+def _channel_lines(at: Home) -> list[str]:
+    """Say that nobody is told elsewhere, or which channel does not work."""
+    if not (at.config / channels.FILE).is_file():
+        return ["no channel is configured: alarms are told here and in logs/alarms.log only"]
+    found = {
+        path.stem.removeprefix("channel-"): channel_sink.standing_of(path)
+        for path in sorted(at.state.glob("channel-*.json"))
+    }
+    return [f"channel {name} FAILS: {one.failed}" for name, one in found.items() if one.failed]
 
 
 def _disabled_line(disabled: Mapping[str, Any]) -> str:

@@ -40,6 +40,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     text: str
     source: str
+    audience: str = ""
 
 
 class Phase(StrEnum):

@@ -24,9 +24,11 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.console import view
 from risk_daemon.console.app import make_app
 from risk_daemon.console.carrying import Carrier
+from risk_daemon.console.channelling import Channels
 from risk_daemon.console.following import Follower
 from risk_daemon.console.seen import Seen
 from risk_daemon.errors import NotFound, OperatorError
+from risk_daemon.operations.alarm_log import AlarmLog
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import standing
@@ -134,7 +136,8 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
         following = [
             group.create_task(follower.follow_journal()),
             group.create_task(follower.ask_supervisor()),
-            group.create_task(Carrier(home, seen, clock).run()),
+            group.create_task(Carrier(home, seen, clock, lambda: AlarmLog(home), "outbox").run()),
+            group.create_task(Channels(home, seen, clock).run()),
             group.create_task(server.keep_saying()),
         ]
         await server.serve(sockets=[listener])
