@@ -22,7 +22,7 @@ def signature(item: str = "flags", by: str = "anna", at: int = NOW, note: str = 
 
 
 def row(item: Item, *signatures: Signature, **looks: Look) -> Row:
-    (found,) = checklist.judge("pre", [item], looks, signatures, NOW)
+    (found,) = checklist.judge("pre", "v1.0.0", [item], looks, signatures, NOW)
     return found
 
 
@@ -44,6 +44,7 @@ def test_one_bad_look_leaves_it_open_and_only_that_is_told() -> None:
     found = row(MACHINE, documents=WELL, drill=BAD)
 
     assert (found.ticked, found.told, found.measure) == (False, "no drill was seen", "`drill`")
+    assert found.at == 0, "the age of what is well says nothing about what is not"
 
 
 def test_what_nobody_looked_at_is_not_ticked() -> None:
@@ -55,7 +56,9 @@ def test_what_nobody_looked_at_is_not_ticked() -> None:
 def test_an_item_of_people_is_open_until_one_signs_and_names_the_line() -> None:
     hinted = Item("flags", "flags configured", hint="flag list")
 
-    assert row(PERSON).measure == "`risk-daemon-admin checklist pre --sign flags --by NAME`"
+    assert row(PERSON).measure == (
+        "`risk-daemon-admin checklist pre --version v1.0.0 --sign flags --by NAME`"
+    )
     assert row(hinted).measure.startswith("`flag list`, then `risk-daemon-admin checklist pre")
     found = row(PERSON, signature("other"), signature(note="none set"))
     assert (found.ticked, found.told, found.at) == (True, "signed by anna: none set", NOW)

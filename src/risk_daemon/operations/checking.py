@@ -42,6 +42,7 @@ def show(at: Home, asked: Asked, clock: Timekeeper) -> Outcome:
     now = clock.now_ns()
     rows = checklist.judge(
         asked.list,
+        version,
         _items(asked.list, found),
         _looks(at, asked.list, version, found, clock),
         checklist.of_list(signatures.read(at), version, asked.list),

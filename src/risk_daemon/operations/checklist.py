@@ -155,6 +155,7 @@ def _of_phase(phase: str) -> tuple[Item, ...]:
 
 def judge(
     which: str,
+    version: str,
     of: Sequence[Item],
     looks: Mapping[str, Look],
     signatures: Sequence[Signature],
@@ -162,7 +163,10 @@ def judge(
 ) -> tuple[Row, ...]:
     """Return every item as it stands at an instant; `signatures` are of this list and version."""
     return tuple(
-        _looked(one, looks) if one.looks else _signed(which, one, signatures, now) for one in of
+        _looked(one, looks)
+        if one.looks
+        else _signed(sign_with(which, version, one.name), one, signatures, now)
+        for one in of
     )
 
 
@@ -177,12 +181,12 @@ def _looked(item: Item, looks: Mapping[str, Look]) -> Row:
         who="machine",
         ticked=not bad,
         told="; ".join(one.sentence for one in bad or found),
-        at=min((one.at for one in found if one.at), default=0),
+        at=min((one.at for one in bad or found if one.at), default=0),
         measure="; ".join(dict.fromkeys(one.measure for one in bad if one.measure)),
     )
 
 
-def _signed(which: str, item: Item, signatures: Sequence[Signature], now: int) -> Row:
+def _signed(command: str, item: Item, signatures: Sequence[Signature], now: int) -> Row:
     last = _last(item, signatures)
     ticked = last is not None and _counts(item, last, now)
     if last is None:
@@ -199,7 +203,7 @@ def _signed(which: str, item: Item, signatures: Sequence[Signature], now: int) -
         ticked=ticked,
         told=told,
         at=last.at if last else 0,
-        measure="" if ticked else f"{look}`{sign_with(which, item.name)}`",
+        measure="" if ticked else f"{look}`{command}`",
     )
 
 
@@ -220,9 +224,9 @@ def _days(item: Item) -> str:
     return "a day" if item.days == 1 else f"{item.days} days"
 
 
-def sign_with(which: str, item: str) -> str:
-    """Return the command that signs an item."""
-    return f"risk-daemon-admin checklist {which} --sign {item} --by NAME"
+def sign_with(which: str, version: str, item: str) -> str:
+    """Return the command that signs an item, of this version and of no newer one."""
+    return f"risk-daemon-admin checklist {which} --version {version} --sign {item} --by NAME"
 
 
 # --- signing ---

@@ -64,7 +64,7 @@ def _times(case: Case) -> dict[str, int]:
     found: dict[str, int] = {}
     if case.tests.content is not None:
         at = case.tests.content.at * SECOND_NS
-        found |= dict.fromkeys(("tests", "live tests", "coverage", "documents", "parity"), at)
+        found |= dict.fromkeys(("tests", "live tests", "coverage", "documents"), at)
     if case.benchmarks.content is not None:
         found["benchmarks"] = case.benchmarks.content.at * SECOND_NS
     if case.audit.content is not None:
