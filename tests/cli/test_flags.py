@@ -104,12 +104,12 @@ def test_a_dry_run_says_what_would_be_and_changes_nothing(admin: Admin) -> None:
         (
             f"max-contracts --mode alert --percent 0 --until {LATER}",
             2,
-            "greater than or equal to 1",
+            "0 is not in the range 1<=x<=100",
         ),
         (
             f"max-contracts --mode alert --percent 101 --until {LATER}",
             2,
-            "less than or equal to 100",
+            "101 is not in the range 1<=x<=100",
         ),
         (f"max-contracts --mode off --account 1 --until {LATER}", 2, "'off' is not one of"),
         (f"max-contract --mode alert --account 1 --until {LATER}", 5, "Did you mean"),

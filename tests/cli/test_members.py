@@ -55,7 +55,7 @@ def test_a_login_is_added_with_its_accounts(admin: Admin) -> None:
         (
             "accounts add three --login alpha",
             2,
-            "Invalid value for 'number': Input should be a valid integer",
+            "Invalid value for 'number': 'three' is not a valid int",
         ),
         ("accounts add 3", 2, "Missing option '--login'"),
         ("accounts add 3 --login alpha --dry-run", 0, "nothing was done"),
@@ -151,6 +151,6 @@ def test_only_warnings_and_errors_are_errors(admin: Admin) -> None:
     assert len(admin.told(0, "logs", "tail").out.splitlines()) == 2
     assert "nothing was enforced yet" in admin.told(0, "logs", "enforcement").out
     assert (
-        "'--lines': Input should be greater than or equal to 1"
+        "'--lines': 0 is not in the range 1<=x<=1000"
         in admin.told(2, "logs", "tail", "--lines", "0").err
     )
