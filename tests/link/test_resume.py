@@ -136,7 +136,7 @@ def play(floor: Floor, tmp_path: Path) -> Callable[[Callable[[Program], Awaitabl
         work = Program(floor, tmp_path)
         try:
             await work.begin()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await story(work)
         finally:
             await work.end()
