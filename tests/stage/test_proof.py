@@ -23,7 +23,7 @@ TODAY = dt.date(2026, 11, 27)
 
 
 def verdict(**changed: Any) -> dict[str, Any]:
-    rows = [{"seconds": number + 0.25} for number, _ in enumerate(LINES)]
+    rows = [{"seconds": number + 0.25, "problem": ""} for number, _ in enumerate(LINES)]
     whole = {
         "ok": True,
         "lines": rows,
@@ -67,6 +67,13 @@ def test_the_page_shows_each_line_with_its_own_figure() -> None:
     assert "Measured on 2026-11-27 by `./dev proof --write`" in text
     assert "took 61.5 s together" in text
     assert "* the moon" in text
+
+
+def test_what_did_not_do_what_it_must_is_said_on_the_page() -> None:
+    told = verdict()
+    told["lines"][1]["problem"] = "took 3 s, allowed 2"
+
+    assert "| 1.25 s: **took 3 s, allowed 2** |" in page(told, TODAY)
 
 
 def test_a_page_without_a_run_says_that_nothing_is_measured() -> None:

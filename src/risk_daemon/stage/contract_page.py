@@ -47,6 +47,8 @@ def _chapter(chapter: Chapter, measured: Iterator[Mapping[str, Any]]) -> str:
 
 def _row(line: Line, row: Mapping[str, Any] | None) -> str:
     took = UNMEASURED if row is None else f"{row['seconds']:.2f} s"
+    if row is not None and row["problem"]:
+        took = f"{took}: **{row['problem']}**"
     return f"| `{line.text}` | {line.means} | {line.exit} | {line.within_s:g} s | {took} |"
 
 
