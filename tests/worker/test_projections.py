@@ -6,7 +6,6 @@ from risk_daemon.core.events import HashTaken
 from risk_daemon.wire.view import PROJECTION
 from risk_daemon.worker.projections import KEPT, Projections
 
-
 NOTHING = ("", False)
 
 
