@@ -202,7 +202,7 @@ class Watch:
         try:
             for made in (differences.generated, differences.scripted):
                 found = await asyncio.to_thread(made, home, plan.release)
-                await asyncio.to_thread(differences.keep, home, found)
+                await asyncio.to_thread(differences.keep, home, found, _evidence_of(row))
         except OperatorError as error:
             self._asked = None
             _log.warning("boundary cases not compared", extra={"why": error.sentence})
@@ -213,10 +213,9 @@ class Watch:
         upto = await asyncio.to_thread(self._seq_since, row.entered)
         try:
             found = await differences.recorded_of_pair(home, plan.release, plan.fallback, upto)
-            of = f"{plan.rollout}:{row.entered}"
             for start in range(0, len(found), KEPT_AT_ONCE):
                 part = found[start : start + KEPT_AT_ONCE]
-                await asyncio.to_thread(differences.keep, home, part, of)
+                await asyncio.to_thread(differences.keep, home, part, _evidence_of(row))
         except (DaemonError, OSError) as error:
             _log.warning("recorded days not compared", extra={"why": str(error)})
             await asyncio.sleep(AGAIN_AFTER_FAILURE_S)
@@ -314,6 +313,11 @@ def judging_of(row: Row, declared: Sequence[Declared]) -> Judging:
             declared=tuple(thresholds.Declared(one.name, one.rule, one.cap_ppm) for one in declared)
         ),
     )
+
+
+def _evidence_of(row: Row) -> str:
+    """Name the phase, shortly: a rollout that is tried again is judged by what it finds itself."""
+    return f"{row.entered}"
 
 
 def judged(row: Row, one: Verdict, now: int) -> messages.Judged:
