@@ -30,7 +30,7 @@ FIRST: Final = CROWD.accounts()[0]
 PHASES: Final = ("canary", "50")
 #: Each holds so many contracts of two that are allowed.
 HELD, EXCESS = 1, 2
-BACK_WITHIN_S: Final = 180.0
+BACK_WITHIN_S: Final = 120.0
 ENTERED_WITHIN_S: Final = 120.0
 ANSWERED_WITHIN_S: Final = 30.0
 #: Between two orders of a trader: some twenty facts a second.
@@ -63,7 +63,7 @@ class Fault(NamedTuple):
 _FOLDS: Final = '        """Fold one record; return what it makes necessary, in a fixed order."""\n'
 _OVER: Final = "        if exposure > self.limit:\n"
 _ASKS: Final = "            finding = rule.check(self.world, account)\n"
-_PAYS: Final = "    return realized\n"
+_PAYS: Final = "    booked.net = gross - trade.fees - trade.commissions\n"
 FAULTS: Final = (
     Fault(
         "error rate > 1 %",
@@ -92,7 +92,7 @@ FAULTS: Final = (
     Fault(
         "state corruption",
         "v9.4.0",
-        ("core/position.py", _PAYS, "    return realized + 1_000_000_000 * LIT\n"),
+        ("core/account.py", _PAYS, _PAYS + "    booked.net += 1_000_000_000 * LIT\n"),
     ),
     Fault(
         "performance -50 %",
@@ -207,7 +207,9 @@ class Triggers:
                 side = "sell" if quantity > HELD else "buy"
                 self._order(account, side, abs(quantity - HELD))
         until(
-            lambda: set(self._held().values()) == {HELD}, ANSWERED_WITHIN_S, "each to hold as before"
+            lambda: set(self._held().values()) == {HELD},
+            ANSWERED_WITHIN_S,
+            "each to hold as before",
         )
 
     # --- judging ---
