@@ -32,8 +32,8 @@ def theirs(seq: int, version: int = PROJECTION, **shown: str) -> HashTaken:
 
 
 def at(seq: int, **shown: str) -> HashTaken:
-    found = theirs(seq, **shown)
-    return msgspec.structs.replace(found, shown={"trade date": "2026-11-27", **found.shown})
+    found = theirs(seq)
+    return msgspec.structs.replace(found, shown={"trade date": "2026-11-27", **shown})
 
 
 def test_a_difference_is_told_once_until_it_is_another_or_over() -> None:
