@@ -235,7 +235,7 @@ def test_the_other_programs_are_listed_and_a_wrong_one_is_refused() -> None:
     assert run("adopt", "--help")[0] == 0
 
 
-@pytest.mark.parametrize("module", ["admin", "daemon"])
+@pytest.mark.parametrize("module", ["admin", "daemon", "trader"])
 def test_no_program_runs_without_its_assertions(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-O", "-m", f"risk_daemon.programs.{module}", "status"],
