@@ -143,6 +143,12 @@ def _keeping(to: typer.Typer) -> None:
     to.add_typer(keeping.backup, name="backup")
 
 
+def _serving(to: typer.Typer) -> None:
+    from risk_daemon.cli import serving
+
+    to.add_typer(serving.service, name="service")
+
+
 def _configuring(to: typer.Typer) -> None:
     from risk_daemon.cli import configuring
 
@@ -207,6 +213,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ): _testing,
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
+    ("service",): _serving,
     ("config",): _configuring,
     ("flag",): _flagging,
     ("accounts", "logins", "credentials"): _members,
