@@ -20,6 +20,7 @@ from risk_daemon.core.events import AlarmRaised
 from risk_daemon.errors import Denied, NotFound, OperatorError, Refused, UsageError
 from risk_daemon.operations import (
     channel_file,
+    contacts,
     daemon,
     emergency,
     following,
@@ -371,6 +372,8 @@ def gave_up(at: Home, clock: Clock) -> Outcome:
     """Call people: the service manager has given up. By every channel of the admins, now."""
     home.read(at)
     text = f"the daemon did not stay up: three restarts failed, nobody restarts it; {_words(at)}"
+    if people := contacts.of_home(at):
+        text = f"{text}; {people}"
     raised = AlarmRaised(
         account=0, level="page", what="not running", text=text, source="service manager"
     )

@@ -19,7 +19,7 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
 from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.journal.exclusive import Hold
-from risk_daemon.operations import flags_kept, postponed, scheduled
+from risk_daemon.operations import contacts, flags_kept, postponed, scheduled
 from risk_daemon.operations import home as homes
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.hosting import Host
@@ -106,6 +106,7 @@ async def _main(home: Home, version: str) -> int:
         Alarms(journal, NAME),
     )
     daemon.lost = lost
+    daemon.alarms.people = lambda: contacts.of_home(home)
     daemon.adopt = lambda: _adopt(home)
     await _note_disabled(daemon)
     host = Host(daemon)
