@@ -87,6 +87,9 @@ COMMANDS = [
     "flag list",
     "flag set",
     "flag clear",
+    "override disable",
+    "override list",
+    "override clear",
     "alert send",
     "alert list",
     "alert outbox",
@@ -143,6 +146,8 @@ CHANGING = {
     "config rollback",
     "flag set",
     "flag clear",
+    "override disable",
+    "override clear",
     "alert send",
 }
 

@@ -161,6 +161,12 @@ def _flagging(to: typer.Typer) -> None:
     to.add_typer(flagging.flag, name="flag")
 
 
+def _overriding(to: typer.Typer) -> None:
+    from risk_daemon.cli import overriding
+
+    to.add_typer(overriding.override, name="override")
+
+
 def _members(to: typer.Typer) -> None:
     from risk_daemon.cli import members
 
@@ -216,6 +222,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("service",): _serving,
     ("config",): _configuring,
     ("flag",): _flagging,
+    ("override",): _overriding,
     ("accounts", "logins", "credentials"): _members,
     ("release",): _depot,
     ("logs",): _reading,

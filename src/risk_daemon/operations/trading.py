@@ -16,7 +16,16 @@ from risk_daemon.core import session
 from risk_daemon.core.decision import FULL, REDUCE_ONLY
 from risk_daemon.core.events import LockPlaced
 from risk_daemon.errors import Denied, NotFound, OperatorError, Refused, UsageError
-from risk_daemon.operations import daemon, guard, home, lockouts, orders, plainly, state_file
+from risk_daemon.operations import (
+    daemon,
+    guard,
+    home,
+    lockouts,
+    orders,
+    overridden,
+    plainly,
+    state_file,
+)
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.in_force import in_force, policies_in_force
 from risk_daemon.operations.looking import find_account
@@ -202,6 +211,7 @@ def why(at: Home, account: str | None) -> Outcome:
     lines = [f"{title}: {plainly.may(locks)}"]
     for lock in locks:
         lines += plainly.lock_lines(lock, seen.in_ms(lock.until))
+    lines += [f"  off:    {one}" for one in overridden.lines(at, number, seen.now)]
     if view is not None:
         lines.append(f"  now:    {plainly.positions(view)}, {plainly.money(view)}")
         lines += plainly.room(view.distances)
