@@ -100,8 +100,24 @@ def test_each_rule_leaves_something_to_do(rule: str, name: str, sentence: str) -
     assert sentence in plainly.advice(found)
     why, until, you = plainly.lock_lines(found, HOUR_MS)
     assert why == f"  why:    why ({rule})"
-    assert until.startswith("  until:  until ")
+    assert until.startswith("  until:  Tue 17:00:00 Chicago")
     assert sentence in you
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (0.1, "1 min"),
+        (119.4, "119 min"),
+        (119.98, "2 h"),
+        (121, "2 h 1 min"),
+        (2_879, "47 h 59 min"),
+        (2_880, "2 days"),
+        (10_000, "7 days"),
+    ],
+)
+def test_how_long_it_is_is_said_to_the_minute(minutes: float, said: str) -> None:
+    assert plainly.span(minutes * 60_000) == said
 
 
 def test_positions_and_money_are_said_as_the_market_says_them() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from risk_daemon.core.decision import FULL, NO_NEW_ENTRY, REDUCE_ONLY
 from risk_daemon.core.lockout import strictness
-from risk_daemon.operations.words import both_times, dollars, duration
+from risk_daemon.operations.words import both_times, dollars
 from risk_daemon.wire.view import AccountView, DistanceView, LockView
 
 #: Begins the name of a lock that waits for a person (operations/lockouts.py).
@@ -61,14 +61,25 @@ def end(until: str | None, in_ms: float) -> str:
         return "it has no end of its own: an admin ends it"
     if in_ms <= 0:
         return f"its end, {both_times(until)}, has come: it ends as soon as the account is flat"
-    return f"until {both_times(until)}, in {duration(in_ms)}"
+    return f"until {both_times(until)}, in {span(in_ms)}"
+
+
+def span(ms: float) -> str:
+    """Say how long it is, to the minute."""
+    minutes = max(round(ms / 60_000), 1)
+    if minutes < 2 * 60:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    if hours >= 2 * 24:
+        return f"{round(minutes / (24 * 60))} days"
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
 def lock_lines(lock: LockView, in_ms: float) -> tuple[str, str, str]:
     """Say of one lock why it is there, until when, and what can be done."""
     return (
         f"  why:    {lock.reason or lock.rule} ({lock.rule})",
-        f"  until:  {end(lock.until, in_ms)}",
+        f"  until:  {end(lock.until, in_ms).removeprefix('until ')}",
         f"  you:    {advice(lock)}",
     )
 

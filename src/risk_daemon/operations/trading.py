@@ -190,7 +190,7 @@ def _line(seen: _Seen, number: int, wrong: str) -> str:
         first = plainly.strictest_first(locks)[0]
         parts.append(plainly.end(first.until, seen.in_ms(first.until)))
     if view is not None:
-        parts = [plainly.positions(view), plainly.money(view), *parts]
+        parts += [plainly.positions(view), plainly.money(view)]
     if seen.runs and wrong:
         parts.append(f"NOT PROTECTED: {wrong}")
     return f"{seen.titles[number]}: {'; '.join(parts)}"
