@@ -224,7 +224,8 @@ def test_what_was_switched_off_on_purpose_is_started_by_a_person_only(served: Ad
     assert "it is not started before `start`" in status.out
     assert not list(served.home.run.glob("*.addr"))
     served.told(0, "start", "--timeout", "40")
-    served.told(0, "service", "may-start")
+    beside = served.told(3, "service", "may-start")
+    assert "the daemon runs already, beside the service manager" in beside.out
 
 
 def test_the_end_of_the_supervisor_takes_nobody_with_it(served: Admin) -> None:

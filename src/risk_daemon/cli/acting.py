@@ -15,6 +15,7 @@ from risk_daemon.cli.options import (
     JsonOption,
     ReasonOption,
     YesOption,
+    accounts,
 )
 from risk_daemon.cli.show import confirm, finish
 from risk_daemon.operations.daemon import operator
@@ -27,7 +28,10 @@ emergency.add_typer(contacts, name="contacts")
 lockout = typer.Typer(no_args_is_help=True, help="Locks: place, end, and confirm.")
 
 
-AccountOption = Annotated[str, typer.Option("--account", help="Number or name of the account.")]
+AccountOption = Annotated[
+    str,
+    typer.Option("--account", help="Number or name of the account.", autocompletion=accounts),
+]
 
 
 class Mode(StrEnum):

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from risk_daemon.cli.options import NO_REASON, DryRunOption, HomeOption, JsonOption, ReasonOption
+from risk_daemon.cli.options import (
+    NO_REASON,
+    DryRunOption,
+    HomeOption,
+    JsonOption,
+    ReasonOption,
+    accounts,
+    rules,
+)
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
 from risk_daemon.operations.home import choose
@@ -14,8 +22,12 @@ from risk_daemon.operations.orders import Who
 
 override = typer.Typer(no_args_is_help=True, help="A rule off on one account, for at most a day.")
 
-AccountArgument = Annotated[str, typer.Argument(help="Number or name.", show_default=False)]
-RuleArgument = Annotated[str, typer.Argument(help="Name of the rule.", show_default=False)]
+AccountArgument = Annotated[
+    str, typer.Argument(help="Number or name.", show_default=False, autocompletion=accounts)
+]
+RuleArgument = Annotated[
+    str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
+]
 
 
 @override.command("disable")

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from risk_daemon.cli.options import DryRunOption, HomeOption, JsonOption, YesOption
+from risk_daemon.cli.options import DryRunOption, HomeOption, JsonOption, YesOption, accounts
 from risk_daemon.cli.show import confirm, finish
 from risk_daemon.operations.home import choose
 from risk_daemon.operations.outcome import Outcome
@@ -23,14 +23,17 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
 )
 
 AccountArgument = Annotated[
     str | None,
-    typer.Argument(help="Number or name; not needed where there is one.", show_default=False),
+    typer.Argument(
+        help="Number or name; not needed where there is one.",
+        show_default=False,
+        autocompletion=accounts,
+    ),
 ]
 
 

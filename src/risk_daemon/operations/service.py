@@ -334,6 +334,9 @@ def _off(at: Home) -> str:
 
 def may_start(at: Home) -> Outcome:
     """Tell the service manager whether it may start the daemon."""
+    if _runs(at):
+        line = "the daemon runs already, beside the service manager: `stop` and `start` once"
+        return Outcome((line,), MUST_NOT_START)
     off = _off(at)
     is_wanted = (at.run / WANTED).exists()
     if service_unit.may_start(is_off=bool(off), is_wanted=is_wanted):

@@ -72,7 +72,7 @@ NotifyAccess=all
 User={_text(one.user)}
 # The API key, where a home takes it from the environment; the file is its owner's only.
 EnvironmentFile=-{_text(one.home)}/credentials/environment
-# Switched off on purpose: the unit stays inactive, which is no failure.
+# Switched off on purpose, or running beside it: the unit stays inactive, which is no failure.
 ExecCondition={_line(one.words("may-start"))}
 ExecStart={_line(one.words("run"))}
 Restart=always
