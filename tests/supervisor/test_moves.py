@@ -123,7 +123,7 @@ def test_and_tells_so_at_the_holders_next_hash(scene: Scene) -> None:
 
     def is_told() -> bool:
         alarms = asked.tail(Home(scene.daemon.home), 20, ("alarm-raised",))
-        told = [one.payload for one in alarms if b"releases differ" in one.payload]
+        told = [one.payload for one in alarms if b"facts differ" in one.payload]
         return any(b"may trade" in one for one in told)
 
     until(is_told, 5, "the release that sees it otherwise to say so")

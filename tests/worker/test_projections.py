@@ -6,6 +6,8 @@ from risk_daemon.core.events import HashTaken
 from risk_daemon.wire.view import PROJECTION
 from risk_daemon.worker.projections import KEPT, Projections
 
+NOTHING = ("", False)
+
 
 def theirs(seq: int, version: int = PROJECTION, **shown: str) -> HashTaken:
     return HashTaken(
@@ -25,18 +27,28 @@ def test_a_difference_is_told_once_until_it_is_another_or_over() -> None:
     for seq in range(1, 6):
         mine.take(7, seq, {"locks": "none"})
 
-    assert mine.news(theirs(1, locks="full by a")) == "locks: v1 has full by a, the other none"
-    assert mine.news(theirs(2, locks="full by a")) == ""
-    assert mine.news(theirs(3, locks="full by b")) == "locks: v1 has full by b, the other none"
-    assert mine.news(theirs(4, locks="none")) == ""
-    assert mine.news(theirs(5, locks="full by b")) != ""
+    by_a, by_b = (f"locks: v1 has full by {one}, the other none" for one in "ab")
+    assert mine.news(theirs(1, locks="full by a")) == (by_a, False)
+    assert mine.news(theirs(2, locks="full by a")) == NOTHING
+    assert mine.news(theirs(3, locks="full by b")) == (by_b, False)
+    assert mine.news(theirs(4, locks="none")) == NOTHING
+    assert mine.news(theirs(5, locks="full by b")) != NOTHING
+
+
+def test_what_no_release_decides_is_told_apart_from_what_follows_from_a_decision() -> None:
+    mine = Projections()
+    mine.take(7, 1, {"locks": "none", "positions": "2 MNQ"})
+
+    said, are_facts = mine.news(theirs(1, locks="full", positions="3 MNQ"))
+
+    assert ("positions: v1 has 3 MNQ, the other 2 MNQ" in said, are_facts) == (True, True)
 
 
 def test_what_only_one_of_both_shows_is_a_difference() -> None:
     mine = Projections()
     mine.take(7, 1, {"mood": "good"})
 
-    said = mine.news(theirs(1, locks="none"))
+    said, _ = mine.news(theirs(1, locks="none"))
 
     assert "locks: v1 has none, the other nothing to say" in said
     assert "mood: v1 has nothing to say, the other good" in said
@@ -47,9 +59,9 @@ def test_another_record_another_version_and_another_account_say_nothing() -> Non
     mine.take(7, 1, {"locks": "none"})
     mine.take(8, 2, {"locks": "none"})
 
-    assert mine.news(theirs(2, locks="full")) == ""
-    assert mine.news(theirs(1, PROJECTION + 1, locks="full")) == ""
-    assert mine.news(theirs(1, 0)) == ""
+    assert mine.news(theirs(2, locks="full")) == NOTHING
+    assert mine.news(theirs(1, PROJECTION + 1, locks="full")) == NOTHING
+    assert mine.news(theirs(1, 0)) == NOTHING
 
 
 def test_only_so_many_are_kept() -> None:
@@ -57,5 +69,5 @@ def test_only_so_many_are_kept() -> None:
     for seq in range(1, KEPT + 2):
         mine.take(7, seq, {"locks": "none"})
 
-    assert mine.news(theirs(1, locks="full")) == ""
-    assert mine.news(theirs(2, locks="full")) != ""
+    assert mine.news(theirs(1, locks="full")) == NOTHING
+    assert mine.news(theirs(2, locks="full")) != NOTHING

@@ -13,6 +13,8 @@ from risk_daemon.core.events import HashTaken
 from risk_daemon.wire.view import PROJECTION, unlike
 
 KEPT: Final = 64
+#: Of a projection, what no release decides.
+FACTS: Final = ("positions", "orders", "realized", "trade date", "may trade")
 
 
 class Projections:
@@ -29,15 +31,18 @@ class Projections:
         if len(mine) > KEPT:
             del mine[min(mine)]
 
-    def news(self, theirs: HashTaken) -> str:
-        """Say how a holder sees an account otherwise; empty if it does not, or it was said.
+    def news(self, theirs: HashTaken) -> tuple[str, bool]:
+        """Say how a holder sees an account otherwise, and whether it is facts that differ.
 
-        Of a projection that this release does not know nothing can be said.
+        Empty if it does not, or it was said. Of a projection that this release does not know
+        nothing can be said. Locks are what a release decided; the rest is what both were told.
         """
         mine = self._taken.get(theirs.account, {}).get(theirs.seq)
         if mine is None or theirs.projection != PROJECTION:
-            return ""
+            return "", False
         text = "; ".join(unlike(theirs.release, theirs.shown, mine))
         before = self._told.get(theirs.account, "")
         self._told[theirs.account] = text
-        return text if text != before else ""
+        if text == before:
+            return "", False
+        return text, any(theirs.shown.get(name) != mine.get(name) for name in FACTS)
