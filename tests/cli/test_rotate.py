@@ -171,7 +171,7 @@ def test_a_running_link_refuses_a_key_that_does_not_log_in_and_guards_on(daemon:
 
 @pytest.mark.usefixtures("rotated")
 def test_a_running_link_takes_the_new_key_without_a_gap_and_starts_with_it_again(
-    daemon: Admin,
+    daemon: Admin, gateway: Gateway
 ) -> None:
     pid, said_before = pid_of(daemon, "link-north"), feeds(daemon)
     assert rotate(daemon, NEW).code == 2  # whose?
@@ -185,6 +185,10 @@ def test_a_running_link_takes_the_new_key_without_a_gap_and_starts_with_it_again
     assert daemon.told(0, "health").code == 0
     assert any("key of login north was replaced by" in text for text in alarms(daemon))
     assert NEW not in "".join(path.read_text() for path in daemon.home.logs.glob("*.log"))
+    gateway.wish("/fault", {"kind": "token_revoked", "login": "north"})
+    eventually(lambda: feeds(daemon) > said_before, "its session ends")
+    eventually(lambda: daemon("health").code == 0, "it logs in again by itself", 40)
+    assert pid_of(daemon, "link-north") == pid
     psutil.Process(pid).kill()
     eventually(lambda: pid_of(daemon, "link-north") not in (0, pid), "it is started again")
     eventually(lambda: daemon("health").code == 0, "it logs in with the new key", 40)

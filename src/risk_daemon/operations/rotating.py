@@ -146,6 +146,11 @@ def _proven(at: Home, settings: Settings, login: Login, key: str) -> tuple[str, 
     except NotReachable:
         return _proven_by_us(settings, login, key)
     except OperatorError as error:
+        if error.exit_code == UsageError.exit_code:
+            raise Refused(
+                f"{login.name}: its link is of a release that takes no key while it runs; nothing "
+                "was changed. `stop`, rotate, `start`; or hand the link over to this release first."
+            ) from None
         if error.exit_code != Denied.exit_code:
             raise
         raise _unproven(login, error.sentence) from None

@@ -207,7 +207,9 @@ class Triggers:
                 side = "sell" if quantity > HELD else "buy"
                 self._order(account, side, abs(quantity - HELD))
         until(
-            lambda: set(self._held().values()) == {HELD}, ANSWERED_WITHIN_S, "each to hold as before"
+            lambda: set(self._held().values()) == {HELD},
+            ANSWERED_WITHIN_S,
+            "each to hold as before",
         )
 
     # --- judging ---
