@@ -261,3 +261,29 @@ def test_an_uninstall_warns_of_what_is_open_and_names_what_stays(
     assert positions(gateway)[101] == 2
     assert "moving" in served.told(1, "status").out
     sell(gateway, 101, 2)
+
+
+# --- by root, for somebody else ------------------------------------------------------
+
+
+def test_what_root_writes_into_another_users_home_is_that_users(managed: Admin) -> None:
+    """Where the tests are not root's there is nothing to give back, and nothing is."""
+    if sys.platform == "win32":
+        return
+    is_root = os.geteuid() == 0
+    other = 65534 if is_root else os.geteuid()
+    if is_root:
+        for path in (managed.home.path, *managed.home.path.rglob("*")):
+            os.chown(path, other, other)
+
+    managed.told(0, "service", "install", "--units", managed.env["UNITS"])
+
+    written = [managed.home.path / service.FILE, *managed.home.config.rglob("*")]
+    assert {path.stat().st_uid for path in written} == {other}
+    unit = Path(managed.env["UNITS"], "risk-daemon-demo.service").read_text()
+    assert f"\nUser={managed.home.path.owner()}\n" in unit
+    Path(managed.env["PATH"].split(os.pathsep)[0], "systemctl").write_text("#!/bin/sh\nexit 4\n")
+    if is_root:
+        said = managed.told(3, "start", "--timeout", "0.5")
+        assert "a daemon of root's own would lock the owner of" in said.err
+        assert not list(managed.home.run.glob("*.addr"))

@@ -14,13 +14,14 @@ from typing import Final
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import ProtectionEnabled
-from risk_daemon.errors import NotReachable, OperatorError
+from risk_daemon.errors import NotReachable, OperatorError, Refused
 from risk_daemon.operations import (
     adoption,
     credentials,
     daemon,
     guard,
     home,
+    owner,
     readiness,
     restoring,
     service,
@@ -84,6 +85,12 @@ def _begun(at: Home, say: Say) -> subprocess.Popen[bytes] | None:
         if not why:
             say(f"{found.name}.service is started by the service manager")
             return None
+        if owner.is_anothers(at):
+            raise Refused(
+                f"{found.name}.service was not started ({why}), and a daemon of root's own would "
+                f"lock the owner of {at.path} out of it; nothing was started. As that user "
+                "`risk-daemon-admin start` starts it, with the service manager or without."
+            )
         say(f"{found.name}.service was not started ({why}); nobody restarts this supervisor")
     process = spawn(at)
     say(f"supervisor started (process {process.pid})")

@@ -25,6 +25,7 @@ from risk_daemon.operations import (
     emergency,
     following,
     home,
+    owner,
     pending,
     restoring,
     sending,
@@ -135,6 +136,7 @@ def install(
         )
     _write(units, texts)
     (at.path / FILE).write_text(json.dumps({"name": one.name, "units": str(units)}) + "\n")
+    owner.give_back(at)
     lines = [f"{units / file}: written" for file in texts]
     failed = _all(("daemon-reload",), ("enable", one.unit))
     notes = [f"installed by {who.by}: {who.reason}"]
@@ -369,6 +371,7 @@ def begin(at: Home, found: Installed) -> str:
 def begun(at: Home) -> None:
     """A person's start is over: from now on a mark counts again."""
     (at.run / WANTED).unlink(missing_ok=True)
+    owner.give_back(at)
 
 
 def gave_up(at: Home, clock: Clock) -> Outcome:
