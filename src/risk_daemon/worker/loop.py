@@ -164,6 +164,8 @@ class Worker:
         """Fold one record; what cannot be folded and is nobody's alone ends this worker."""
         entry = decode(record)
         self._compare(entry.fact)
+        if isinstance(entry.fact, sampling.BROKER_FACTS):
+            self._shown.touched(entry.account, entry.seq)
         began = self.clock.steady_ns()
         outputs = self.engine.step(entry)
         self._sampler.timed(entry, self.clock.steady_ns() - began)
@@ -463,7 +465,12 @@ class Worker:
 
     def _compare_shown(self, fact: HashTaken) -> None:
         """Tell once where another release, which holds the account, sees it otherwise."""
-        text, are_facts = self._shown.news(fact)
+        account = self.engine.world.accounts.get(fact.account)
+        if account is None or fact.account in self._poisoned:
+            return
+        text, are_facts = self._shown.news(
+            fact, lambda: projection(view_of(self.engine, account, self.name))
+        )
         if text:
             alarm = AlarmRaised(
                 account=fact.account,
