@@ -166,8 +166,15 @@ def test_a_systemd_that_does_not_start_it_leaves_nobody_unprotected(
 
     assert "was not started (Access denied); nobody restarts this supervisor" in said.err
     assert "supervisor started (process " in said.err
-    managed("stop", "--yes")
+    # Stopped only when all are there: who is asked to stop before has nothing to stop yet.
+    eventually(lambda: _processes(managed, "running") >= {"console", "link-alpha"}, "it runs", 40)
+    managed.told(0, "stop", "--yes")
     wait_until_gone(managed.home)
+
+
+def _processes(admin: Admin, state: str) -> set[str]:
+    rows = admin("status", "--json").data().get("processes", [])
+    return {row["name"] for row in rows if row["state"] == state}
 
 
 def test_when_it_gives_up_people_are_told_at_once_and_the_journal_later(managed: Admin) -> None:
