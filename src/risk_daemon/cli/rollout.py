@@ -13,6 +13,7 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    accounts,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.clock import Clock
@@ -22,7 +23,10 @@ from risk_daemon.operations.orders import Who
 
 rollout = typer.Typer(no_args_is_help=True, help="A release on its way to the accounts.")
 
-OneOption = Annotated[str | None, typer.Option("--account", help="Number or name of one account.")]
+OneOption = Annotated[
+    str | None,
+    typer.Option("--account", help="Number or name of one account.", autocompletion=accounts),
+]
 
 
 @rollout.command("diff")
