@@ -84,3 +84,11 @@ def test_at_its_end_it_is_written_down_kept_and_cleaned_up(scene: Scene) -> None
     assert (scene.home.releases / NEW).is_dir()
     assert "still to be written in it by people" in done.err
     assert set(scene.on().values()) == {NEW}
+
+
+def test_the_cleaning_up_can_be_repeated(scene: Scene) -> None:
+    assert "nothing was done" in scene.run("rollout", "complete", "--dry-run").ok().err
+
+    again = scene.run("rollout", "complete").ok()
+
+    assert "releases: nothing to remove" in again.out

@@ -20,17 +20,23 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
 from risk_daemon.operations.under_way import standing
+from risk_daemon.rollout import row as rows
 
 AGAIN: Final = "risk-daemon-admin checklist post"
 
 
 def complete(at: Home, who: Who, clock: Timekeeper, *, dry_run: bool) -> Outcome:
     """Call the rollout done, then write its report, keep its logs, and let old releases go."""
-    done = deploying.wish(at, "complete", who, dry_run=dry_run)
-    if dry_run:
-        return done
     found = standing(at)
+    if found.get("stage") != rows.DONE:
+        done = deploying.wish(at, "complete", who, dry_run=dry_run)
+        if dry_run:
+            return done
+        found = standing(at)
     version = str(found["release"])
+    if dry_run:
+        line = f"{version} is complete; its report, archive and the old releases would be made anew"
+        return Outcome((line,), data=dict(found), notes=("nothing was done",))
     parts: dict[str, Callable[[], Outcome]] = {
         "report": lambda: explaining.report(at, version, clock),
         "archive": lambda: _archived(at, version, found),
