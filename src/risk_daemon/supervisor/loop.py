@@ -171,6 +171,8 @@ class Supervisor:
             for name in self.names():
                 if name.startswith("link-") and name not in found:
                     self.children[name] = process.Child(name=name)
+                    # Before it has its turn: what it last said may be of a life before this one.
+                    self._say_blind(name)
                 else:
                     self._keep(name, found.get(name))
             if resort.PROTECTOR in found:
