@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from risk_daemon.programs.report import report
-from risk_daemon.stage import drill_book
+from risk_daemon.stage import drill_book, small_disk
 from risk_daemon.stage.drills import SIZE_MB, Drills
 from risk_daemon.stage.play import Say
+
+ALONE: Final = "RISK_DAEMON_OWN_MOUNTS"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.write and args.name != drill_book.ALL:
         _parser().error("--write needs every drill: drill all --write")
+    if ALONE not in os.environ and _needs_mounts(args.name):
+        return _alone(sys.argv[1:] if argv is None else argv)
     return report("drill", lambda say: _play(args, say), drill_book.in_words, as_json=args.json)
 
 
@@ -36,6 +43,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     return parser
+
+
+def _needs_mounts(name: str) -> bool:
+    """Tell whether a disk is to be filled, and this system lets us have one to fill."""
+    with tempfile.TemporaryDirectory() as folder:
+        return name in ("disk", drill_book.ALL) and small_disk.is_possible(Path(folder))
+
+
+def _alone(words: Sequence[str]) -> int:
+    """Run as a process of its own mounts: they end with it."""
+    command = [sys.executable, "-m", "risk_daemon.programs.drill", *words]
+    done = subprocess.run(small_disk.alone(command), env=os.environ | {ALONE: "1"}, check=False)
+    return done.returncode
 
 
 def _play(args: argparse.Namespace, say: Say) -> dict[str, Any]:

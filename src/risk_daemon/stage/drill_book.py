@@ -73,6 +73,77 @@ DRILLS: Final = (
             Typed("risk-daemon-admin reconcile-state"),
         ),
     ),
+    Drill(
+        name="disconnect",
+        broken="every hub is reset and refused, and REST gives errors, for 5 s",
+        budget_s=2 * MINUTE_S,
+        lines=(
+            Typed("risk-daemon-admin test-connection"),
+            Typed("risk-daemon-admin credentials check"),
+            Typed("risk-daemon-admin logs errors"),
+            Typed("risk-daemon-admin reconcile-state"),
+        ),
+    ),
+    Drill(
+        name="config",
+        broken="settings and policy are overwritten; then every process is killed",
+        budget_s=10 * MINUTE_S,
+        lines=(
+            Typed("risk-daemon-admin config validate", (2,)),
+            Typed("risk-daemon-admin restore --config"),
+            Typed("risk-daemon-admin config validate"),
+            Typed("risk-daemon-admin start"),
+            Typed("risk-daemon-admin config reload"),
+            Typed("risk-daemon-admin restart"),
+            Typed("risk-daemon-admin test-rule --all"),
+        ),
+    ),
+    Drill(
+        name="database",
+        broken="every page of the state file is overwritten, in use; then at rest, all killed",
+        budget_s=20 * MINUTE_S,
+        lines=(
+            Typed('risk-daemon-admin stop --reason "the database is corrupted" --yes'),
+            Typed("risk-daemon-admin backup list"),
+            Typed("risk-daemon-admin restore --rebuild"),
+            Typed("risk-daemon-admin start"),
+            Typed("risk-daemon-admin reconcile-state"),
+            Typed("risk-daemon-admin verify-db"),
+            Typed("risk-daemon-admin verify-state"),
+        ),
+    ),
+    Drill(
+        name="disk",
+        broken="the disk of the home is filled to the last byte",
+        budget_s=5 * MINUTE_S,
+        why_budget="the crash's: the brief has none of its own",
+        lines=(
+            Typed("risk-daemon-admin doctor", (1,)),
+            Typed("risk-daemon-admin backup prune --keep 3 --yes"),
+            Typed("risk-daemon-admin doctor"),
+            Typed("risk-daemon-admin test-persistence"),
+            Typed("risk-daemon-admin verify-db"),
+        ),
+    ),
+    Drill(
+        name="rollback",
+        broken="all accounts are with a release whose max-contracts does not trip",
+        budget_s=5 * MINUTE_S,
+        lines=ROLLBACK,
+    ),
+    Drill(
+        name="restore",
+        broken="every process is killed, and the folder of the state is emptied",
+        budget_s=20 * MINUTE_S,
+        why_budget="the corrupted database's: the brief has none of its own",
+        lines=(
+            Typed(f"risk-daemon-admin restore --backup-file {FILE}"),
+            Typed("risk-daemon-admin start"),
+            Typed("risk-daemon-admin reconcile-state"),
+            Typed("risk-daemon-admin verify-db"),
+            Typed("risk-daemon-admin verify-state"),
+        ),
+    ),
 )
 NAMES: Final = tuple(drill.name for drill in DRILLS)
 ALL: Final = "all"
@@ -101,8 +172,8 @@ def put(word: str, stands_for: Mapping[str, str]) -> str:
 class Half(msgspec.Struct, frozen=True, kw_only=True):
     """What one half of a drill came to. `typed_s` 0: nothing was typed."""
 
-    answered_s: float
-    healthy_s: float
+    answered_s: float = 0.0
+    healthy_s: float = 0.0
     typed_s: float = 0.0
     typed: tuple[dict[str, Any], ...] = ()
     problems: tuple[str, ...] = ()

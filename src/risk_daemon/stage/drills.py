@@ -9,21 +9,45 @@ gateway saw it. What a person types is typed line by line, without a pause to th
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.errors import OperatorError, TimedOut
+from risk_daemon.journal.swap import ASIDE
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.stage import figures, large
+from risk_daemon.operations.releases import release
+from risk_daemon.stage import brief, figures, large, small_disk
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
-from risk_daemon.stage.drill_book import Drill, Half, Typed, failed, judge, verdict, words_of
-from risk_daemon.stage.handover import CLOSES, REQUESTS_USED_MAX, STAYED_UP_S
+from risk_daemon.stage.drill_book import (
+    FILE,
+    Drill,
+    Half,
+    Typed,
+    failed,
+    judge,
+    verdict,
+    words_of,
+)
+from risk_daemon.stage.every_file import treat
+from risk_daemon.stage.handover import (
+    CLOSES,
+    DISK,
+    LEFT,
+    OTHER,
+    REQUESTS_USED_MAX,
+    STAYED_UP_S,
+    fill_disk,
+)
+from risk_daemon.stage.lost_state import empty, ruin
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.play import Say
+from risk_daemon.stage.proof import tag
+from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 
 CROWD: Final = Crowd(4, 5)
@@ -34,6 +58,14 @@ ENDS_WITHIN_S: Final = 600.0
 #: A minute until the broker's window has room again, and what a restart takes.
 CALM_WITHIN_S: Final = 150.0
 LOOK_EVERY_S: Final = 0.2
+CUT_OFF_S: Final = 5.0
+#: Until then the broker is gone; what a person frees room with, and what else fills the disk.
+ROOM: Final = "risk-daemon-admin backup prune --keep 3 --yes"
+DOES_NOT_TRIP: Final = (
+    "rules/max_contracts.py",
+    "if exposure > self.limit:",
+    "if exposure > 9 * self.limit:",
+)
 LOCK_REASON: Final = "to be found again"
 
 type Act = Callable[[], None]
@@ -51,6 +83,8 @@ class Drills:
         self._clock = Clock()
         self._turn = 0
         self._stands_for: dict[str, str] = {}
+        #: What a person does beside a line, which no line of ours can.
+        self._after: dict[str, Act] = {}
 
     def run(self, drills: Sequence[Drill], keep: Path | None = None) -> dict[str, Any]:
         """Play them in order, and return the verdict. One that fails ends the run."""
@@ -107,6 +141,108 @@ class Drills:
         self._daemon.kill_all()
         until(lambda: not self._daemon.processes(), CALM_WITHIN_S, "everything to be gone")
 
+    def disconnect(self, drill: Drill) -> Iterable[Half]:
+        """Lose the broker for a while; afterwards, what a person looks at."""
+        yield self._half(self._cut_off)
+        yield self._only_typed(drill.lines)
+
+    def _cut_off(self) -> None:
+        for kind in ("hub_refuse", "rest_error"):
+            self._gateway.fault(kind, seconds=CUT_OFF_S)
+        self._gateway.fault("hub_reset")
+
+    def config(self, drill: Drill) -> Iterable[Half]:
+        """Overwrite the configuration in use; then all is killed while it lies there."""
+        yield self._half(self._spoil)
+        yield self._half(self._kill_all, drill.lines)
+
+    def _spoil(self) -> None:
+        for name in ("daemon.yaml", "policy.yaml"):
+            treat(self._home.config / name, "corrupt")
+
+    def database(self, drill: Drill) -> Iterable[Half]:
+        """Ruin the state file in use; then at rest, and have a person rebuild it."""
+        self._have_backup()
+        yield self._half(self._ruin_in_use)
+        yield self._half(self._ruin_at_rest, drill.lines)
+
+    def _ruin_in_use(self) -> None:
+        ruin(self._home)
+        self._daemon.kill("journal")
+
+    def _ruin_at_rest(self) -> None:
+        self._kill_all()
+        ruin(self._home)
+
+    def restore(self, drill: Drill) -> Iterable[Half]:
+        """Lose the state with everything, and have a person bring a backup back."""
+        self._have_backup()
+        yield self._half(self._lose, drill.lines)
+
+    def _lose(self) -> None:
+        self._kill_all()
+        empty(self._home)
+
+    def _have_backup(self) -> None:
+        if FILE not in self._stands_for:
+            self._say("stage", "a backup is made, and restored once to be sure ...")
+            self._stands_for[FILE] = str(large.backed_up(self._daemon))
+
+    def disk(self, drill: Drill) -> Iterable[Half]:
+        """Fill the disk of the home; a person makes room."""
+        with self._on_a_small_disk():
+            self._after[ROOM] = lambda: small_disk.free(self._home.path)
+            yield self._half(lambda: fill_disk(self._home), drill.lines)
+
+    @contextlib.contextmanager
+    def _on_a_small_disk(self) -> Iterator[None]:
+        """Move the home onto a file system of its own that can be filled, and back."""
+        if not small_disk.is_possible(self._home.path.parent):
+            raise OperatorError("this system lets nobody mount a small file system: not drilled")
+        aside = self._home.path.with_name("home-aside")
+        self._move_home(aside)
+        self._home.path.mkdir()
+        small_disk.mount(DISK, self._home.path)
+        try:
+            self._copy_back(aside)
+            small_disk.fill(self._home.path, LEFT)
+            self._daemon.start()
+            yield
+        finally:
+            self._daemon.stop()
+            until(lambda: not self._daemon.processes(), CALM_WITHIN_S, "everything to be gone")
+            small_disk.free(self._home.path)
+            shutil.rmtree(aside)
+            shutil.copytree(self._home.path, aside, symlinks=True)
+            small_disk.unmount(self._home.path)
+            self._home.path.rmdir()
+            aside.rename(self._home.path)
+        self._daemon.start()
+
+    def _move_home(self, aside: Path) -> None:
+        self._daemon.run("stop", "--yes", "--reason", "the home moves to a small disk").ok()
+        until(lambda: not self._daemon.processes(), CALM_WITHIN_S, "everything to be gone")
+        self._home.path.rename(aside)
+
+    def _copy_back(self, aside: Path) -> None:
+        """Copy what a home needs; what was set aside of it would only take room."""
+        left_out = shutil.ignore_patterns(ASIDE)
+        shutil.copytree(aside, self._home.path, symlinks=True, ignore=left_out, dirs_exist_ok=True)
+
+    def rollback(self, drill: Drill) -> Iterable[Half]:
+        """Have a release hold all accounts that does not trip, and go back from it."""
+        install(self._daemon.home, OTHER, DOES_NOT_TRIP)
+        tag(self._home.config, brief.COMMIT)
+        self._stands_for[brief.INCUMBENT] = release()
+        until(self._is_promoted, large.CAUGHT_UP_WITHIN_S, "all accounts to be with the other one")
+        yield self._half(nothing, drill.lines)
+        self._daemon.run("retire", OTHER).ok()
+
+    def _is_promoted(self) -> bool:
+        """Ask until it is so: a release that has no snapshot folds everything first."""
+        words = ("promote", "--all", "--to-version", OTHER)
+        return self._daemon.run(*words, within_s=ENDS_WITHIN_S).code == 0
+
     # --- one half ---------------------------------------------------------------------
 
     def _half(self, break_it: Act, lines: Sequence[Typed] = ()) -> Half:
@@ -132,6 +268,14 @@ class Drills:
             problems=(*problems, *self._lost_lock()),
         )
 
+    def _only_typed(self, lines: Sequence[Typed]) -> Half:
+        """Type lines where nothing is broken any more."""
+        began = self._clock.steady_ns()
+        typed = tuple(self._typed(line) for line in lines)
+        until(self._is_healthy, ENDS_WITHIN_S, "every account to be guarded", every_s=LOOK_EVERY_S)
+        problems = tuple(row["problem"] for row in typed if row["problem"])
+        return Half(typed_s=self._since(began), typed=typed, problems=problems)
+
     def _since(self, began: int) -> float:
         return (self._clock.steady_ns() - began) / SECOND_NS
 
@@ -154,6 +298,7 @@ class Drills:
             code, said = done.code, done.err + done.out
         except subprocess.TimeoutExpired:
             code, said = -1, "it did not end"
+        self._after.get(line.text, nothing)()
         seconds = self._since(began)
         self._say("typed", f"{seconds:6.2f} s  exit {code}  {line.text}")
         problem = ""
@@ -211,7 +356,15 @@ class Drills:
 
 
 type Play = Callable[[Drills, Drill], Iterable[Half]]
-PLAYS: Final[dict[str, Play]] = {"crash": Drills.crash}
+PLAYS: Final[dict[str, Play]] = {
+    "crash": Drills.crash,
+    "disconnect": Drills.disconnect,
+    "config": Drills.config,
+    "database": Drills.database,
+    "disk": Drills.disk,
+    "rollback": Drills.rollback,
+    "restore": Drills.restore,
+}
 
 
 def first_answer(rows: Iterable[dict[str, Any]], account: int, since_ms: float) -> float:

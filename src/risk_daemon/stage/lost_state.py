@@ -121,28 +121,38 @@ class LostState:
         return min((at for at in found if at >= shown[account]), default=0.0)
 
     def _ruin(self) -> None:
-        """Overwrite the beginning of every page of the file and of its log, under the journal."""
-        for ending in PLACES[::2]:
-            path = self._home.state / f"{FILE}{ending}"
-            if path.exists():
-                with path.open("r+b") as file:
-                    for place in range(0, path.stat().st_size, PAGE):
-                        file.seek(place)
-                        file.write(b"\xff" * 64)
+        """Ruin it under the journal, which ends at the latest now."""
+        ruin(self._home)
         self._daemon.kill("journal")
 
     def _lose(self) -> None:
         """Kill everything, and empty the state's folder."""
         self._daemon.kill_all()
         until(lambda: not self._daemon.processes(), BACK_WITHIN_S, "everything to be gone")
-        for file in self._home.state.iterdir():
-            file.unlink()
+        empty(self._home)
 
     def _restore(self, backup: Path) -> None:
         """Do what a person would type."""
         restore = ("restore", "--backup-file", str(backup), "--reason", "the disk was replaced")
         self._daemon.run(*restore, within_s=BACK_WITHIN_S).ok()
         self._daemon.run("start", "--timeout", f"{BACK_WITHIN_S:g}", within_s=BACK_WITHIN_S).ok()
+
+
+def ruin(home: Home) -> None:
+    """Overwrite the beginning of every page of the state file and of its log."""
+    for ending in PLACES[::2]:
+        path = home.state / f"{FILE}{ending}"
+        if path.exists():
+            with path.open("r+b") as file:
+                for place in range(0, path.stat().st_size, PAGE):
+                    file.seek(place)
+                    file.write(b"\xff" * 64)
+
+
+def empty(home: Home) -> None:
+    """Remove every file of the state's folder."""
+    for file in home.state.iterdir():
+        file.unlink()
 
 
 def judge(told: dict[str, Any]) -> dict[str, Any]:
