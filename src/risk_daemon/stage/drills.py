@@ -58,8 +58,11 @@ ENDS_WITHIN_S: Final = 600.0
 #: A minute until the broker's window has room again, and what a restart takes.
 CALM_WITHIN_S: Final = 150.0
 LOOK_EVERY_S: Final = 0.2
+#: For so long the broker is gone.
 CUT_OFF_S: Final = 5.0
-#: Until then the broker is gone; what a person frees room with, and what else fills the disk.
+#: Room for so many state files, beside what a start asks for.
+COPIES: Final = 4
+#: What a person frees room with, and what else fills the disk.
 ROOM: Final = "risk-daemon-admin backup prune --keep 3 --yes"
 DOES_NOT_TRIP: Final = (
     "rules/max_contracts.py",
@@ -202,11 +205,11 @@ class Drills:
         aside = self._home.path.with_name("home-aside")
         self._move_home(aside)
         self._home.path.mkdir()
-        small_disk.mount(DISK, self._home.path)
+        small_disk.mount(DISK + COPIES * self._size_mb * large.MB, self._home.path)
         try:
             self._copy_back(aside)
-            small_disk.fill(self._home.path, LEFT)
             self._daemon.start()
+            small_disk.fill(self._home.path, LEFT)
             yield
         finally:
             self._daemon.stop()
