@@ -25,6 +25,7 @@ COMMANDS = [
     "verify-state",
     "verify-db",
     "doctor",
+    "drill",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",

@@ -143,6 +143,14 @@ def _keeping(to: typer.Typer) -> None:
     to.add_typer(keeping.backup, name="backup")
 
 
+def _drilling(to: typer.Typer) -> None:
+    from risk_daemon.cli import drilling
+
+    to.command("drill", short_help="A disaster for real, in a home of its own, timed.")(
+        drilling.drill
+    )
+
+
 def _configuring(to: typer.Typer) -> None:
     from risk_daemon.cli import configuring
 
@@ -207,6 +215,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ): _testing,
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
+    ("drill",): _drilling,
     ("config",): _configuring,
     ("flag",): _flagging,
     ("accounts", "logins", "credentials"): _members,

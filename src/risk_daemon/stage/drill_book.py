@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from risk_daemon.operations.drilling import ALL
 from risk_daemon.stage import brief
 
 MINUTE_S: Final = 60.0
@@ -146,8 +147,6 @@ DRILLS: Final = (
         ),
     ),
 )
-NAMES: Final = tuple(drill.name for drill in DRILLS)
-ALL: Final = "all"
 
 
 def chosen(name: str) -> tuple[Drill, ...]:
@@ -180,6 +179,13 @@ class Half(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+def by_hand_allowed_s(drill: Drill) -> float:
+    """Return how long all that is typed may take: a tenth where it has a budget of its own."""
+    if drill.by_hand_budget_s is None:
+        return drill.budget_s
+    return drill.by_hand_budget_s * SHARE
+
+
 def judge(drill: Drill, halves: Sequence[Half]) -> dict[str, Any]:
     """Hold what happened against what is promised: a row of the verdict.
 
@@ -191,21 +197,20 @@ def judge(drill: Drill, halves: Sequence[Half]) -> dict[str, Any]:
     seconds = max((half.answered_s for half in by_itself), default=0.0)
     by_hand = [half for half in halves if half.typed]
     by_hand_s = max((half.typed_s for half in by_hand), default=0.0)
-    budget_s, hand_budget_s = drill.budget_s, drill.by_hand_budget_s
+    budget_s, allowed_s = drill.budget_s, by_hand_allowed_s(drill)
     if seconds > budget_s * SHARE:
         problems.append(
             f"the breach was answered after {seconds:.1f} s, promised {budget_s * SHARE:g}"
         )
-    if by_hand_s > (hand_budget_s * SHARE if hand_budget_s else budget_s):
-        allowed = hand_budget_s * SHARE if hand_budget_s else budget_s
-        problems.append(f"by hand it took {by_hand_s:.1f} s, allowed {allowed:g}")
+    if by_hand_s > allowed_s:
+        problems.append(f"by hand it took {by_hand_s:.1f} s, allowed {allowed_s:g}")
     return {
         "name": drill.name,
         "ok": not problems and bool(halves),
         "seconds": round(seconds, 1),
         "budget_s": budget_s,
         "by_hand_s": round(by_hand_s, 1),
-        "by_hand_budget_s": hand_budget_s or budget_s,
+        "by_hand_budget_s": drill.by_hand_budget_s or budget_s,
         "by_hand_answered_s": round(max((half.answered_s for half in by_hand), default=0.0), 1),
         "healthy_s": round(max((half.healthy_s for half in halves), default=0.0), 1),
         "problem": "; ".join(problems),

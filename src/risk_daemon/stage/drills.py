@@ -79,10 +79,21 @@ def nothing() -> None:
 
 
 class Drills:
-    """One run: a home at a gateway, and one drill after the other."""
+    """One run: a home at a gateway, and one drill after the other.
 
-    def __init__(self, say: Say, *, size_mb: int = SIZE_MB, seed: int = 5) -> None:
+    `stayed_up_s`: what ends sooner is started again later each time, as is what never worked.
+    """
+
+    def __init__(
+        self,
+        say: Say,
+        *,
+        size_mb: int = SIZE_MB,
+        seed: int = 5,
+        stayed_up_s: float = STAYED_UP_S,
+    ) -> None:
         self._say, self._size_mb, self._seed = say, size_mb, seed
+        self._stayed_up_s = stayed_up_s
         self._clock = Clock()
         self._turn = 0
         self._stands_for: dict[str, str] = {}
@@ -348,7 +359,7 @@ class Drills:
             rows = asked.status(self._home)["processes"]
         except OperatorError:
             return False
-        return all(row["since_s"] >= STAYED_UP_S for row in rows)
+        return all(row["since_s"] >= self._stayed_up_s for row in rows)
 
     def _is_whole(self) -> bool:
         """Tell whether another drill may begin."""
