@@ -120,7 +120,7 @@ class Drills:
     def _prepare(self) -> None:
         accounts = CROWD.accounts()
         self._daemon.start()
-        hold(self._gateway, accounts, LIMIT)
+        hold(self._gateway, accounts[:1], LIMIT)
         self._locked = accounts[0]
         words = ("--account", str(self._locked), "--mode", "reduce-only", "--reason", LOCK_REASON)
         self._daemon.run("lockout", "set", *words).ok()
@@ -128,6 +128,8 @@ class Drills:
             large.caught_up(
                 self._daemon, self._size_mb, CROWD, lambda text: self._say("grow", text)
             )
+        # Not before: every quote of the large file would be weighed for every position.
+        hold(self._gateway, accounts[1:], LIMIT)
         self._say("stage", f"{len(accounts)} accounts in position, one of them locked")
 
     def _one(self, drill: Drill) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def grow(state: Path, size_mb: int, crowd: Crowd, say: Callable[[str], None]) ->
     assert isinstance(quote, MarkChanged)
     assert isinstance(order, OrderChanged)
     head, facts = Sequencer(last.seq, last.at, last.crc), _facts(quote, order, crowd)
-    at = last.at
+    at, told = last.at, 0
     with closing(JournalFile(state, last.at)) as file:
         while state.stat().st_size < size_mb * MB:
             batch = Batch(head.seq)
@@ -59,7 +59,10 @@ def grow(state: Path, size_mb: int, crowd: Crowd, say: Callable[[str], None]) ->
                 batch.records.append(head.admit(new_record(fact), at))
             file.store(batch)
             file.fold()
-            say(f"{state.stat().st_size // MB} of {size_mb} MB, {head.seq} records")
+            tenths = state.stat().st_size * 10 // (size_mb * MB)
+            if tenths > told:
+                told = tenths
+                say(f"{state.stat().st_size // MB} of {size_mb} MB, {head.seq} records")
     return head.seq - last.seq
 
 
