@@ -138,6 +138,8 @@ class Drills:
             row = judge(drill, list(PLAYS[drill.name](self, drill)))
         except OperatorError as error:
             row = failed(drill, error.sentence)
+        except subprocess.TimeoutExpired as hung:
+            row = failed(drill, f"a command did not end: {hung}")
         self._say(drill.name, _in_words(row))
         return row
 
