@@ -313,42 +313,60 @@ def test_the_steps_of_a_rollback_are_those_of_its_page() -> None:
 # --- the page ---------------------------------------------------------------------------
 
 
+def rows_of(page: str) -> dict[str, str]:
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    return {row.split("|")[1].strip(): row for row in rows[1:]}
+
+
 def test_the_page_shows_each_drill_between_its_marks_and_is_else_as_it_was() -> None:
-    rows = [
-        judge(drill, [Half(answered_s=1.26, typed_s=7.0, typed=({"line": "x"},))])
-        for drill in DRILLS[1:]
-    ]
-    told = verdict(rows, size_mb=204.8)
+    half = Half(answered_s=1.26, typed_s=7.0, typed=({"line": "x"},))
+    told = verdict([judge(drill, [Half(answered_s=1.26), half]) for drill in DRILLS], size_mb=204.8)
 
-    page = written(f"before\n{BEGIN}old figures\n{END}after\n", told, TODAY, "two cores")
-    again = written(page, told, TODAY, "two cores")
+    page = written(f"before\n{BEGIN}old figures\n{END}after\n", told, TODAY)
 
-    assert page.startswith(f"before\n{BEGIN}Measured on 2026-11-27 by `./dev drill all --write`")
+    assert page.startswith(f"before\n{BEGIN}| drill |")
     assert page.endswith(f"{END}after\n")
     assert "old figures" not in page
-    assert "with 204.8 MB of state; two cores." in page
-    for name in ("disconnect", "config", "database", "disk", "rollback", "restore"):
-        drill = BOOK[name]
-        assert f"| {name} | {drill.broken} | 1.3 s | {drill.budget_s / 10:g} s |" in page
-    assert "| 300 s (the crash's: the brief has none of its own) | 7.0 s | 300 s |" in page
-    assert again == page
+    assert list(rows_of(page)) == list(BOOK)
+    for drill in DRILLS:
+        begins = f"| {drill.name} | {drill.broken} | 1.3 s | {drill.budget_s / 10:g} s |"
+        assert rows_of(page)[drill.name].startswith(begins)
+    assert rows_of(page)["disk"].endswith(
+        "| 300 s (the crash's: the brief has none of its own) | 7.0 s | 300 s"
+        " | 2026-11-27, 204.8 MB |"
+    )
+    assert rows_of(page)["crash"].endswith("| 300 s | 7.0 s | 180 s | 2026-11-27, 204.8 MB |")
+    assert written(page, told, TODAY) == page
+
+
+def test_a_single_drill_replaces_its_own_row_only() -> None:
+    first = verdict([judge(drill, [Half(answered_s=1.0)]) for drill in DRILLS], size_mb=200.0)
+    page = written(BEGIN + END, first, TODAY)
+    again = verdict([judge(BOOK["disk"], [Half(answered_s=2.0)])], size_mb=201.0)
+
+    changed = rows_of(written(page, again, dt.date(2026, 12, 1)))
+
+    assert "| 2.0 s |" in changed["disk"]
+    assert changed["disk"].endswith("| 2026-12-01, 201 MB |")
+    assert changed | {"disk": ""} == rows_of(page) | {"disk": ""}
+    assert list(changed) == list(BOOK)
 
 
 def test_a_drill_that_is_not_ok_says_why_on_the_page() -> None:
     late = judge(BOOK["disk"], [Half(answered_s=31.0)])
 
-    page = written(BEGIN + END, verdict([late], size_mb=1.0), TODAY, "here")
+    page = written(BEGIN + END, verdict([late], size_mb=1.0), TODAY)
 
     assert "| **the breach was answered after 31.0 s, promised 30** |" in page
 
 
 def test_a_page_without_marks_is_refused() -> None:
     with pytest.raises(UsageError, match="has no place between"):
-        written("nothing\n", verdict([row()], size_mb=1.0), TODAY, "here")
+        written("nothing\n", verdict([row()], size_mb=1.0), TODAY)
 
 
 def test_the_page_that_is_here_has_the_figures_of_every_drill() -> None:
     text = (ROOT / PAGE).read_text(encoding="utf-8")
 
     missing = [drill.name for drill in DRILLS if f"| {drill.name} | {drill.broken} |" not in text]
-    assert missing == [], "write them anew with `./dev drill all --write`"
+    assert missing == [], "measure it with `./dev drill NAME --write`"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,6 @@ ALONE: Final = "RISK_DAEMON_OWN_MOUNTS"
 def main(argv: Sequence[str] | None = None) -> int:
     """Play drills, and return 0 only if each breach was answered in time."""
     args = _parser().parse_args(argv)
-    if args.write and args.name != drilling.ALL:
-        _parser().error("--write needs every drill: drill all --write")
     if not 0 <= args.mb <= drilling.MB_MAX:
         _parser().error(f"--mb is {args.mb}; allowed is 0 to {drilling.MB_MAX}")
     if ALONE not in os.environ and _needs_mounts(args.name):
@@ -40,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     names = (*drilling.NAMES, drilling.ALL)
     parser.add_argument("name", nargs="?", choices=names, default=drilling.ALL)
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
-    parser.add_argument("--write", action="store_true", help="write the figures to the document")
+    parser.add_argument("--write", action="store_true", help=f"its figures to {drill_page.PAGE}")
     parser.add_argument(
         "--mb",
         type=int,
@@ -70,13 +67,9 @@ def _play(args: argparse.Namespace, say: Say) -> dict[str, Any]:
         today = dt.datetime.fromtimestamp(Clock().now_ns() // SECOND_NS, dt.UTC).date()
         page = two_releases.checkout_of(Path(__file__).parent) / drill_page.PAGE
         text = page.read_text(encoding="utf-8")
-        page.write_text(drill_page.written(text, verdict, today, _host()), encoding="utf-8")
+        page.write_text(drill_page.written(text, verdict, today), encoding="utf-8")
         say("stage", f"{drill_page.PAGE} has the figures of today")
     return verdict
-
-
-def _host() -> str:
-    return f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ class Drills:
         empty(self._home)
 
     def _have_backup(self) -> None:
-        if FILE not in self._stands_for:
+        if not Path(self._stands_for.get(FILE, "none")).is_file():
             self._say("stage", "a backup is made, and restored once to be sure ...")
             self._stands_for[FILE] = str(large.backed_up(self._daemon))
 
