@@ -1,0 +1,250 @@
+"""The page in a real browser, over a real daemon at the simulated gateway."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import release
+from risk_daemon.stage.crowd import Crowd
+from risk_daemon.stage.daemon import Daemon
+from risk_daemon.stage.gateway import Gateway
+from risk_daemon.stage.opening import open_all
+from risk_daemon.stage.second_release import install
+from risk_daemon.stage.waiting import until
+from tests.console.browser import ENTER, Browser, browser
+from tests.untraced import leave_children_untraced
+
+leave_children_untraced()
+
+OLD, NEW = release(), "v9.0.0"
+CROWD = Crowd(1, 3)
+ACCOUNTS = CROWD.accounts()
+FIRST = ACCOUNTS[0]
+PLAN = """\
+production: false
+minute: 1s
+gates: []
+phases:
+  - {name: shadow, wall: 1s, open_minutes: 0, events: 0, situations: [], gates: []}
+  - {name: canary, wall: 1s, open_minutes: 0, events: 0, situations: [], gates: []}
+  - {name: 100, wall: 1s, open_minutes: 0, events: 0, situations: [], gates: [errors]}
+  - {name: soak, wall: 1s, open_minutes: 0, events: 0, situations: [], gates: []}
+"""
+#: What axe calls worse than a matter of taste.
+WORSE = ("serious", "critical")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A daemon of three accounts and who looks at it."""
+
+    gateway: Gateway
+    daemon: Daemon
+    port: int
+    window: Browser
+
+    @property
+    def home(self) -> Home:
+        return Home(self.daemon.home)
+
+    def open(self) -> Browser:
+        """Open the page, and wait until it is alive."""
+        self.window.size(1440, 1000)
+        self.window.go(f"http://127.0.0.1:{self.port}/")
+        self.window.until_text("#link", "Live")
+        self.window.until_text("#verdict", "Healthy: all 3 accounts are guarded and connected.")
+        return self.window
+
+    def buy(self, account: int, size: int = 1) -> None:
+        self.gateway.post(
+            "/order", account=account, contract="MNQ", side="buy", size=size, type="market"
+        )
+
+    def held(self) -> dict[int, int]:
+        """Contracts that each account really holds, by the exchange's own word."""
+        rows = self.gateway.get("/truth")["accounts"]
+        return {row["account"]: sum(abs(int(one["q"])) for one in row["positions"]) for row in rows}
+
+
+def free_port() -> int:
+    """A port that stays the same when the console is restarted."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with contextlib.ExitStack() as stack:
+        gateway, daemon = open_all(stack, "page", CROWD, 5, None)
+        install(daemon.home, NEW)
+        (daemon.home / "config" / "rollout.yaml").write_text(PLAN)
+        settings = daemon.home / "config" / "daemon.yaml"
+        port = free_port()
+        settings.write_text(settings.read_text().replace("port: 0 ", f"port: {port} "))
+        daemon.start()
+        yield Scene(gateway, daemon, port, stack.enter_context(browser()))
+
+
+def lines(window: Browser) -> str:
+    """All lines of all graphs, as they are drawn now."""
+    drawn = (
+        "return [...document.querySelectorAll('.graph .line')]"
+        ".map((one) => one.getAttribute('d')).join()"
+    )
+    return str(window.run(drawn))
+
+
+def row(window: Browser, account: int) -> str:
+    """What is to be read in the row of an account."""
+    found = (
+        "return document.getElementById('account-' + arguments[0])?.closest('tr').innerText ?? ''"
+    )
+    return str(window.run(found, account))
+
+
+def axe(window: Browser) -> list[str]:
+    """What axe finds wrong with the page as it is now."""
+    spec = importlib.util.find_spec("axe_core_python")
+    assert spec is not None
+    assert spec.origin is not None
+    window.run((Path(spec.origin).parent / "axe.min.js").read_text() + "\nreturn 0")
+    found = window.wait(
+        "const done = arguments[0]; axe.run().then((told) => done(told.violations))"
+    )
+    return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in WORSE]
+
+
+def hosts(window: Browser) -> set[str]:
+    """Which hosts were asked since this was asked for last; the browser's own pages are none."""
+    told = [json.loads(row["message"])["message"] for row in window.log("performance")]
+    asked = [
+        urlsplit(one["params"]["request"]["url"])
+        for one in told
+        if one["method"] == "Network.requestWillBeSent"
+    ]
+    return {one.netloc for one in asked if one.scheme not in ("data", "chrome")}
+
+
+# --- looking ---
+
+
+def test_the_page_is_there_at_once_and_asks_nobody_else(scene: Scene) -> None:
+    hosts(scene.window)
+    window = scene.open()
+
+    paint = window.run("return performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    weight = window.run(
+        "return performance.getEntries().reduce((sum, one) => sum + (one.initiatorType === "
+        "'fetch' || one.name.includes('/api/') ? 0 : one.encodedBodySize || 0), 0)"
+    )
+    assert paint < 1_000
+    assert 10_000 < weight < 150_000
+    assert hosts(window) == {f"127.0.0.1:{scene.port}"}
+    assert window.errors() == []
+
+
+def test_graphs_move_and_an_order_is_seen_in_its_row(scene: Scene) -> None:
+    window = scene.open()
+    until(lambda: lines(window) != "", 20, "a line to be drawn")
+    before = lines(window)
+
+    scene.buy(FIRST)
+
+    until(lambda: "long 1 MNQ" in row(window, FIRST), 20, "the position to be shown")
+    until(lambda: lines(window) != before, 20, "the lines to have moved")
+    window.until_text("section[aria-label='Event latency'] .value", "P95")
+    assert "max-contracts: 1 of 2" in row(window, FIRST)
+    assert window.errors() == []
+
+
+def test_by_the_keyboard_alone_an_account_tells_everything_of_itself(scene: Scene) -> None:
+    window = scene.open()
+    window.run("document.getElementById('account-' + arguments[0]).focus()", FIRST)
+
+    window.press(ENTER)
+
+    window.until_text("tr.detail", "Working orders")
+    window.until_text("tr.detail", "latency P50")
+    focused = window.run("return [document.activeElement.id, document.activeElement.ariaExpanded]")
+    assert focused == [f"account-{FIRST}", "true"]
+    window.press(ENTER)
+    until(lambda: window.text("tr.detail") == "", 5, "the details to be closed")
+
+
+def test_a_search_leaves_the_accounts_that_are_meant(scene: Scene) -> None:
+    window = scene.open()
+    window.type("#filter", str(ACCOUNTS[1]))
+    window.until_text("#accounts-title + span", "1 of 3 accounts")
+    assert (row(window, FIRST), row(window, ACCOUNTS[1]) != "") == ("", True)
+
+
+@pytest.mark.parametrize(("width", "is_dark"), [(1440, False), (1440, True), (390, False)])
+def test_nothing_serious_is_wrong_for_who_sees_or_hears_it_otherwise(
+    scene: Scene, width: int, is_dark: bool
+) -> None:
+    window = scene.open()
+    window.size(width, 900)
+    window.dark(is_dark)
+    try:
+        assert axe(window) == []
+        assert window.run("return document.documentElement.scrollWidth") <= width
+    finally:
+        window.dark(False)
+
+
+def test_without_script_the_same_address_tells_the_same(scene: Scene) -> None:
+    scene.window.devtools("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        scene.window.go(f"http://127.0.0.1:{scene.port}/")
+        html = scene.window.ask("GET", "/source")
+    finally:
+        scene.window.devtools("Emulation.setScriptExecutionDisabled", value=False)
+    assert "Healthy: all 3 accounts are guarded and connected." in html
+    assert f"HAND-{FIRST}" in html
+    assert 'http-equiv="refresh"' in html
+
+
+def test_a_tab_outlives_a_restart_of_the_console_and_says_what_it_missed(scene: Scene) -> None:
+    window = scene.open()
+    ready = scene.home.run / "console.json"
+    pid = json.loads(ready.read_text())["pid"]
+
+    psutil.Process(pid).kill()
+
+    window.until_text("#missed", "The console was restarted.", 40)
+    assert "This page was without data for" in window.text("#missed")
+    assert "Everything below is up to date again" in window.text("#missed")
+    window.until_text("#link", "Live")
+    window.until_text("#verdict", "Healthy")
+    window.click("#dismiss")
+    until(lambda: window.text("#missed") == "", 5, "the note to be gone")
+    window.errors()  # that it was away for a second is one
+    assert json.loads(ready.read_text())["pid"] != pid
+
+
+def told(window: Browser) -> list[Any]:
+    """The samples that the page has."""
+    found: list[Any] = window.wait(
+        "const done = arguments[0];"
+        "fetch('/api/v1/history?minutes=15').then((it) => it.json()).then((it) => done(it.samples))"
+    )
+    return found
+
+
+def test_what_was_drawn_is_there_after_a_restart(scene: Scene) -> None:
+    window = scene.open()
+    until(lambda: len(told(window)) > 1, 30, "two samples to be kept")
+    assert {"console", "journal"} <= set(told(window)[0]["processes"])
