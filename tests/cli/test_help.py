@@ -86,11 +86,15 @@ COMMANDS = [
     "alert outbox",
     "alert test",
     "db rollback",
+    "dashboard password",
+    "dashboard remove",
     "logs tail",
     "logs errors",
     "logs enforcement",
 ]
 CHANGING = {
+    "dashboard password",
+    "dashboard remove",
     "init",
     "start",
     "stop",

@@ -9,10 +9,12 @@ import pytest
 from risk_daemon.clock import FakeClock
 from risk_daemon.console.app import make_app
 from risk_daemon.console.assets import assets
+from risk_daemon.console.desk import Desk
 from risk_daemon.console.feeding import Feed
 from risk_daemon.console.figures import Decided, Sample
 from risk_daemon.console.history import Store
 from risk_daemon.console.seen import Seen
+from risk_daemon.operations.home import Home
 from tests.console.build import NOW, seen, view
 
 UTC_MS = 1_795_622_400_000
@@ -26,7 +28,8 @@ def get(
     clock = FakeClock(UTC_MS * 1_000_000)
     clock.advance(NOW)
     feed = Feed(memory, clock, "boot")
-    app = make_app(memory, clock, feed, store or Store(Path("nowhere")))
+    desk = Desk(Home(Path("nowhere")), memory, clock)
+    app = make_app(memory, clock, feed, store or Store(Path("nowhere")), desk)
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app)
@@ -99,12 +102,14 @@ def test_the_description_of_the_api_lists_every_route() -> None:
     assert sorted(paths) == [
         "/api/v1/accounts",
         "/api/v1/accounts/{number}",
+        "/api/v1/actions",
         "/api/v1/alarms",
         "/api/v1/events",
         "/api/v1/figures",
         "/api/v1/history",
         "/api/v1/live",
         "/api/v1/processes",
+        "/api/v1/session",
         "/health",
         "/metrics",
     ]

@@ -26,7 +26,9 @@ def rollout(stage: str, *releases: str) -> dict[str, Any]:
     """A rollout of v2 over v1: a canary of one account, then half of four, then all."""
     upto = {"shadow": 0, "canary": 1, "50": 2, "100": 4, "soak": 4}
     return {
+        "rollout": "v2-20261127",
         "stage": stage,
+        "holds": [],
         "release": "v2",
         "phases": [{"phase": name, "accounts": count} for name, count in upto.items()],
         "accounts": [{"account": number, "release": one} for number, one in enumerate(releases, 1)],

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from risk_daemon.core.events import ConsoleUsed
+from risk_daemon.operations import daemon as asked
+from risk_daemon.operations import passwords
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import release
 from risk_daemon.stage.crowd import Crowd
@@ -23,6 +26,7 @@ from risk_daemon.stage.gateway import Gateway
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
+from risk_daemon.wire.record import decode
 from tests.console.browser import ENTER, Browser, browser
 from tests.untraced import leave_children_untraced
 
@@ -32,6 +36,7 @@ OLD, NEW = release(), "v9.0.0"
 CROWD = Crowd(1, 3)
 ACCOUNTS = CROWD.accounts()
 FIRST = ACCOUNTS[0]
+PASSWORD = "correct horse battery"
 PLAN = """\
 production: false
 minute: 1s
@@ -63,6 +68,8 @@ class Scene:
         """Open the page, and wait until it is alive."""
         self.window.size(1440, 1000)
         self.window.go(f"http://127.0.0.1:{self.port}/")
+        self.window.ask("DELETE", "/cookie")  # whoever was logged in before is not any more
+        self.window.go(f"http://127.0.0.1:{self.port}/")
         self.window.until_text("#link", "Live")
         self.window.until_text("#verdict", "Healthy: all 3 accounts are guarded and connected.")
         return self.window
@@ -71,6 +78,19 @@ class Scene:
         self.gateway.post(
             "/order", account=account, contract="MNQ", side="buy", size=size, type="market"
         )
+
+    def on(self) -> dict[int, str]:
+        """Which release enforces each account, by the supervisor's word."""
+        rows = asked.status(self.home)["accounts"]
+        return {row["account"]: row["release"] for row in rows if row["enforcing"]}
+
+    def run(self, *words: str) -> None:
+        self.daemon.run(*words).ok()
+
+    def audit(self) -> list[str]:
+        """What was done on the page, as the journal has it."""
+        facts = [decode(one).fact for one in asked.tail(self.home, 100, ["console-used"])]
+        return [f"{one.by}: {one.what}" for one in facts if isinstance(one, ConsoleUsed)]
 
     def held(self) -> dict[int, int]:
         """Contracts that each account really holds, by the exchange's own word."""
@@ -94,6 +114,7 @@ def scene() -> Iterator[Scene]:
         settings = daemon.home / "config" / "daemon.yaml"
         port = free_port()
         settings.write_text(settings.read_text().replace("port: 0 ", f"port: {port} "))
+        passwords.set_password(Home(daemon.home), "anna", PASSWORD)
         daemon.start()
         yield Scene(gateway, daemon, port, stack.enter_context(browser()))
 
@@ -248,3 +269,152 @@ def test_what_was_drawn_is_there_after_a_restart(scene: Scene) -> None:
     window = scene.open()
     until(lambda: len(told(window)) > 1, 30, "two samples to be kept")
     assert {"console", "journal"} <= set(told(window)[0]["processes"])
+
+
+# --- acting ---
+
+
+def login(window: Browser) -> None:
+    """Log in as anna."""
+    window.until_text("#login", "Log in")
+    window.click("#login")
+    window.type("#user", "anna")
+    window.type("#password", PASSWORD)
+    window.press(ENTER)
+    window.until_text("#logout", "Log out anna")
+
+
+def do(window: Browser, button: str, reason: str, typed: str = "") -> None:
+    """Ask for something: its dialog, a reason, and what has to be typed."""
+    until(lambda: window.text(button) != "", 20, f"{button} to be there")
+    window.click(button)
+    window.type("#reason", reason)
+    if typed:
+        window.type("#typed", typed)
+    window.click("#do")
+
+
+def done(window: Browser) -> str:
+    """What came of it, once it is told."""
+    until(lambda: window.text("#outcome") != "", 40, "what came of it")
+    text = window.text("#outcome")
+    window.click("#cancel")
+    return text
+
+
+def test_a_wrong_password_is_told_and_the_next_try_has_to_wait(scene: Scene) -> None:
+    window = scene.open()
+    window.until_text("#login", "Log in")
+    window.click("#login")
+    window.type("#user", "anna")
+    window.type("#password", "not the one\ue007")
+    window.until_text("#said", "the name or the password is wrong; it was noted.")
+
+    window.type("#password", PASSWORD + "\ue007")
+    window.until_text("#said", "try again in")
+    assert axe(window) == []
+    assert "anna: wrong password" in scene.audit()
+
+    def is_in() -> bool:
+        window.run("document.getElementById('password').value = ''")
+        window.type("#password", PASSWORD + "\ue007")
+        until(lambda: window.text("#logout") + window.text("#said.bad") != "", 10, "an answer")
+        return window.text("#logout") == "Log out anna"
+
+    until(is_in, 10, "the wait to be over", every_s=0.5)
+    window.click("#logout")
+    window.until_text("#login", "Log in")
+    window.errors()  # that it was refused twice
+
+
+def test_a_rollout_is_started_promoted_and_aborted_from_the_page(scene: Scene) -> None:
+    window = scene.open()
+    login(window)
+    scene.run("deploy", "plan", NEW, "--account", str(FIRST))
+
+    do(window, "#approve", "agreed on the phone")
+    assert NEW in done(window)
+    do(window, "#start", "a calm day")
+    assert "phase shadow" in done(window)
+
+    window.until_text(".tree .now", "Shadow")
+    until(lambda: promoted(window, "the shadow is clean"), 60, "the canary to be entered")
+    until(lambda: scene.on().get(FIRST) == NEW, 20, "the canary to be on the new release")
+    assert set(scene.on().values()) == {OLD, NEW}
+    window.until_text(".tree .now", "Canary")
+    until(lambda: "first canary" in row(window, FIRST), 10, "its cohort to be shown")
+    window.until_text(".cohorts", "Newly switched")
+    window.until_text("#graphs-title", "Figures")
+    window.until_text(".marks", "entered canary")
+
+    do(window, "#abort", "limits look wrong")
+    done(window)
+    until(lambda: set(scene.on().values()) == {OLD}, 40, "every account to be back")
+    window.until_text("#rollout-title + span", "aborted")
+    window.until_text(".marks", "limits look wrong")
+    assert {"anna: asked promote", "anna: done promote", "anna: done abort"} <= set(scene.audit())
+    assert window.errors() == []
+
+
+def promoted(window: Browser, reason: str) -> bool:
+    """Ask to promote; what is missing is said in the dialog, and asked for again."""
+    do(window, "#promote", reason)
+    until(lambda: window.text("#outcome") + window.text("#said.bad") != "", 20, "an answer")
+    is_done = window.text("#outcome") != ""
+    window.click("#cancel")
+    window.errors()
+    return is_done
+
+
+def test_a_tab_that_shows_an_old_state_does_nothing_and_shows_the_new_one(scene: Scene) -> None:
+    window = scene.open()
+    login(window)
+    scene.run("deploy", "plan", NEW, "--account", str(FIRST))
+    until(lambda: window.text("#approve") != "", 20, "the plan to be shown")
+    window.click("#approve")
+    window.type("#reason", "agreed")
+    scene.run("rollout", "abort", "--reason", "another one comes first")
+
+    window.click("#do")
+
+    window.until_text("#said", "it is not as this page showed it any more; nothing was done.")
+    window.click("#cancel")
+    window.until_text("#rollout-title + span", "aborted")
+    assert "anna: refused approve" in scene.audit()
+    window.errors()
+
+
+def test_after_a_restart_of_the_console_one_has_to_log_in_again(scene: Scene) -> None:
+    window = scene.open()
+    login(window)
+    psutil.Process(json.loads((scene.home.run / "console.json").read_text())["pid"]).kill()
+    window.until_text("#missed", "The console was restarted.", 40)
+    window.until_text("#login", "Log in")
+    window.errors()
+
+
+def test_flatten_all_is_typed_out_and_really_done(scene: Scene) -> None:
+    for account in ACCOUNTS:
+        scene.buy(account)
+    until(lambda: all(scene.held()[one] for one in ACCOUNTS), 20, "all to hold something")
+    window = scene.open()
+    login(window)
+    until(lambda: "long" in row(window, ACCOUNTS[2]), 20, "the positions to be shown")
+
+    do(window, "#flatten", "the exchange is on fire", typed="flatten")
+    window.until_text("#said", "type 'flatten all' to have it done")
+    assert "3 accounts now hold positions" in window.text("dialog")
+    assert axe(window) == []
+    assert all(scene.held()[one] for one in ACCOUNTS)
+    window.errors()
+
+    window.type("#typed", " all")
+    window.click("#do")
+
+    told = done(window)
+    assert told.count("flat, proven by query") == 3
+    assert not any(scene.held()[one] for one in ACCOUNTS)
+    until(lambda: "locked" in row(window, FIRST), 20, "the lock to be shown")
+    assert "the exchange is on fire" in row(window, FIRST)
+    assert scene.audit()[-2:] == ["anna: asked flatten-all", "anna: done flatten-all"]
+    assert window.errors() == []

@@ -19,8 +19,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from risk_daemon.clock import Timekeeper
-from risk_daemon.console import door, live, view
+from risk_daemon.console import acting, door, live, view
 from risk_daemon.console.assets import assets
+from risk_daemon.console.desk import Desk
 from risk_daemon.console.feeding import TABS_MAX, Feed
 from risk_daemon.console.figures import thin
 from risk_daemon.console.history import Store
@@ -46,13 +47,14 @@ _MS: Final = 1_000_000
 _MINUTE_MS: Final = 60_000
 
 
-def make_app(seen: Seen, clock: Timekeeper, feed: Feed, store: Store) -> FastAPI:
+def make_app(seen: Seen, clock: Timekeeper, feed: Feed, store: Store, desk: Desk) -> FastAPI:
     """Build the application over what is seen."""
     app = FastAPI(title="Risk daemon", version=seen.release, docs_url=None, redoc_url=None)
     _add_numbers(app, seen, clock)
     _add_lists(app, seen, clock)
     _add_graphs(app, seen, clock, feed, store)
     _add_page(app, seen, clock)
+    app.include_router(acting.router(desk))
     app.add_middleware(_Door)
     return app
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from risk_daemon.console import asking
 from risk_daemon.console import view as views
 from risk_daemon.console.figures import cohort_of
 from risk_daemon.console.seen import Seen
@@ -80,6 +81,7 @@ def head(seen: Seen, now: int) -> dict[str, Any]:
         "accounts": len(health["accounts"]),
         "journal": seen.journal_connected,
         "supervisor": now - seen.status_at <= views.STATUS_FRESH_NS,
+        "key": asking.accounts_key(seen.status),
     }
 
 
@@ -96,7 +98,10 @@ def account(seen: Seen, number: int, now: int) -> dict[str, Any]:
 
 def rollout(found: Mapping[str, Any]) -> dict[str, Any] | None:
     """How the rollout stands, without its plan; None where there never was one."""
-    return {name: one for name, one in found.items() if name != "plan"} if found else None
+    if not found:
+        return None
+    shown = {name: one for name, one in found.items() if name != "plan"}
+    return shown | {"key": asking.rollout_key(found)}
 
 
 def figures(seen: Seen) -> dict[str, Any]:

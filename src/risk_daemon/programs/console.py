@@ -26,6 +26,7 @@ from risk_daemon.console import view
 from risk_daemon.console.app import make_app
 from risk_daemon.console.carrying import Carrier
 from risk_daemon.console.channelling import Channels
+from risk_daemon.console.desk import Desk
 from risk_daemon.console.feeding import Feed
 from risk_daemon.console.following import Follower
 from risk_daemon.console.history import Store
@@ -125,7 +126,7 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
     follower = Follower(seen, home.run, clock)
     store, feed = Store(home.state / HISTORY), Feed(seen, clock, secrets.token_hex(4))
     config = uvicorn.Config(
-        make_app(seen, clock, feed, store),
+        make_app(seen, clock, feed, store, Desk(home, seen, clock)),
         access_log=False,
         log_config=None,
         loop="asyncio",

@@ -31,7 +31,7 @@ function build() {
 }
 
 function begin() {
-  if (!begun) { begun = true; build(); }
+  if (begun) actions.look(); else { begun = true; build(); }
   graphs.load();
 }
 
