@@ -54,6 +54,7 @@ class Browser:
 
     driver: str
     session: str
+    pid: int
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Ask ChromeDriver."""
@@ -166,9 +167,10 @@ def browser() -> Iterator[Browser]:
                 "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
             }
             made = call("POST", f"{url}/session", {"capabilities": {"alwaysMatch": wanted}})
-            window = Browser(url, made["sessionId"])
+            window = Browser(url, made["sessionId"], running.pid)
             try:
                 window.size(1440, 1000)
+                window.go("about:blank")  # its own first page asks whom it likes
                 yield window
             finally:
                 window.ask("DELETE", "")

@@ -135,7 +135,8 @@ class Desk:
             await self._note(user, f"refused {asked.action}", who.reason, error.sentence)
             raise
         what = "done" if outcome.ok else "failed"
-        await self._note(user, f"{what} {asked.action}", who.reason, "; ".join(told(outcome)))
+        text = "; ".join(outcome.above[:1] or outcome.lines)
+        await self._note(user, f"{what} {asked.action}", who.reason, text)
         return outcome
 
     async def _acted(self, who: Who, asked: Asked) -> Outcome:

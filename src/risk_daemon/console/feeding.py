@@ -19,7 +19,8 @@ from risk_daemon.console.live import Place
 from risk_daemon.console.seen import Seen
 from risk_daemon.operations.outbox import Alarm
 
-TICK_S: Final = 0.1
+#: Views come four times a second; more often a person sees nothing.
+TICK_S: Final = 0.25
 #: Messages that a tab may be behind: some seconds.
 BEHIND_MAX: Final = 100
 TABS_MAX: Final = 32

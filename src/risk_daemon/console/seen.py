@@ -14,6 +14,7 @@ from typing import Any, Final
 from risk_daemon.console.figures import Compared, Decided, Ended, Mark, Sample
 from risk_daemon.console.marks import mark
 from risk_daemon.core.events import (
+    AlarmRaised,
     DecisionCompared,
     Entry,
     Fact,
@@ -27,6 +28,7 @@ from risk_daemon.core.events import (
     SampleTaken,
     Timed,
 )
+from risk_daemon.operations.channels import OWNERS
 from risk_daemon.operations.outbox import Alarm
 from risk_daemon.wire.view import AccountView
 
@@ -133,6 +135,12 @@ class Seen:
 
 def is_quiet(fact: Fact) -> bool:
     """Tell whether a fact is no event that a person would want to be told of."""
-    return isinstance(fact, QUIET) or (
-        isinstance(fact, RolloutNoted) and fact.what.startswith(_HEARD)
-    )
+    match fact:
+        case RolloutNoted(what=what):
+            return what.startswith(_HEARD)
+        case DecisionCompared(verdict=verdict):
+            return verdict == _AGREES
+        case AlarmRaised(audience=audience):
+            return audience not in ("", OWNERS)
+        case _:
+            return isinstance(fact, QUIET)

@@ -77,11 +77,14 @@ export class Accounts {
   }
 
   showRow(node, one) {
+    const isOpen = this.open.has(one.account);
+    if (node.one === one && node.isOpen === isOpen) return; // an account that changed is another object
+    [node.one, node.isOpen] = [one, isOpen];
     const [name, guard, position, pnl, limit, may, release] = [...node.cells].map((cell) => cell.firstChild);
     const { view } = one;
     const [button, small] = name.children;
     fill(button, one.name || one.account, () => one.name || String(one.account));
-    button.setAttribute("aria-expanded", String(this.open.has(one.account)));
+    button.setAttribute("aria-expanded", String(isOpen));
     fill(small, [one.account, one.login], () => [one.account, one.login].filter(Boolean).join(" · "));
     fill(guard, [one.why], () => (one.why ? [el("span", { class: "state bad" }, "not guarded"), el("small", {}, one.why)] : el("span", { class: "state good" }, "guarded")));
     fill(release, [one.release, one.holder, one.epoch, one.cohort], () => [one.release, el("small", {}, `${one.holder}, epoch ${one.epoch}`), one.cohort && el("small", {}, COHORT[one.cohort])]);

@@ -129,7 +129,7 @@ export class Actions {
   buttons(root, found) {
     const isOver = !found || OVER.includes(found.stage), isBack = found && BACK.includes(found.stage);
     const names = found ? found.phases.map((one) => one.phase) : [];
-    const next = names[names.indexOf(found?.stage) + 1];
+    const next = names.includes(found?.stage) ? names[names.indexOf(found.stage) + 1] : undefined;
     const shown = found && [found.stage, found.key, found.holds.length, next];
     fill(root, shown, () => {
       if (!found || isBack) return null;

@@ -100,7 +100,10 @@ export class Graph {
 
   // What the lines are, and their figures now or where somebody points.
   tell(series, sample, pointed, values) {
-    const rows = series.map((one, number) => [one.name, sample ? this.spec.say(one.of(sample)) : "–", number, one.shape]);
+    // Not pointed at: the newest figure there is, for in the last ten seconds nothing may have come.
+    const newest = (of) => this.samples.findLast((one) => (of(one) ?? null) !== null && one.at > this.end - 120000);
+    const figure = (of) => { const from = pointed ? sample : newest(of); return from ? this.spec.say(of(from)) : "–"; };
+    const rows = series.map((one, number) => [one.name, figure(one.of), number, one.shape]);
     const when = pointed ? `at ${second(pointed.at)} Chicago` : "";
     fill(this.keys, [rows, when], () => [
       ...rows.map(([name, said, number, shape]) => el("li", {}, svg("svg", { viewBox: "0 0 22 8", "aria-hidden": "true" }, svg("path", { class: `s${number % 8}`, d: "M0 4H22", "stroke-dasharray": shape === "thin" ? "3 3" : undefined })), `${name} `, el("b", {}, said))),

@@ -5,7 +5,7 @@ import { Graph } from "./graph.js";
 import { both, many, mb, ms, percent, share } from "./words.js";
 
 const SPANS = [[15, "15 min"], [60, "1 h"], [360, "6 h"], [1440, "24 h"]];
-const POINTS = 400, TEN_S = 10000;
+const POINTS = 400, TEN_S = 10000, WIDTH = 400;
 const tone = (value, target, alert) => (value === null ? "dim" : value > alert ? "bad" : value > target ? "warn" : "good");
 const rate = (part, whole) => (whole ? (100 * part) / whole : null);
 const processes = (place) => (samples) => {
@@ -62,21 +62,23 @@ export class Graphs {
 
   take() {
     const { tip } = this.stream.parts.get("figures") || {};
-    if (!tip) return;
+    if (!tip || tip === this.tip) return; // figures come once a second, whatever else comes
     // A sample is finished when the next ten seconds begin; until then it is redrawn each second.
     if (this.tip && Math.floor(tip.at / TEN_S) !== Math.floor(this.tip.at / TEN_S)) this.samples.push(this.tip);
     this.tip = tip;
     const from = tip.at - this.minutes * 60000;
     while (this.samples.length && this.samples[0].at < from) this.samples.shift();
-    this.draw();
+    this.heads();
+    // Sooner than by a pixel nothing moves.
+    if (tip.at - (this.drawnAt || 0) >= Math.min((this.minutes * 60000) / WIDTH, TEN_S)) this.draw();
   }
 
   draw() {
     if (document.hidden) return;
+    this.drawnAt = this.tip?.at;
     const end = this.tip?.at ?? this.stream.now(), begin = end - this.minutes * 60000;
     const marks = this.marks(begin);
     for (const graph of Object.values(this.graphs)) graph.show(this.tip ? [...this.samples, this.tip] : this.samples, begin, end, marks);
-    this.heads();
     fill(this.list, marks.slice(-8), () => marks.slice(-8).reverse().map((one) => el("li", {}, el("span", { class: `state ${one.kind === "rollback" ? "bad" : one.kind === "alert" ? "warn" : "good"}` }, `${one.kind} `), el("span", { class: "dim" }, `${both(one.at)} `), one.text)));
   }
 

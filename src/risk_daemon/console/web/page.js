@@ -9,7 +9,7 @@ import { Stream } from "./stream.js";
 import { both, capital, duration, many, mb, percent, second } from "./words.js";
 
 const TONES = { healthy: "good", degraded: "warn" };
-const SHOW_MS = 200;
+const SHOW_MS = 500;
 
 const release = el("span", { class: "dim" }), time = el("span", { class: "dim" }), link = el("span", { class: "state", id: "link", role: "status" });
 const verdict = el("p", { class: "verdict", role: "status", "aria-live": "assertive", id: "verdict" });
@@ -27,7 +27,10 @@ function build() {
     el("div", { class: "two" }, section("processes-title", "Processes", processes), section("alarms-title", "Alarms", alarms)),
     section("events-title", "Latest events", events), el("p", { class: "dim" }, "Times without a place are Chicago's. This page tells; what protects the accounts is other processes."));
   const head = el("header", {}, el("h1", {}, "Risk daemon"), release, time, el("span", { class: "push group" }, link, actions.root));
+  const places = [["graphs-title", "Figures"], ["rollout-title", "Rollout and cohorts"], ["accounts-title", "Accounts"], ["processes-title", "Processes"], ["alarms-title", "Alarms"], ["events-title", "Events"]];
+  const nav = el("nav", { "aria-label": "On this page" }, places.map(([id, text]) => el("a", { href: `#${id}` }, text)));
   document.body.replaceChildren(el("a", { class: "skip", href: "#main" }, "To the content"), head, main, actions.dialog);
+  notes.after(nav);
 }
 
 function begin() {
@@ -97,6 +100,8 @@ const table = (heads, rows, css = "fold") => el("table", { class: css }, el("the
 
 function showProcesses() {
   const rows = stream.parts.get("processes") || [];
+  if (rows === processes.rows) return;
+  processes.rows = rows;
   fill(processes, rows.map((one) => [one.name, one.state, one.release, duration(one.since_s), mb(one.memory_mb), percent(one.cpu_percent), one.restarts]), () => table(
     [["Process"], ["State"], ["Release"], ["For", "num"], ["Memory", "num"], ["CPU", "num"]],
     rows.map((one) => [[one.name, one.role !== one.name && el("small", {}, one.role)], [el("span", { class: `state ${one.state === "running" ? "good" : "warn"}` }, one.state), one.restarts ? el("small", {}, many(one.restarts, "restart")) : null], one.release || "", duration(one.since_s), mb(one.memory_mb), percent(one.cpu_percent)]), ""));

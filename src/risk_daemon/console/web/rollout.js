@@ -49,12 +49,15 @@ export class Rollout {
   }
 
   show() {
-    const found = this.stream.parts.get("rollout");
+    const found = this.stream.parts.get("rollout"), figures = this.stream.parts.get("figures");
+    if (found === this.found && figures === this.figures) return;
+    [this.found, this.figures] = [found, figures];
     fill(this.stage, found && [found.release, found.fallback, found.stage, found.part, found.on], () => (found
       ? [el("span", { class: "state" }, `${found.release} over ${found.fallback}: ${found.stage}${found.part ? `, ${found.part}` : ""}`), el("span", { class: "dim" }, `  accounts on ${Object.entries(found.on).map(([name, count]) => `${name}: ${count}`).join(", ")}`)]
       : el("span", { class: "dim" }, "none was begun in this home")));
     fill(this.notes, found && [found.holds, found.why, found.stuck, found.stage], () => (found ? notes(found) : null));
-    fill(this.missing, found && [found.missing], () => found?.missing.length > 0 && el("div", { class: "note" }, el("b", {}, "Before the next step: "), el("ul", {}, found.missing.map((one) => el("li", {}, one)))));
+    const missing = found ? shorter(found) : [];
+    fill(this.missing, missing, () => missing.length > 0 && el("div", { class: "note" }, el("b", {}, "Before the next step: "), el("ul", {}, missing.map((one) => el("li", {}, one)))));
     fill(this.tree, found && [found.phases, found.accounts, found.gates, found.stage], () => (found ? this.phases(found) : null));
     this.actions.buttons(this.buttons, found);
     this.showCohorts(found);
@@ -95,6 +98,14 @@ export class Rollout {
       el("thead", {}, el("tr", {}, el("td"), COLUMNS.map(([, title]) => el("th", { scope: "col", class: "num" }, title)))),
       el("tbody", {}, rows.map(([title, ...cells]) => el("tr", {}, el("th", { scope: "row" }, title), cells.map((text) => el("td", { class: "num" }, text))))))]);
   }
+}
+
+// What is missing, without repeating the sentences of the gates that stand above.
+function shorter(found) {
+  const shown = (found.phases.find((one) => one.state === "now")?.gates || found.gates).filter((one) => one.sentence).map((one) => one.gate);
+  const said = found.missing.filter((one) => shown.some((gate) => one.startsWith(`${gate} says `)));
+  const rest = found.missing.filter((one) => !said.includes(one));
+  return said.length ? [...rest, `${many(said.length, "gate")} above to say pass`] : rest;
 }
 
 function notes(found) {
