@@ -278,8 +278,8 @@ CAPPED = {"declared": (Declared("rounds-up", "max-contracts", 20_000),)}
 
 
 def test_a_declared_difference_passes_below_its_cap_and_fails_above_it() -> None:
-    few = fired("declared", 2, name="rounds-up")
-    many = fired("declared", 30, name="rounds-up")
+    few = fired("declared", 2, name="rounds-up", source="recorded")
+    many = fired("declared", 30, name="rounds-up", source="recorded")
 
     assert decisions(fired(count=98), few, **CAPPED)[0] == "pass"
     assert decisions(fired(count=98), many, **CAPPED) == (
@@ -291,10 +291,19 @@ def test_a_declared_difference_passes_below_its_cap_and_fails_above_it() -> None
 
 def test_several_declared_differences_share_the_doubt() -> None:
     one, other = CAPPED["declared"][0], Declared("other", "kill-switch", 20_000)
-    edge = [fired(count=11), fired("declared", 5, name="rounds-up")]
+    edge = [
+        fired(count=11, source="recorded"),
+        fired("declared", 5, name="rounds-up", source="recorded"),
+    ]
 
     assert decisions(*edge, firings=1, declared=(one,))[0] == "fail"
     assert decisions(*edge, firings=1, declared=(one, other))[0] == "inconclusive"
+
+
+def test_cases_made_at_the_boundary_show_a_declared_difference_and_are_part_of_no_share() -> None:
+    many = fired("declared", 60, name="rounds-up")
+
+    assert decisions(fired(), many, **CAPPED)[0] == "pass"
 
 
 def test_a_declared_difference_that_is_never_seen_is_a_finding() -> None:

@@ -113,6 +113,16 @@ def test_a_release_that_decides_alike_passes_its_shadow_and_is_judged_in_the_can
     assert (over.code, "nothing is judged now: the rollout is aborted" in over.err) == (3, True)
 
 
+def test_a_release_that_is_tried_again_is_judged_by_what_it_decides_again(scene: Scene) -> None:
+    scene.run("deploy", "plan", SAME, "--account", str(FIRST)).ok()
+    scene.run("rollout", "approve", "start", "--by", "anna").ok()
+
+    scene.run("deploy", "canary", "--account", str(FIRST)).ok()
+
+    assert scene.on()[FIRST] == SAME
+    scene.run("rollout", "abort").ok()
+
+
 def test_a_report_has_the_audit_and_keeps_what_people_wrote(scene: Scene) -> None:
     first = scene.run("rollout", "report", SAME)
     assert (first.code, "still to be written in it by people" in first.err) == (1, True)

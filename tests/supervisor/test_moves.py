@@ -118,12 +118,24 @@ def test_a_release_that_sees_the_account_otherwise_does_not_get_it(scene: Scene)
     scene.breach_is_answered()
 
 
+def test_but_nothing_it_sees_otherwise_keeps_an_account_from_going_back_to_it(scene: Scene) -> None:
+    """Whoever goes back leaves a release that is not to be believed."""
+    row = moved(scene, "rollback", ODD)
+
+    assert (row["moved"], row["holder"].partition("@")[2]) == (True, ODD)
+    alarms = asked.tail(Home(scene.daemon.home), 20, ("alarm-raised",))
+    assert any(b"goes back to" in one.payload and b"may trade" in one.payload for one in alarms)
+    command(scene, "rollback", OLD).ok()
+    until(lambda: of_release(scene) == OLD, 5, "the old release to enforce")
+    scene.breach_is_answered()
+
+
 def test_and_tells_so_at_the_holders_next_hash(scene: Scene) -> None:
     command(scene, "promote", NEW).ok()
 
     def is_told() -> bool:
         alarms = asked.tail(Home(scene.daemon.home), 20, ("alarm-raised",))
-        told = [one.payload for one in alarms if b"releases differ" in one.payload]
+        told = [one.payload for one in alarms if b"facts differ" in one.payload]
         return any(b"may trade" in one for one in told)
 
     until(is_told, 5, "the release that sees it otherwise to say so")

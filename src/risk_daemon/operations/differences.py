@@ -140,9 +140,10 @@ def _coverage(pair: Summary) -> list[str]:
 
 
 def _judged(one: difference.OfDeclared) -> str:
-    if not one.seen:
+    if not one.seen and not one.made:
         return ": NEVER SEEN, the change may do nothing"
-    return ": MORE than that" if one.is_over else ""
+    made = f", and {count(one.made, 'time')} in cases made at the boundary" if one.made else ""
+    return made + (": MORE than that" if one.is_over else "")
 
 
 def _data(pair: Summary, found: Sequence[DecisionCompared]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import Entry, RolloutNoted, SampleTaken
 from risk_daemon.errors import NotFound, Refused, UsageError
 from risk_daemon.journal.reader import Reader
-from risk_daemon.operations import daemon, gaps, home, watching
+from risk_daemon.operations import daemon, differences, gaps, home, watching
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
 from risk_daemon.operations.state_file import FILE
@@ -76,7 +76,8 @@ def _folded(at: Home, row: Row) -> tuple[Tally, int]:
     file = at.state / FILE
     with closing(Reader(file)) as reader:
         begin = reader.seq_since(row.entered)
-    found, count = tally.begin(watching.judging_of(row)), 0
+    declared = differences.declared(at, row.plan.release)
+    found, count = tally.begin(watching.judging_of(row, declared)), 0
     for entry in entries(file, ("sample-taken",), begin):
         if isinstance(entry.fact, SampleTaken):
             tally.fold(found, sample.decode(entry.fact.body))

@@ -44,7 +44,7 @@ def move(
         data = {"release": release, "accounts": [row["account"] for row in rows]}
         return Outcome(lines, data=data, notes=("nothing was done",))
     asked = {"release": release, "accounts": chosen, "by": who.by, "reason": who.reason}
-    answer = daemon.ask(at, daemon.SUPERVISOR, "move", asked, WITHIN_S)
+    answer = daemon.ask(at, daemon.SUPERVISOR, "move", asked | {"is_back": is_back}, WITHIN_S)
     found: list[dict[str, Any]] = answer.get("accounts", [])
     done = [row for row in found if row["moved"] and not row["why"]]
     lines = tuple(_line(row, release) for row in found)

@@ -75,7 +75,9 @@ class Hands:
     async def _move(self, version: Version, accounts: list[int], latch: str) -> dict[int, str]:
         """Move, and return why of each account that is not there, or not for sure."""
         try:
-            found = await self._daemon.move(version.release, accounts, latch)
+            plan = self._plan()
+            is_back = plan is not None and version != plan.candidate
+            found = await self._daemon.move(version.release, accounts, latch, is_back=is_back)
         except OperatorError as error:
             return dict.fromkeys(accounts, error.sentence)
         said = {row["account"]: str(row["why"]) for row in found}

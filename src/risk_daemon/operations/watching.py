@@ -10,24 +10,27 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, Final
 
-from risk_daemon.core.events import SampleTaken
+from risk_daemon.core.events import Entry, SampleTaken
 from risk_daemon.errors import DaemonError, Malformed, OperatorError
 from risk_daemon.journal.reader import Reader
-from risk_daemon.operations import differences
+from risk_daemon.operations import differences, witness
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.state_file import FILE
-from risk_daemon.rollout import judge, messages, reading, tally
+from risk_daemon.rollout import judge, messages, reading, tally, thresholds
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.controller import Controller
+from risk_daemon.rollout.difference import Declared
 from risk_daemon.rollout.row import Row
 from risk_daemon.rollout.tally import Judging, Member, Tally
+from risk_daemon.rollout.thresholds import Thresholds
 from risk_daemon.rollout.verdict import Verdict
 from risk_daemon.supervisor.children import memory_mb
 from risk_daemon.supervisor.loop import Supervisor
-from risk_daemon.supervisor.release import is_worker, release_of
+from risk_daemon.supervisor.release import is_worker, release_of, workers_of
 from risk_daemon.wire import sample
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import Record, decode, new_record
@@ -63,6 +66,12 @@ class Watch:
         self._memory_at = 0
         self._asked: tuple[str, int] | None = None
         self._past: tuple[str, int] | None = None
+        self._witnessed = witness.Seen()
+        self._looked_at: witness.Phase | None = None
+        #: By worker of the release: its process as the phase was entered here.
+        self._pids: dict[str, int] = {}
+        #: Where the release means to decide otherwise; asked of its own code, once.
+        self._declares: tuple[str, list[Declared]] = ("", [])
         self._group: asyncio.TaskGroup | None = None
         self._deciding: asyncio.Task[None] | None = None
 
@@ -102,15 +111,41 @@ class Watch:
         if key == self._key and self._journal is not None and self._journal.is_open:
             return
         self._leave()
-        self.tally = tally.begin(judging_of(row))
+        declared = await self._declared(row.plan.release)
+        self.tally = tally.begin(judging_of(row, declared))
         self._told, self._counted = {}, 0
+        self._looked_at, self._witnessed = self._look_at(row, declared), witness.Seen()
+        self._pids = self._running_of(row.plan.release)
         begin = await asyncio.to_thread(self._seq_since, row.entered)
         hello = Hello("judge", "judge")
         self._journal = await JournalClient.connect(
             self._daemon.home / "run", hello, CONNECT_WITHIN_S
         )
-        self._journal.subscribe(begin, ("sample-taken",), on_records=self._take)
+        kinds = ("sample-taken", *witness.KINDS)
+        self._journal.subscribe(begin, kinds, on_records=self._take)
         self._key = key
+
+    async def _declared(self, release: str) -> list[Declared]:
+        if self._declares[0] != release:
+            home = Home(self._daemon.home)
+            self._declares = release, await asyncio.to_thread(differences.declared, home, release)
+        return self._declares[1]
+
+    def _look_at(self, row: Row, declared: Sequence[Declared]) -> witness.Phase:
+        members = set(rows.members(row))
+        logins = self._daemon.settings.logins
+        return witness.Phase(
+            release=row.plan.release,
+            fallback=row.plan.fallback,
+            workers=frozenset(workers_of(row.plan.release)),
+            others=frozenset(workers_of(row.plan.fallback)),
+            logins=frozenset(one.name for one in logins if members.intersection(one.accounts)),
+            declared=frozenset(one.rule for one in declared),
+        )
+
+    def _running_of(self, release: str) -> dict[str, int]:
+        running = self._daemon.running.items()
+        return {name: one.pid for name, one in running if release_of(name) == release}
 
     def _seq_since(self, at: int) -> int:
         with closing(Reader(self._daemon.home / "state" / FILE)) as reader:
@@ -119,16 +154,34 @@ class Watch:
     def _take(self, records: list[Record]) -> None:
         assert self.tally is not None
         for record in records:
-            fact = decode(record).fact
-            if not isinstance(fact, SampleTaken):
+            entry = decode(record)
+            if not isinstance(entry.fact, SampleTaken):
+                self._witness(entry)
                 continue
             try:
-                one = sample.decode(fact.body)
+                one = sample.decode(entry.fact.body)
             except Malformed:
                 continue  # missing, then: it is noticed, and nothing is passed because of it
             tally.fold(self.tally, one)
             if isinstance(one, sample.Decided) and one.release == self.tally.judging.release:
                 self._counted += sum(one.decided)
+
+    def _witness(self, entry: Entry) -> None:
+        """Tell of a situation, and have damage stored: whoever judges later must see it too."""
+        assert self._looked_at is not None
+        anew = {
+            name
+            for name, pid in self._running_of(self._looked_at.release).items()
+            if self._pids.setdefault(name, pid) != pid
+        }
+        found = witness.take(self._witnessed, entry, self._looked_at, anew)
+        if isinstance(found, str):
+            now = self._daemon.clock.now_ns()
+            self._controller.feed(messages.Witnessed(at=now, situation=found))
+        elif found is not None:
+            body = sample.encode(found)
+            fact = SampleTaken(account=found.account, release=found.release, body=body)
+            self._daemon.journal.append([new_record(fact, f"damaged:{entry.seq}")])
 
     async def _ask_both(self, row: Row) -> None:
         """In shadow, have both decide cases of every account and all scripts, once a phase."""
@@ -149,7 +202,7 @@ class Watch:
         try:
             for made in (differences.generated, differences.scripted):
                 found = await asyncio.to_thread(made, home, plan.release)
-                await asyncio.to_thread(differences.keep, home, found)
+                await asyncio.to_thread(differences.keep, home, found, _evidence_of(row))
         except OperatorError as error:
             self._asked = None
             _log.warning("boundary cases not compared", extra={"why": error.sentence})
@@ -160,10 +213,9 @@ class Watch:
         upto = await asyncio.to_thread(self._seq_since, row.entered)
         try:
             found = await differences.recorded_of_pair(home, plan.release, plan.fallback, upto)
-            of = f"{plan.rollout}:{row.entered}"
             for start in range(0, len(found), KEPT_AT_ONCE):
                 part = found[start : start + KEPT_AT_ONCE]
-                await asyncio.to_thread(differences.keep, home, part, of)
+                await asyncio.to_thread(differences.keep, home, part, _evidence_of(row))
         except (DaemonError, OSError) as error:
             _log.warning("recorded days not compared", extra={"why": str(error)})
             await asyncio.sleep(AGAIN_AFTER_FAILURE_S)
@@ -233,8 +285,11 @@ class Watch:
         }
 
 
-def judging_of(row: Row) -> Judging:
-    """Say what is judged in the present phase, and by whom: the first canary, the new, the rest."""
+def judging_of(row: Row, declared: Sequence[Declared]) -> Judging:
+    """Say what is judged in the present phase, and by whom: the first canary, the new, the rest.
+
+    `declared` is where the release says that it decides otherwise.
+    """
     phase = rows.phase_of(row)
     assert phase is not None
     names = [one.name for one in row.plan.phases]
@@ -254,7 +309,15 @@ def judging_of(row: Row) -> Judging:
         end=row.entered + max(phase.dwell.wall_ns, 1),
         members=tuple(Member(account, cohort(account)) for account in sorted(row.order)),
         shadowed=tuple(sorted(account for account in row.order if account not in candidates)),
+        thresholds=Thresholds(
+            declared=tuple(thresholds.Declared(one.name, one.rule, one.cap_ppm) for one in declared)
+        ),
     )
+
+
+def _evidence_of(row: Row) -> str:
+    """Name the phase, shortly: a rollout that is tried again is judged by what it finds itself."""
+    return f"{row.entered}"
 
 
 def judged(row: Row, one: Verdict, now: int) -> messages.Judged:

@@ -14,7 +14,8 @@ from risk_daemon.programs.report import report
 from risk_daemon.stage import two_releases
 from risk_daemon.stage.contract_page import PAGE, page
 from risk_daemon.stage.play import Say
-from risk_daemon.stage.proof import Proof, in_words
+from risk_daemon.stage.proof import NOTHING_TYPED, Proof, in_words, with_triggers
+from risk_daemon.stage.triggers import Triggers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,13 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     parser.add_argument("--write", action="store_true", help=f"write the figures to {PAGE}")
     parser.add_argument("--short", action="store_true", help="from one account to all at once")
+    parser.add_argument("--triggers", action="store_true", help="only what goes back by itself")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args(argv)
     return report("proof", lambda say: _play(args, say), in_words, as_json=args.json)
 
 
 def _play(args: argparse.Namespace, say: Say) -> dict[str, Any]:
+    if args.triggers:
+        return with_triggers(NOTHING_TYPED, Triggers(say).run(args.keep))
     verdict = Proof(say, short=args.short).run(args.keep)
+    if not args.short:
+        verdict = with_triggers(verdict, Triggers(say).run())
     if args.write and not args.short:
         today = dt.datetime.fromtimestamp(Clock().now_ns() // SECOND_NS, dt.UTC).date()
         target = two_releases.checkout_of(Path(__file__).parent) / PAGE

@@ -288,8 +288,9 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
 
     async def move(args: dict[str, Any]) -> dict[str, Any]:
         accounts = [int(one) for one in args.get("accounts") or daemon.promotion.accounts]
-        release = str(args["release"])
-        return {"release": release, "accounts": await daemon.move(release, accounts)}
+        release, is_back = str(args["release"]), bool(args.get("is_back"))
+        moved = await daemon.move(release, accounts, is_back=is_back)
+        return {"release": release, "accounts": moved}
 
     async def warm(args: dict[str, Any]) -> dict[str, Any]:
         await daemon.warm(str(args["release"]))

@@ -71,12 +71,16 @@ class OfRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OfDeclared(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a declared difference was seen, of how many firings of its rule."""
+    """How often a declared difference was seen, of how many firings of its rule.
+
+    `made` is how often in cases that were made at the boundary: they are part of no share.
+    """
 
     name: str
     rule: str
     seen: int
     firings: int
+    made: int
     cap_ppm: int
     why: str = ""
 
@@ -211,8 +215,9 @@ def summary(
     """Sum up what a release decided against another one."""
     pair = [covered(one, declared) for one in of_pair(findings, release, against)]
     rules = tuple(_of_rule(rule, pair) for rule in sorted({one.rule for one in pair}))
-    firings = {rule.rule: rule.firings for rule in rules}
-    seen = [name for one in pair for name in one.declared.split(", ")]
+    firings = {rule.rule: rule.firings - rule.generated for rule in rules}
+    seen = [name for one in pair if one.source != GENERATED for name in one.declared.split(", ")]
+    made = [name for one in pair if one.source == GENERATED for name in one.declared.split(", ")]
     looser = [one for one in pair if one.verdict == LOOSER]
     return Summary(
         release=release,
@@ -227,12 +232,13 @@ def summary(
                 rule=one.rule,
                 seen=seen.count(one.name),
                 firings=firings.get(one.rule, 0),
+                made=made.count(one.name),
                 cap_ppm=one.cap_ppm,
                 why=one.why,
             )
             for one in declared
         ),
-        never_seen=tuple(one.name for one in declared if one.name not in seen),
+        never_seen=tuple(one.name for one in declared if one.name not in (*seen, *made)),
         unseen=sum(one.verdict == UNSEEN for one in pair),
     )
 

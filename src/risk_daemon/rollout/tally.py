@@ -419,9 +419,11 @@ def _fold_fired(tally: Tally, sample: Fired) -> None:
     block = tally.block(sample.at)
     tally.fired.setdefault(sample.rule, Counter())[sample.how] += sample.count
     tally.sources[sample.source] += sample.count
-    tally.rule_blocks.setdefault(sample.rule, Counter())[block] += sample.count
-    if sample.how == "declared":
-        tally.declared.setdefault(sample.name, Counter())[block] += sample.count
+    # Cases are made at the boundary, where a difference shows: they count as seen, in no share.
+    counts = sample.count if sample.source != "generated" else 0
+    tally.rule_blocks.setdefault(sample.rule, Counter())[block] += counts
+    for name in sample.name.split(", ") if sample.how == "declared" else ():
+        tally.declared.setdefault(name, Counter())[block] += counts
 
 
 def _fold_reached(tally: Tally, sample: Reached, group: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,11 @@ Exit codes: 0 done and verified · 1 failed, or something is not as it should be
 rollout · 7 timed out, safe to repeat · 8 the daemon cannot be reached. `health` and `status`: 0
 healthy, 3 degraded, 1 down.
 """
+TRIGGERS_HEAD: Final = """\
+Releases that are bad in one way from a moment on: each passes its shadow, is given accounts and
+then shows what it is, in the canary and again at half of ten accounts. The time is from that moment
+until every account is back and was looked at; after it each of them breaks a limit, and is met.
+"""
 UNMEASURED: Final = "not measured yet"
 
 
@@ -34,6 +39,7 @@ def page(verdict: Mapping[str, Any] | None, on: dt.date | None = None) -> str:
     measured = iter(verdict["lines"] if verdict else ())
     parts = [HEAD]
     parts += [_chapter(chapter, measured) for chapter in CHAPTERS]
+    parts.append(_triggers(verdict.get("triggers", ()) if verdict else ()))
     parts.append(_foot(verdict, on))
     return "\n".join(parts)
 
@@ -42,6 +48,18 @@ def _chapter(chapter: Chapter, measured: Iterator[Mapping[str, Any]]) -> str:
     lines = [f"## {chapter.name[0].upper()}{chapter.name[1:]}", ""]
     lines += ["| line | means | exit | within | took |", "|---|---|---|---|---|"]
     lines += [_row(line, next(measured, None)) for line in chapter.lines]
+    return "\n".join(lines) + "\n"
+
+
+def _triggers(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write what went back by itself: each reason, in which phase, and after how long."""
+    lines = ["## What goes back by itself", "", TRIGGERS_HEAD]
+    lines += ["| trigger | phase | seen by | accounts | back after |", "|---|---|---|---|---|"]
+    for row in rows:
+        took = f"**{row['problem']}**" if row["problem"] else f"{row['seconds']:g} s"
+        by = str(row.get("by", "")).partition(":")[0]
+        told = (row["trigger"], row["phase"], by, str(row.get("accounts", "")), took)
+        lines.append(f"| {' | '.join(told)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -431,12 +431,38 @@ def tag(repository: Path, name: str) -> None:
     porcelain.tag_create(str(repository), name)
 
 
+#: The verdict of a run that types no line.
+NOTHING_TYPED: Final[dict[str, Any]] = {
+    "ok": True,
+    "lines": [],
+    "rollback_total_s": 0.0,
+    "left_out": [],
+    "problems": [],
+}
+
+
+def with_triggers(verdict: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Add what became of each trigger to a verdict."""
+    found = [f"{row['trigger']}, {row['phase']}: {row['problem']}" for row in rows]
+    problems = [
+        *verdict["problems"],
+        *(text for text, row in zip(found, rows, strict=True) if row["problem"]),
+    ]
+    return verdict | {"ok": not problems, "triggers": list(rows), "problems": problems}
+
+
 def in_words(verdict: dict[str, Any]) -> list[str]:
     """Say the verdict as a person would."""
-    lines = [
-        f"{len(verdict['lines'])} lines typed; the rollback took {verdict['rollback_total_s']} s"
-        f" of {ROLLBACK_MAX_S:g}"
-    ]
+    lines = []
+    if verdict["lines"]:
+        took = f"{verdict['rollback_total_s']} s of {ROLLBACK_MAX_S:g}"
+        lines.append(f"{len(verdict['lines'])} lines typed; the rollback took {took}")
+    if rows := verdict.get("triggers", ()):
+        back = [row["seconds"] for row in rows if not row["problem"]]
+        lines.append(
+            f"{len(back)} of {len(rows)} times every account was back by itself, after"
+            f" {max(back, default=0):g} s at the most"
+        )
     lines += [f"not in this run: {text}" for text in verdict["left_out"]]
     lines += [f"problem: {text}" for text in verdict["problems"]]
     lines.append("verdict: every line does what it says" if verdict["ok"] else "verdict: NOT ok")

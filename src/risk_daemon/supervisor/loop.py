@@ -595,18 +595,19 @@ class Supervisor:
     # --- releases ---------------------------------------------------------------------------
 
     async def move(
-        self, release: str, accounts: Sequence[int], latch: str = ""
+        self, release: str, accounts: Sequence[int], latch: str = "", *, is_back: bool = False
     ) -> list[dict[str, Any]]:
         """Give accounts to a release, its workers started and warm first; return a row each.
 
-        With a `latch` only while it is the rollout's.
+        With a `latch` only while it is the rollout's. `is_back`: what the present release sees
+        otherwise is told, and holds nothing up.
         """
         unknown = sorted(set(accounts) - set(self.promotion.accounts))
         if unknown:
             known = ", ".join(map(str, self.promotion.accounts))
             raise NotFound(f"account {unknown[0]} is not guarded here; guarded: {known}")
         await self.warm(release)
-        return await self.mover.move(accounts, release, latch)
+        return await self.mover.move(accounts, release, latch, is_back=is_back)
 
     async def warm(self, release: str) -> None:
         """Have a release's workers ready to take accounts over; they stay so until retired.

@@ -1,7 +1,8 @@
 """The dull half of a move: stores drains, asks holder and heir what they show, tells who asked.
 
 What is compared: workers of one release must have the same state hash at the drain; of two
-releases the account view, field by field (`wire.view.differences`).
+releases the account view, field by field (`wire.view.differences`). On a way back a view that
+differs is told and holds nothing up: the release that is left is not the one to be believed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from risk_daemon.clock import Timekeeper
-from risk_daemon.core.events import DrainAsked
+from risk_daemon.core.events import AlarmRaised, DrainAsked
 from risk_daemon.errors import DaemonError, TimedOut
 from risk_daemon.supervisor import promotion
+from risk_daemon.supervisor.release import release_of
 from risk_daemon.wire.client import JournalClient, ask
 from risk_daemon.wire.record import new_record
 from risk_daemon.wire.view import AccountView, differences
@@ -26,6 +28,7 @@ DRAIN_MS: Final = 1_000
 SHOW_WITHIN_S: Final = 0.5
 ENFORCES_WITHIN_S: Final = 2.0
 MOVE_WITHIN_S: Final = 60.0
+SUPERVISOR: Final = "supervisor"
 
 Feed = Callable[[promotion.Input], None]
 
@@ -44,9 +47,11 @@ class Mover:
         self._rows: dict[int, dict[int, dict[str, Any]]] = {}
         self._ended: dict[int, asyncio.Future[None]] = {}
         self._drained_ns: dict[int, int] = {}
+        #: Releases that accounts go back to.
+        self._ways_back: set[str] = set()
 
     async def move(
-        self, accounts: Sequence[int], release: str, latch: str = ""
+        self, accounts: Sequence[int], release: str, latch: str = "", *, is_back: bool = False
     ) -> list[dict[str, Any]]:
         """Have accounts held by a release; return a row for each: moved or why not, and its gap.
 
@@ -56,6 +61,7 @@ class Mover:
         number = self._number
         self._rows[number] = {}
         self._ended[number] = asyncio.get_running_loop().create_future()
+        (self._ways_back.add if is_back else self._ways_back.discard)(release)
         now = self._clock.steady_ns()
         self._feed(promotion.MoveAsked(number, tuple(accounts), release, now, latch))
         try:
@@ -118,13 +124,36 @@ class Mover:
             why = f"{wanted.heir} did not show its accounts in time"
             self._say(turn, promotion.HeirSilent(why))
         elif holder is not None:
-            unlike = {
-                account: why
-                for account in wanted.accounts
-                if (why := unlikeness(holder.get(account), heir.get(account)))
+            both = {
+                account: (holder.get(account), heir.get(account)) for account in wanted.accounts
             }
+            unlike = {account: why for account, pair in both.items() if (why := unlikeness(*pair))}
+            if release_of(wanted.heir) in self._ways_back:
+                unlike = self._let_go(wanted.heir, unlike, both)
             alike = tuple(account for account in wanted.accounts if account not in unlike)
             self._say(turn, promotion.Shown(alike, tuple(sorted(unlike.items()))))
+
+    def _let_go(
+        self,
+        heir: str,
+        unlike: dict[int, str],
+        both: dict[int, tuple[Showing | None, Showing | None]],
+    ) -> dict[int, str]:
+        """Tell what two releases see otherwise, and return what holds an account up even so."""
+        seen = {account: why for account, why in unlike.items() if are_views(*both[account])}
+        alarms = [
+            AlarmRaised(
+                account=account,
+                level="page",
+                what="went back, seen otherwise",
+                text=f"account {account} goes back to {release_of(heir)}, though {why}",
+                source=SUPERVISOR,
+            )
+            for account, why in sorted(seen.items())
+        ]
+        if alarms:
+            self._journal.append([new_record(one) for one in alarms])
+        return {account: why for account, why in unlike.items() if account not in seen}
 
     async def _shown(self, name: str, accounts: tuple[int, ...]) -> dict[int, Showing] | None:
         args = {"accounts": list(accounts), "seq": self._seq}
@@ -201,6 +230,13 @@ def unlikeness(holder: Showing | None, heir: Showing | None) -> str:
         same = holder.digest == heir.digest
         return "" if same else f"state {holder.digest} and {heir.digest} at record {heir.seq}"
     return "; ".join(differences(holder.view, heir.view))
+
+
+def are_views(holder: Showing | None, heir: Showing | None) -> bool:
+    """Tell whether both, of two releases, were shown at the same record."""
+    if holder is None or heir is None or holder.seq != heir.seq:
+        return False
+    return holder.view is not None and heir.view is not None
 
 
 def _drain(account: int, epoch: int, holder: str, release: str, for_ms: int) -> DrainAsked:

@@ -52,7 +52,15 @@ from risk_daemon.worker.plan import plan_of
 from risk_daemon.worker.projections import Projections
 from risk_daemon.worker.rehearsal import rehearse
 from risk_daemon.worker.showing import Showing
-from risk_daemon.worker.speech import insists, once_of, spoken
+from risk_daemon.worker.speech import (
+    FACTS_DIFFER,
+    RELEASES_DIFFER,
+    STATE_DIFFERS,
+    STATE_REGAINED,
+    insists,
+    once_of,
+    spoken,
+)
 from risk_daemon.worker.trying import tripped
 from risk_daemon.worker.view import view_of
 
@@ -113,6 +121,8 @@ class Worker:
         self._aside: dict[int, int] = {}
         #: By account: the plan that was written down last.
         self._plans: dict[int, bytes] = {}
+        #: That its state is its holder's was said.
+        self._is_regained = False
         #: Accounts whose poison record was told.
         self._poisoned: set[int] = set()
 
@@ -155,6 +165,8 @@ class Worker:
         """Fold one record; what cannot be folded and is nobody's alone ends this worker."""
         entry = decode(record)
         self._compare(entry.fact)
+        if isinstance(entry.fact, sampling.BROKER_FACTS):
+            self._shown.touched(entry.account, entry.seq)
         began = self.clock.steady_ns()
         outputs = self.engine.step(entry)
         self._sampler.timed(entry, self.clock.steady_ns() - began)
@@ -425,27 +437,49 @@ class Worker:
             self._compare_shown(fact)
             return
         mine = self._hashes.get(fact.account, {}).get(fact.seq)
-        if mine is None or mine == fact.digest:
+        if mine is None:
+            return
+        if mine == fact.digest:
+            self._tell_regained(fact)
             return
         text = (
             f"account {fact.account}: {self.name} has {mine}, {fact.holder} has {fact.digest}"
             f" after {fact.count} records"
         )
         alarm = AlarmRaised(
-            account=fact.account, level="page", what="state differs", text=text, source=self.name
+            account=fact.account, level="page", what=STATE_DIFFERS, text=text, source=self.name
         )
         self.journal.append([new_record(alarm)])
         if fact.holder != self.name:
             self._fail(StateDiffers(text))
 
+    def _tell_regained(self, fact: HashTaken) -> None:
+        """Say once, while a rollout is judged, that this worker regained its holder's state."""
+        if self._is_regained or fact.holder == self.name or not self._sampler.is_on:
+            return
+        self._is_regained = True
+        text = (
+            f"{self.name} was started and has the state of account {fact.account} that"
+            f" {fact.holder} has, after {fact.count} records"
+        )
+        alarm = AlarmRaised(
+            account=fact.account, level="info", what=STATE_REGAINED, text=text, source=self.name
+        )
+        self.journal.append([new_record(alarm)])
+
     def _compare_shown(self, fact: HashTaken) -> None:
         """Tell once where another release, which holds the account, sees it otherwise."""
-        text = self._shown.news(fact)
+        account = self.engine.world.accounts.get(fact.account)
+        if account is None or fact.account in self._poisoned:
+            return
+        text, are_facts = self._shown.news(
+            fact, lambda: projection(view_of(self.engine, account, self.name))
+        )
         if text:
             alarm = AlarmRaised(
                 account=fact.account,
-                level="warn",
-                what="releases differ",
+                level="page" if are_facts else "warn",
+                what=FACTS_DIFFER if are_facts else RELEASES_DIFFER,
                 text=f"account {fact.account}, as {self.release} sees it: {text}",
                 source=self.name,
             )

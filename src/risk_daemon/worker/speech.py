@@ -8,8 +8,16 @@ is away.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from risk_daemon.core.events import BreachFound, Fact, Intended, LockPlaced
+
+#: Alarms, as a rollout knows them: a worker's state is not its holder's; or, started anew, is.
+STATE_DIFFERS: Final = "state differs"
+STATE_REGAINED: Final = "state regained"
+#: Two releases saw other facts (positions, orders, money), or only decided otherwise.
+FACTS_DIFFER: Final = "facts differ"
+RELEASES_DIFFER: Final = "releases differ"
 
 
 def spoken(outputs: Iterable[Fact], holds: Callable[[int], bool]) -> list[Fact]:
