@@ -246,6 +246,8 @@ def test_a_tab_outlives_a_restart_of_the_console_and_says_what_it_missed(scene: 
 
     psutil.Process(pid).kill()
 
+    window.until_text("#verdict", "Not known since")
+    assert "Other processes guard the accounts" in window.text("#lost")
     window.until_text("#missed", "The console was restarted.", 40)
     assert "This page was without data for" in window.text("#missed")
     assert "Everything below is up to date again" in window.text("#missed")

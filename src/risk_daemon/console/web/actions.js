@@ -69,7 +69,7 @@ export class Actions {
       said.textContent = "";
       said.className = "said dim";
       said.textContent = submit.working || "asked …";
-      try { await done((text) => { said.className = "said bad"; said.textContent = text; }); } catch { said.className = "said bad"; said.textContent = "The console does not answer; whether it was done is not known. The page shows it as soon as it is back."; }
+      try { await done((text) => { said.className = "said bad"; said.textContent = text; }); } catch { said.className = "said bad"; said.textContent = `The console does not answer; whether it was done is not known. The page shows it as soon as it is back.${submit.otherwise ? ` In a terminal of that machine: ${submit.otherwise}` : ""}`; }
       this.busy = button.disabled = false;
     } }, body);
     this.open(title, [form, said], [this.cancel(), button]);
@@ -102,7 +102,7 @@ export class Actions {
     const reason = el("input", { id: "reason", required: true, maxlength: 500, autocomplete: "off" });
     const typed = one.typed && el("input", { id: "typed", required: true, autocomplete: "off", spellcheck: "false", autocapitalize: "none" });
     const seen = one.seen;
-    this.form(one.title, [one.says.map((text) => (typeof text === "string" ? el("p", {}, text) : text)), el("label", { for: "reason" }, "Reason (kept, and shown to everyone)"), reason, typed && [el("label", { for: "typed" }, `Type “${one.typed}” to have it done`), typed]], { text: one.button, danger: one.danger, working: "being done …" }, async (say) => {
+    this.form(one.title, [one.says.map((text) => (typeof text === "string" ? el("p", {}, text) : text)), el("label", { for: "reason" }, "Reason (kept, and shown to everyone)"), reason, typed && [el("label", { for: "typed" }, `Type “${one.typed}” to have it done`), typed]], { text: one.button, danger: one.danger, working: "being done …", otherwise: one.otherwise }, async (say) => {
       const answer = await ask("POST", "/api/v1/actions", { action: one.action, reason: reason.value, seen, typed: typed?.value || "", phase: one.phase || "", release: one.release || "" }, this.csrf);
       if (answer.code === 401) { this.be({ user: null, csrf: null }); say(`${answer.error} Close this and log in again.`); return; }
       if (!answer.ok && !answer.lines) { say(answer.error); return; }
@@ -118,7 +118,7 @@ export class Actions {
     const accounts = this.stream.accounts(), open = accounts.filter((one) => one.view?.positions.length);
     const list = el("ul", {}, open.slice(0, 10).map((one) => el("li", {}, `${one.name || one.account}: ${one.view.positions.map((position) => `${position.quantity > 0 ? "long" : "short"} ${Math.abs(position.quantity)} ${position.root}`).join(", ")}, day ${money(one.view.day_pnl)}`)), open.length > 10 && el("li", {}, `and ${open.length - 10} more`));
     this.want({
-      action: "flatten-all", typed: TYPED, danger: true, button: "Flatten all", title: "Flatten and lock every account", done: "Every account is flat and locked",
+      otherwise: 'risk-daemon-admin emergency flatten-all --reason "…"', action: "flatten-all", typed: TYPED, danger: true, button: "Flatten all", title: "Flatten and lock every account", done: "Every account is flat and locked",
       seen: this.stream.parts.get("head")?.key || "",
       says: [`Every position of all ${many(accounts.length, "account")} is closed at the market, their orders are cancelled, and each account is fully locked until an admin ends that. It can't be undone.`, open.length ? `${many(open.length, "account")} now hold${open.length === 1 ? "s" : ""} positions:` : "No account holds a position now.", open.length ? list : null].filter(Boolean),
     });

@@ -67,10 +67,12 @@ function showHead() {
   const head = stream.parts.get("head");
   if (!head) return;
   const all = head.accounts === 1 ? "the one account is" : `all ${head.accounts} accounts are`;
-  const text = head.state === "healthy" ? `Healthy: ${all} guarded and connected.` : `${capital(head.state)}: ${head.why}.`;
+  const known = head.state === "healthy" ? `Healthy: ${all} guarded and connected.` : `${capital(head.state)}: ${head.why}.`;
+  // What was true some seconds ago may not be: it must never look like what is.
+  const text = lost ? `Not known since ${second(stream.heardAt)}. Until then: ${known}` : known;
   fill(release, head.release, () => head.release);
   fill(verdict, text, () => text);
-  verdict.className = `verdict ${TONES[head.state] || "bad"}`;
+  verdict.className = `verdict ${(!lost && TONES[head.state]) || "bad"}`;
   const title = `Risk daemon: ${lost ? "no connection" : head.state}`;
   if (document.title !== title) document.title = title;
 }
@@ -79,9 +81,9 @@ function showLink() {
   const text = lost ? `No live data for ${duration((Date.now() - lostAt) / 1000)}` : "Live";
   fill(link, [text], () => text);
   link.className = `state ${lost ? "bad" : "good"}`;
-  fill(time, [Math.floor(stream.now() / 1000), lost], () => (lost ? `as of ${both(stream.now())}` : both(stream.now())));
+  fill(time, Math.floor(stream.now() / 1000), () => both(stream.now()));
   document.body.classList.toggle("lost", Boolean(lost));
-  if (lost && begun) fill(notes, ["lost", lost], () => el("div", { class: "note bad", id: "lost" }, el("b", {}, "What you see is old: "), `${lost}. The accounts are guarded by other processes; this page asks again every second. `, el("code", {}, "risk-daemon-admin status"), " tells the same in a terminal."));
+  if (lost && begun) fill(notes, ["lost", lost], () => el("div", { class: "note bad", id: "lost" }, el("b", {}, "What you see is old: "), `${lost}. Other processes guard the accounts, whether this page works or not; it asks again every second. In a terminal of that machine `, el("code", {}, "risk-daemon-admin status"), " tells the same."));
   if (lost) showHead();
 }
 

@@ -33,6 +33,7 @@ export class Stream {
     const told = JSON.parse(event.data);
     this.heard = performance.now();
     this.ahead = told.at - this.heard;
+    this.heardAt = told.at;
     this.id = event.lastEventId;
     if (isWhole) {
       this.parts.clear();
