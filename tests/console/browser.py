@@ -40,7 +40,7 @@ FLAGS = (
 WITHIN_S = 30.0
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 ENTER = "\ue007"
-TAB = "\ue004"
+LEFT = "\ue012"
 INSTALL = "is not installed: apt-get install -y chromium chromium-driver (as .ci/run does)"
 
 

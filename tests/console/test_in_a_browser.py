@@ -27,7 +27,7 @@ from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 from risk_daemon.wire.record import decode
-from tests.console.browser import ENTER, Browser, browser
+from tests.console.browser import ENTER, LEFT, Browser, browser
 from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
@@ -189,6 +189,19 @@ def test_graphs_move_and_an_order_is_seen_in_its_row(scene: Scene) -> None:
     until(lambda: lines(window) != before, 20, "the lines to have moved")
     window.until_text("section[aria-label='Event latency'] .value", "P95")
     assert "max-contracts: 1 of 2" in row(window, FIRST)
+    assert window.errors() == []
+
+
+def test_a_day_can_be_looked_back_on(scene: Scene) -> None:
+    window = scene.open()
+    window.click("#span-1440")
+    pressed = "return document.getElementById('span-1440').getAttribute('aria-pressed')"
+    assert window.run(pressed) == "true"
+    shown = "return document.querySelector('section[aria-label=\"Event rate\"] svg').ariaLabel"
+    until(lambda: "Event rate, " in str(window.run(shown)), 10, "the graph to say what it shows")
+    window.run("document.querySelector('section[aria-label=\"Event rate\"] svg').focus()")
+    window.press(LEFT)
+    window.until_text("section[aria-label='Event rate'] .keys", "Chicago")
     assert window.errors() == []
 
 
@@ -359,6 +372,23 @@ def test_a_rollout_is_started_promoted_and_aborted_from_the_page(scene: Scene) -
     window.until_text("#rollout-title + span", "aborted")
     window.until_text(".marks", "limits look wrong")
     assert {"anna: asked promote", "anna: done promote", "anna: done abort"} <= set(scene.audit())
+    assert window.errors() == []
+
+
+def test_accounts_are_rolled_back_from_the_page_after_a_rollout_is_over(scene: Scene) -> None:
+    scene.run("deploy", "plan", NEW, "--account", str(FIRST))
+    scene.run("rollout", "abort", "--reason", "all at once instead")
+    scene.run("promote", "--all", "--to-version", NEW)
+    until(lambda: set(scene.on().values()) == {NEW}, 30, "every account to be on the new release")
+    window = scene.open()
+    login(window)
+
+    do(window, "#rollback", "it is slower than before")
+
+    assert done(window).count(f"held by {OLD}") == len(ACCOUNTS) + 1
+    assert set(scene.on().values()) == {OLD}
+    until(lambda: window.text("#rollback") == "", 20, "nothing to be left to roll back")
+    assert scene.audit()[-2:] == ["anna: asked rollback", "anna: done rollback"]
     assert window.errors() == []
 
 

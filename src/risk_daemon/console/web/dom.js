@@ -6,10 +6,13 @@ function put(node, props, kids) {
   for (const [name, value] of Object.entries(props || {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "width%") node.style.width = `${value}%`; // an attribute would be refused by our policy
+    else if (name === "width%")
+      node.style.width = `${value}%`; // an attribute would be refused by our policy
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...kids.flat(3).filter((kid) => kid !== null && kid !== undefined && kid !== false && kid !== ""));
+  node.append(
+    ...kids.flat(3).filter((kid) => kid !== null && kid !== undefined && kid !== false && kid !== ""),
+  );
   return node;
 }
 
@@ -22,7 +25,9 @@ export function fill(node, shown, make) {
   if (node.shownKey === key) return;
   node.shownKey = key;
   const focused = node.contains(document.activeElement) ? document.activeElement.id : "";
-  node.replaceChildren(...[make()].flat(3).filter((kid) => kid !== null && kid !== undefined && kid !== false && kid !== ""));
+  node.replaceChildren(
+    ...[make()].flat(3).filter((kid) => kid !== null && kid !== undefined && kid !== false && kid !== ""),
+  );
   if (focused) document.getElementById(focused)?.focus();
 }
 
@@ -39,6 +44,9 @@ export function keyed(parent, names, make, update) {
   }
   const wanted = new Set(names);
   for (const [name, node] of known) {
-    if (!wanted.has(name)) { node.remove(); known.delete(name); }
+    if (!wanted.has(name)) {
+      node.remove();
+      known.delete(name);
+    }
   }
 }

@@ -1,6 +1,8 @@
 // The live stream: takes the whole state and its changes in, and comes back after it was lost.
 
-const AGAIN_MS = 1000, SILENT_MS = 6000, EVENTS = 60;
+const AGAIN_MS = 1000,
+  SILENT_MS = 6000,
+  EVENTS = 60;
 
 export class Stream {
   // `changed` is called with the names of parts that came; `lost` with why, or "" when it is back.
@@ -18,7 +20,9 @@ export class Stream {
   }
 
   // The daemon's time, which a rehearsal may have moved.
-  now() { return performance.now() + this.ahead; }
+  now() {
+    return performance.now() + this.ahead;
+  }
 
   open() {
     this.source?.close();
@@ -44,7 +48,10 @@ export class Stream {
     if (!isWhole && told.alarms) this.alarms = [...this.alarms, ...told.alarms].slice(-EVENTS);
     for (const [name, part] of Object.entries(told.parts)) this.parts.set(name, part);
     for (const name of told.gone || []) this.parts.delete(name);
-    if (!this.isLive) { this.isLive = true; this.lost(""); }
+    if (!this.isLive) {
+      this.isLive = true;
+      this.lost("");
+    }
     this.changed(isWhole);
   }
 
@@ -64,6 +71,9 @@ export class Stream {
   }
 
   accounts() {
-    return [...this.parts].filter(([name]) => name.startsWith("account/")).map(([, one]) => one).sort((a, b) => a.account - b.account);
+    return [...this.parts]
+      .filter(([name]) => name.startsWith("account/"))
+      .map(([, one]) => one)
+      .sort((a, b) => a.account - b.account);
   }
 }
