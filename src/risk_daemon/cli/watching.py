@@ -36,6 +36,12 @@ _TONES: Final = (
     ("down:", "bold red"),
     ("degraded:", "bold yellow"),
     ("healthy:", "bold green"),
+    ("STANDS STILL", "bold red"),
+    ("ON HOLD", "bold yellow"),
+    ("✘", "bold red"),
+    ("‖", "bold yellow"),
+    ("▶", "bold cyan"),
+    ("✔", "green"),
 )
 
 type Look = Callable[[], Outcome]
@@ -112,7 +118,7 @@ def _draw(outcome: Outcome, look: Look, clock: Timekeeper) -> None:
 
 def _picture(outcome: Outcome, at: str) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"risk-daemon-admin status, {both_times(at)}, Ctrl-C ends\n", "dim")
+    text.append(f"{both_times(at)}, Ctrl-C ends\n", "dim")
     for line in told_lines(outcome):
         tone = next((tone for words, tone in _TONES if words in line), "")
         text.append(line + "\n", tone)

@@ -26,8 +26,8 @@ from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, Outcome
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
 from risk_daemon.operations.under_way import OVER, WITHIN_S, is_back, now_of, standing
-from risk_daemon.operations.words import count, iso
-from risk_daemon.rollout import planning, reading
+from risk_daemon.operations.words import iso
+from risk_daemon.rollout import picture, planning, reading
 from risk_daemon.rollout.reading import Problems
 
 LOOK_EVERY_S: Final = 0.2
@@ -49,58 +49,25 @@ def status(at: Home) -> Outcome:
         line = "no rollout was begun here"
         return Outcome((line,), next_command="risk-daemon-admin deploy plan --help")
     code = DEGRADED if found["holds"] or found["stuck"] else DONE
+    below = tuple(f"missing: {one}" for one in found["missing"])
     return Outcome(
-        tuple(account_line(row) for row in found["accounts"]),
+        tuple(picture.groups(found)),
         code,
         found,
         next_command=_next(found),
         above=tuple(above(found)),
-        below=tuple(f"missing: {one}" for one in found["missing"]),
+        below=below,
     )
 
 
 def above(found: Mapping[str, Any]) -> list[str]:
-    """Say where a rollout is, phase by phase."""
-    part = f", {found['part']}" if found["part"] else ""
-    lines = [
-        f"{found['rollout']}: {found['release']} over {found['fallback']}: {found['stage']}{part}"
-    ]
-    if found["why"]:
-        lines.append(f"why: {found['why']}")
-    if found["stuck"]:
-        lines.append(f"STANDS STILL: {found['stuck']}")
-    lines += [f"ON HOLD since {one['actor']} said: {one['reason']}" for one in found["holds"]]
-    for one in found["phases"]:
-        lines.append(f"phase {one['phase']}: {count(one['accounts'], 'account')}: {one['state']}")
-        if one["state"] == "now":
-            lines += [f"  {text}" for text in _seen(one)]
-    shares = ", ".join(f"{name} {number}" for name, number in sorted(found["on"].items()))
-    lines.append(f"accounts on: {shares}")
-    return lines
-
-
-def _seen(one: Mapping[str, Any]) -> list[str]:
-    dwell = one["dwell"]
-    lines = [
-        f"watched {dwell['wall_s'][0]} of {dwell['wall_s'][1]} s,"
-        f" open market {dwell['open_minutes'][0]} of {dwell['open_minutes'][1]} min,"
-        f" records {dwell['events'][0]} of {dwell['events'][1]}"
-    ]
-    lines += [f"not witnessed yet: {name}" for name in one["unseen"]]
-    lines += [
-        f"{row['gate']}: {row['says'].upper()}{' (overridden)' if row['overridden'] else ''}"
-        f"{': ' + row['sentence'] if row['sentence'] else ''}"
-        for row in one["gates"]
-    ]
-    return lines
+    """Say where a rollout is, phase by phase, and who is on what."""
+    return picture.tree(found)
 
 
 def account_line(row: Mapping[str, Any]) -> str:
     """Say what one account is on, and what it is doing."""
-    looks = ", ".join(f"{name} {row[name]}" for name in ("smoke", "reconcile") if row[name])
-    told = f" ({looks})" if looks else ""
-    why = f": {row['why']}" if row["why"] else ""
-    return f"{row['account']}: {row['has']}, epoch {row['epoch']}, {row['at']}{told}{why}"
+    return f"{row['account']}: {picture.doing(row)}"
 
 
 def _next(found: Mapping[str, Any]) -> str:

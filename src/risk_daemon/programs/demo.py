@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from risk_daemon.programs import upgrade
 
         return upgrade.main(words[1:])
+    if words[:1] == ["rollout"]:
+        from risk_daemon.programs import rollouts
+
+        return rollouts.main(words[1:])
     args = _parser().parse_args(words)
     try:
         if args.planted:
@@ -51,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./dev demo",
         description=__doc__,
-        epilog="./dev demo upgrade: to another release and back under load (--help says more)",
+        epilog="./dev demo upgrade: to another release and back under load; ./dev demo rollout: a"
+        " good release to all accounts and two bad ones stopped (--help says more)",
     )
     common_options(parser)
     parser.add_argument("--runs", type=int, default=1, help="so many seeds, figures pooled")
