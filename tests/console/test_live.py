@@ -75,6 +75,7 @@ def test_parts_are_what_the_page_shows() -> None:
     memory.take_rollout({**rollout("canary", "v2"), "plan": {"long": "text"}})
     memory.tip = memory.minute = Sample(at=1)
     memory.samples.append(Sample(at=1, everyone=Figures(records=3, fired=2, agreed=1)))
+    memory.fresh = Sample(at=2, everyone=Figures(records=4))
     memory.marks.append(Mark(1, "phase", "entered canary"))
     parts: dict[str, Any] = {
         name: live.part(memory, name, NOW) for name in live.stamps(memory, NOW)
@@ -87,7 +88,7 @@ def test_parts_are_what_the_page_shows() -> None:
     assert parts["account/7"]["why"] == "its worker has not published it yet"
     assert "plan" not in parts["rollout"]
     assert parts["processes"][0]["name"] == "worker-1"
-    assert parts["figures"]["quarter"]["records"] == 3
+    assert parts["figures"]["quarter"]["records"] == 7
     assert parts["marks"][0].text == "entered canary"
     assert live.part(Seen(), "rollout", NOW) is None
 

@@ -147,7 +147,6 @@ def sample(
     cohorts: Mapping[int, str],
     told: tuple[Sequence[Decided], Sequence[Ended], Sequence[Compared]],
     processes: Iterable[Mapping[str, Any]],
-    marks: Iterable[Mark] = (),
 ) -> Sample:
     """Put a sample together. `everyone` is whether each account is connected."""
     groups: dict[str, dict[int, bool]] = {name: {} for name in COHORTS} if cohorts else {}
@@ -162,7 +161,6 @@ def sample(
         processes={
             str(row["name"]): (row.get("memory_mb"), row.get("cpu_percent")) for row in processes
         },
-        marks=tuple(marks),
     )
 
 

@@ -39,8 +39,8 @@ def stamps(seen: Seen, now: int) -> Stamps:
     found: Stamps = {
         "head": (msgspec.json.encode(head(seen, now)),),
         "processes": (seen.status_at,),
-        "rollout": (id(seen.rollout),),
-        "figures": (id(seen.tip),),
+        "rollout": (seen.rollout,),
+        "figures": (seen.tip, seen.minute),
         "marks": (seen.marks[-1] if seen.marks else None,),
     }
     for row in seen.status.get("accounts", []):
@@ -111,7 +111,8 @@ def figures(seen: Seen) -> dict[str, Any]:
 
 def quarter(seen: Seen) -> dict[str, int]:
     """Counts of the last quarter of an hour."""
-    everyone = [one.everyone for one in seen.samples]
+    kept = [*seen.samples, *([seen.fresh] if seen.fresh is not None else [])]
+    everyone = [one.everyone for one in kept]
     names = ("records", "episodes", "fired", "agreed", "goals", "clean")
     return {name: sum(getattr(one, name) for one in everyone) for name in names}
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
+
+import msgspec
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.console import figures, view
-from risk_daemon.console.figures import SPAN_NS, Compared, Decided, Ended, Figures, Mark, Sample
+from risk_daemon.console.figures import SPAN_NS, Compared, Decided, Ended, Figures, Sample
 from risk_daemon.console.history import Store
 from risk_daemon.console.seen import Seen
 
@@ -26,6 +28,7 @@ class Sampler:
     def __init__(self, seen: Seen, clock: Timekeeper, store: Store) -> None:
         self._seen, self._clock, self._store = seen, clock, store
         self._kept_at = clock.now_ns() // SPAN_NS
+        self._kept_steady = clock.steady_ns()
         self._marks_from = clock.now_ns() // _MS
         self._is_failing = False
 
@@ -45,7 +48,8 @@ class Sampler:
             _log.warning("history can't be read", extra={"why": str(error)})
             return
         self._seen.samples.extend(found)
-        self._seen.marks.extendleft(mark for one in reversed(found) for mark in reversed(one.marks))
+        marks = [mark for one in found for mark in one.marks if mark not in self._seen.marks]
+        self._seen.marks.extendleft(reversed(marks))
 
     async def _sample(self) -> None:
         seen, now, at = self._seen, self._clock.steady_ns(), self._clock.now_ns()
@@ -54,13 +58,17 @@ class Sampler:
         seen.tip = take(seen, at // _MS, now, SPAN_NS)
         seen.minute = take(seen, at // _MS, now, MINUTE_NS)
         _forget(seen, now - MINUTE_NS)
+        # From where the last one that was kept ended: nothing counts twice, nothing not at all.
+        seen.fresh = take(seen, at // _MS, now, now - self._kept_steady)
         if at // SPAN_NS == self._kept_at:
             return
-        self._kept_at = at // SPAN_NS
-        fresh = [one for one in seen.marks if one.at > self._marks_from]
-        self._marks_from = max((one.at for one in fresh), default=self._marks_from)
-        sample = take(seen, self._kept_at * SPAN_NS // _MS, now, SPAN_NS, fresh)
+        self._kept_at, self._kept_steady = at // SPAN_NS, now
+        marks = tuple(one for one in seen.marks if one.at > self._marks_from)
+        self._marks_from = max((one.at for one in marks), default=self._marks_from)
+        ended = self._kept_at * SPAN_NS // _MS
+        sample = msgspec.structs.replace(seen.fresh, at=ended, marks=marks)
         seen.samples.append(sample)
+        seen.fresh = None
         await self._keep(sample)
 
     async def _keep(self, sample: Sample) -> None:
@@ -90,7 +98,7 @@ def told(seen: Seen, since: int) -> tuple[list[Decided], list[Ended], list[Compa
     )
 
 
-def take(seen: Seen, at_ms: int, now: int, span_ns: int, marks: Iterable[Mark] = ()) -> Sample:
+def take(seen: Seen, at_ms: int, now: int, span_ns: int) -> Sample:
     """Sample what is seen now, and what was decided in the span before."""
     rows = seen.status.get("accounts", [])
     views = {number: seen.views.get(number) for number in (int(row["account"]) for row in rows)}
@@ -104,7 +112,6 @@ def take(seen: Seen, at_ms: int, now: int, span_ns: int, marks: Iterable[Mark] =
         figures.cohort_of(seen.rollout),
         told(seen, now - span_ns),
         seen.status.get("processes", []),
-        marks,
     )
 
 

@@ -73,9 +73,11 @@ class Seen:
     marks: deque[Mark] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
     #: When we looked, and how far the journal was.
     counts: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RATE_S + 1))
-    #: The last ten seconds as they are now, the last minute, and the quarter of an hour before.
+    #: The last ten seconds as they are now, the last minute, what came since the last sample that
+    #: is kept, and the samples of the quarter of an hour before.
     tip: Sample | None = None
     minute: Sample | None = None
+    fresh: Sample | None = None
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_MAX))
 
     def take_view(self, view: AccountView, steady_ns: int) -> None:
@@ -119,7 +121,7 @@ class Seen:
         if not is_quiet(entry.fact):
             self.events.append(entry)
         found = mark(entry)
-        if found is not None:
+        if found is not None and found not in self.marks:  # history may have had it already
             self.marks.append(found)
 
     def take_mark(self, entry: Entry) -> None:
