@@ -351,7 +351,7 @@ def test_a_rollout_is_started_promoted_and_aborted_from_the_page(scene: Scene) -
     do(window, "#approve", "agreed on the phone")
     assert NEW in done(window)
     do(window, "#start", "a calm day")
-    assert "phase shadow" in done(window)
+    assert f"{NEW} over {OLD}" in done(window)
 
     # The canary was what was asked for: it is entered once its shadow is judged.
     until(lambda: scene.on().get(FIRST) == NEW, 60, "the canary to be on the new release")

@@ -106,8 +106,8 @@ def router(at: Desk) -> APIRouter:
         except OperatorError as error:
             code = _STATUS.get(error.exit_code, 500)
             return _refused(Refusal(code, error.sentence, exit=error.exit_code))
-        body = {"ok": outcome.ok, "exit": outcome.exit_code, "lines": list(desk.told(outcome))}
-        return _answer(200, body)
+        lines = list(desk.told(asked, outcome))
+        return _answer(200, {"ok": outcome.ok, "exit": outcome.exit_code, "lines": lines})
 
     return routes
 

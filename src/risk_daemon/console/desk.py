@@ -135,7 +135,7 @@ class Desk:
             await self._note(user, f"refused {asked.action}", who.reason, error.sentence)
             raise
         what = "done" if outcome.ok else "failed"
-        text = "; ".join(outcome.above[:1] or outcome.lines)
+        text = "; ".join(told(asked, outcome))
         await self._note(user, f"{what} {asked.action}", who.reason, text)
         return outcome
 
@@ -191,9 +191,10 @@ class Desk:
             _log.warning("not in the journal", extra=fields | {"why": str(error)})
 
 
-def told(outcome: Outcome) -> tuple[str, ...]:
-    """Everything an outcome says, in order."""
-    return (*outcome.above, *outcome.lines, *outcome.below, *outcome.notes)
+def told(asked: Asked, outcome: Outcome) -> tuple[str, ...]:
+    """Return what the page says came of it: of a rollout its first line, for it shows the rest."""
+    lines = (*outcome.above, *outcome.lines, *outcome.below, *outcome.notes)
+    return lines[:1] if asked.action in asking.VERBS else lines
 
 
 def _wrong(known: dict[str, str]) -> str:
