@@ -48,6 +48,7 @@ def key(stage: str, *holds: str) -> str:
 
 def test_a_rollout_is_another_one_at_another_stage() -> None:
     assert key("canary") == key("canary")
+    assert key("draft") == key("gated") != key("shadow")
     assert len({asking.rollout_key({}), key("canary"), key("50"), key("canary", "person")}) == 4
 
 

@@ -28,6 +28,9 @@ ACTIONS: Final = (*VERBS, ROLLBACK, FLATTEN)
 #: What has to be typed, where something has to be.
 TYPED: Final = {FLATTEN: "flatten all"}
 REASON_MAX: Final = 500
+#: Gates say something every few seconds before the start: that alone makes nothing another state.
+_NOT_BEGUN: Final = ("draft", "gated")
+_BEFORE: Final = "before"
 _NAMED: Final = {"approve": "phase", "promote": "phase", ROLLBACK: "release"}
 
 
@@ -73,7 +76,8 @@ def rollout_key(rollout: Mapping[str, Any]) -> str:
     if not rollout:
         return "none"
     holds = _digest(*(f"{one['key']}" for one in rollout["holds"]))
-    return f"{_digest(rollout['rollout'], rollout['stage'])}.{holds}"
+    stage = _BEFORE if rollout["stage"] in _NOT_BEGUN else rollout["stage"]
+    return f"{_digest(rollout['rollout'], stage)}.{holds}"
 
 
 def accounts_key(status: Mapping[str, Any]) -> str:
