@@ -96,11 +96,15 @@ COMMANDS = [
     "alert outbox",
     "alert test",
     "db rollback",
+    "dashboard password",
+    "dashboard remove",
     "logs tail",
     "logs errors",
     "logs enforcement",
 ]
 CHANGING = {
+    "dashboard password",
+    "dashboard remove",
     "init",
     "start",
     "stop",

@@ -201,6 +201,12 @@ def _telling(to: typer.Typer) -> None:
     to.add_typer(telling.alert, name="alert")
 
 
+def _page(to: typer.Typer) -> None:
+    from risk_daemon.cli import page
+
+    to.add_typer(page.dashboard, name="dashboard")
+
+
 def _acting(to: typer.Typer) -> None:
     from risk_daemon.cli import acting
 
@@ -236,6 +242,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("release",): _depot,
     ("logs",): _reading,
     ("alert",): _telling,
+    ("dashboard",): _page,
     ("emergency", "lockout"): _acting,
 }
 
