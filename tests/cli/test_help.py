@@ -25,10 +25,15 @@ COMMANDS = [
     "verify-state",
     "verify-db",
     "doctor",
+    "service install",
+    "service uninstall",
+    "service status",
     "drill",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",
+    "emergency contacts show",
+    "emergency contacts set",
     "lockout set",
     "lockout clear",
     "lockout confirm",
@@ -46,6 +51,7 @@ COMMANDS = [
     "logins list",
     "logins add",
     "credentials check",
+    "credentials rotate",
     "release add",
     "release list",
     "release show",
@@ -82,23 +88,33 @@ COMMANDS = [
     "flag list",
     "flag set",
     "flag clear",
+    "override disable",
+    "override list",
+    "override clear",
     "alert send",
     "alert list",
     "alert outbox",
     "alert test",
     "db rollback",
+    "dashboard password",
+    "dashboard remove",
     "logs tail",
     "logs errors",
     "logs enforcement",
 ]
 CHANGING = {
+    "dashboard password",
+    "dashboard remove",
     "init",
     "start",
     "stop",
     "restart",
+    "service install",
+    "service uninstall",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",
+    "emergency contacts set",
     "lockout set",
     "lockout clear",
     "lockout confirm",
@@ -110,6 +126,7 @@ CHANGING = {
     "accounts add",
     "accounts mark-test",
     "logins add",
+    "credentials rotate",
     "release add",
     "release stage",
     "release prune",
@@ -134,6 +151,8 @@ CHANGING = {
     "config rollback",
     "flag set",
     "flag clear",
+    "override disable",
+    "override clear",
     "alert send",
 }
 
@@ -236,7 +255,7 @@ def test_the_other_programs_are_listed_and_a_wrong_one_is_refused() -> None:
     assert run("adopt", "--help")[0] == 0
 
 
-@pytest.mark.parametrize("module", ["admin", "daemon"])
+@pytest.mark.parametrize("module", ["admin", "daemon", "trader"])
 def test_no_program_runs_without_its_assertions(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-O", "-m", f"risk_daemon.programs.{module}", "status"],

@@ -143,6 +143,12 @@ def _keeping(to: typer.Typer) -> None:
     to.add_typer(keeping.backup, name="backup")
 
 
+def _serving(to: typer.Typer) -> None:
+    from risk_daemon.cli import serving
+
+    to.add_typer(serving.service, name="service")
+
+
 def _drilling(to: typer.Typer) -> None:
     from risk_daemon.cli import drilling
 
@@ -161,6 +167,12 @@ def _flagging(to: typer.Typer) -> None:
     from risk_daemon.cli import flagging
 
     to.add_typer(flagging.flag, name="flag")
+
+
+def _overriding(to: typer.Typer) -> None:
+    from risk_daemon.cli import overriding
+
+    to.add_typer(overriding.override, name="override")
 
 
 def _members(to: typer.Typer) -> None:
@@ -189,6 +201,12 @@ def _telling(to: typer.Typer) -> None:
     to.add_typer(telling.alert, name="alert")
 
 
+def _page(to: typer.Typer) -> None:
+    from risk_daemon.cli import page
+
+    to.add_typer(page.dashboard, name="dashboard")
+
+
 def _acting(to: typer.Typer) -> None:
     from risk_daemon.cli import acting
 
@@ -215,13 +233,16 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ): _testing,
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
+    ("service",): _serving,
     ("drill",): _drilling,
     ("config",): _configuring,
     ("flag",): _flagging,
+    ("override",): _overriding,
     ("accounts", "logins", "credentials"): _members,
     ("release",): _depot,
     ("logs",): _reading,
     ("alert",): _telling,
+    ("dashboard",): _page,
     ("emergency", "lockout"): _acting,
 }
 
