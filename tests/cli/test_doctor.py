@@ -49,7 +49,7 @@ def test_a_fresh_home_has_no_failure_and_every_warning_names_the_next_command(
     lines = said.out.splitlines()
     assert all(re.match(r"(ok  |warn) [a-z]+( of [a-z]+)?: ", line) for line in lines[:-1])
     assert all("; next: " in line for line in lines if line.startswith("warn"))
-    assert lines[-1] == "11 ok, 2 warn, 0 fail"
+    assert lines[-1] == "12 ok, 2 warn, 0 fail"
     assert build.contents(admin.home.path) == before
 
 

@@ -25,9 +25,14 @@ COMMANDS = [
     "verify-state",
     "verify-db",
     "doctor",
+    "service install",
+    "service uninstall",
+    "service status",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",
+    "emergency contacts show",
+    "emergency contacts set",
     "lockout set",
     "lockout clear",
     "lockout confirm",
@@ -45,6 +50,7 @@ COMMANDS = [
     "logins list",
     "logins add",
     "credentials check",
+    "credentials rotate",
     "release add",
     "release list",
     "release show",
@@ -81,6 +87,9 @@ COMMANDS = [
     "flag list",
     "flag set",
     "flag clear",
+    "override disable",
+    "override list",
+    "override clear",
     "alert send",
     "alert list",
     "alert outbox",
@@ -99,9 +108,12 @@ CHANGING = {
     "start",
     "stop",
     "restart",
+    "service install",
+    "service uninstall",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",
+    "emergency contacts set",
     "lockout set",
     "lockout clear",
     "lockout confirm",
@@ -113,6 +125,7 @@ CHANGING = {
     "accounts add",
     "accounts mark-test",
     "logins add",
+    "credentials rotate",
     "release add",
     "release stage",
     "release prune",
@@ -137,6 +150,8 @@ CHANGING = {
     "config rollback",
     "flag set",
     "flag clear",
+    "override disable",
+    "override clear",
     "alert send",
 }
 
@@ -239,7 +254,7 @@ def test_the_other_programs_are_listed_and_a_wrong_one_is_refused() -> None:
     assert run("adopt", "--help")[0] == 0
 
 
-@pytest.mark.parametrize("module", ["admin", "daemon"])
+@pytest.mark.parametrize("module", ["admin", "daemon", "trader"])
 def test_no_program_runs_without_its_assertions(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-O", "-m", f"risk_daemon.programs.{module}", "status"],

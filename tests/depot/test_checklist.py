@@ -14,6 +14,7 @@ from risk_daemon.operations import signatures
 from risk_daemon.operations.checklist import BEFORE, DAY_NS, Signature
 from risk_daemon.rollout.evidence import Count
 from tests.cli.conftest import Admin
+from tests.cli.test_contacts import everybody
 from tests.depot.conftest import Releases
 from tests.depot.test_gates import VERSION, measured, staged, suite
 from tests.operations import build as homes
@@ -81,8 +82,18 @@ def test_every_item_is_shown_and_the_first_open_one_is_next(here: Releases) -> N
     assert "[ ] deployment-team: deployment team on call: nobody signed (`risk-daemon-admin" in (
         said.out
     )
-    assert last.startswith("pre v1.0.0: 7 of 20 are ticked; open: configuration-reviewed, ")
+    assert last.startswith("pre v1.0.0: 7 of 21 are ticked; open: configuration-reviewed, ")
     assert said.err == "next: risk-daemon-admin config diff\n"
+
+
+def test_contacts_are_ticked_when_each_role_can_be_reached(here: Releases) -> None:
+    found = items(here.admin)["contacts"]
+    assert "still to be filled in: admin on call: phone and e-mail; SDK" in str(found["told"])
+    assert found["measure"] == "`risk-daemon-admin emergency contacts set`"
+
+    everybody(here.admin)
+
+    assert items(here.admin)["contacts"]["told"] == "every role can be reached"
 
 
 def test_a_release_with_a_skipped_test_is_open(releases: Releases, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.operations.following import NAME, pick, write_launcher
+from risk_daemon.operations.following import NAME, TRADERS, pick, write_launcher
 from risk_daemon.operations.home import Home
 from risk_daemon.stage.second_release import install
 from tests.depot.build import Recipe
@@ -115,3 +115,13 @@ def test_staging_puts_the_launcher_into_the_home(releases: Releases, tmp_path: P
     assert f"{NAME} follows the release" in releases.told(0, "stage", "v1.0.0").err
 
     assert os.access(releases.home.path / "bin" / NAME, os.X_OK)
+
+
+def test_a_traders_launcher_is_beside_it_and_knows_its_home(two: Home) -> None:
+    known = {k: v for k, v in os.environ.items() if k != "RISK_DAEMON_HOME"}
+    words = [str(two.path / "bin" / TRADERS), "why", "ONE"]
+
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=known)
+
+    assert done.returncode == 8
+    assert "1 ONE: you may trade\n" in done.stdout

@@ -161,3 +161,63 @@ def test_a_flag_is_announced_on_its_last_day_and_told_when_it_has_ended() -> Non
 )
 def test_a_flag_says_whom_it_is_for(one: Flag, name: str, scope: str) -> None:
     assert (one.name, one.scope) == (name, scope)
+
+
+# --- overrides ----------------------------------------------------------------------
+
+
+HOUR = 3_600 * 1_000_000_000
+
+
+def override(ends: int = NOON + HOUR, *accounts: int, until: str = DAY) -> Flag:
+    return Flag(
+        rule="max-contracts",
+        mode=flags.OFF,
+        accounts=accounts or (1,),
+        owner="anna",
+        until=until,
+        since=NOON,
+        ends=ends,
+    )
+
+
+def test_an_override_holds_until_its_instant_and_not_one_longer() -> None:
+    enforced = policy(mode="enforce")
+
+    assert modes(flags.laid(enforced, [override()], NOON + HOUR - 1)) == ["enforce", "shadow"]
+    assert flags.laid(enforced, [override()], NOON + HOUR) == enforced
+    assert flags.laid(enforced, [cleared(override())], NOON) == enforced
+    assert override().name == "override:max-contracts:1"
+
+
+def test_an_override_goes_before_every_flag_of_its_account_in_any_order() -> None:
+    both = [flag("enforce"), override()]
+
+    for order in (both, both[::-1]):
+        assert modes(flags.laid(policy(), order, NOON))[1] == "shadow"
+
+
+def test_it_is_looked_again_at_the_instant_at_which_an_override_ends() -> None:
+    policies = {1: policy()}
+
+    assert flags.living([override()], policies, NOON) == (override(),)
+    assert flags.living([override()], policies, NOON + HOUR) == ()
+    assert flags.due([override(), flag()], policies, NOON) == NOON + HOUR
+
+
+def test_what_was_overridden_enforces_again_whatever_else_was_changed_meanwhile() -> None:
+    off, looser = policy(mode="shadow"), policy(mode="alert")
+
+    ended = flags.ended(off, looser, [override()], NOON + HOUR)
+
+    assert modes(ended) == ["enforce", "enforce"]
+    assert flags.ended(off, looser, [override()], NOON) == off
+    assert flags.news([override()], [override()], {1: policy()}, NOON + HOUR) == []
+    assert flags.ended_overrides([override(), flag()], NOON + HOUR) == (override(),)
+    assert flags.ended_overrides([override()], NOON + HOUR - 1) == ()
+
+
+def test_without_the_files_only_what_is_off_acts_again() -> None:
+    assert modes(flags.back_on(policy(mode="shadow"), [override()])) == ["enforce", "enforce"]
+    assert flags.back_on(policy(mode="alert"), [override()]) == policy(mode="alert")
+    assert flags.back_on(policy(2, mode="shadow"), [override()]) == policy(2, mode="shadow")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from risk_daemon.operations.home import Home
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 from tests.supervisor.test_failover import Scene
+from tests.supervisor.test_notifying import local
 
 OTHERS = ("console", "link-north", "journal")
 FIRST, SECOND = "v7.0.0", "v7.0.1"
@@ -37,7 +40,9 @@ SILENT = (
 
 
 class House(Scene):
-    """A daemon, and releases of the same code but for a word."""
+    """A daemon, and releases of the same code but for a word; a service manager listens."""
+
+    listener: socket.socket
 
     def prepare(self) -> None:
         text = '"""`risk-daemon console --home H`'
@@ -54,6 +59,14 @@ class House(Scene):
         found = {name: release for name, release in rows.items() if not name.startswith("worker")}
         return found | {"supervisor": status["release"]}
 
+    def told(self) -> list[list[str]]:
+        """What the service manager was told since it was asked last."""
+        found = []
+        with suppress(BlockingIOError):
+            while True:
+                found.append(self.listener.recv(4096).decode().splitlines())
+        return found
+
     def promote(self, release: str) -> None:
         self.daemon.run("promote", "--all", "--to-version", release).ok()
 
@@ -63,11 +76,17 @@ class House(Scene):
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    found = House(tmp_path_factory.mktemp("house"))
-    try:
-        yield found
-    finally:
-        found.close()
+    folder = tmp_path_factory.mktemp("house")
+    with local() as listener, pytest.MonkeyPatch.context() as environment:
+        listener.bind(str(folder / "notify"))
+        listener.setblocking(False)
+        environment.setenv("NOTIFY_SOCKET", str(folder / "notify"))
+        found = House(folder)
+        found.listener = listener
+        try:
+            yield found
+        finally:
+            found.close()
 
 
 def all_of(release: str) -> dict[str, str]:
@@ -102,6 +121,17 @@ def test_every_process_becomes_the_release_and_the_accounts_stay_guarded(house: 
     assert house.lease() == lease
     assert workers.items() <= house.pids().items(), "a worker was touched"
     house.breach_is_answered()
+
+
+def test_the_service_manager_knows_whom_to_watch_before_the_one_before_leaves(
+    house: House,
+) -> None:
+    first, moved, second = house.told()
+
+    assert moved == [second[1]] != [first[1]]
+    assert (first[0], second[0]) == ("READY=1", "READY=1")
+    lock = (house.daemon.home / "run" / "daemon.lock").read_text()
+    assert second[1] == f"MAINPID={lock[1:].split()[0]}"
 
 
 def test_there_is_nothing_to_hand_over_twice(house: House) -> None:

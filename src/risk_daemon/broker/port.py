@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -217,6 +217,13 @@ class Broker(Protocol):
 
     async def renew(self) -> None:
         """Have the present token renewed without logging in; BrokerUnavailable when it can't be."""
+        ...
+
+    async def rekey(self, key: str, accounts: Collection[int]) -> list[AccountSeen]:
+        """Take another key, once it has logged in and sees these accounts; return all it sees.
+
+        Where it does not nothing has changed: the present session is not touched before.
+        """
         ...
 
     async def warm(self) -> None:

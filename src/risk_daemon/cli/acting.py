@@ -15,6 +15,7 @@ from risk_daemon.cli.options import (
     JsonOption,
     ReasonOption,
     YesOption,
+    accounts,
 )
 from risk_daemon.cli.show import confirm, finish
 from risk_daemon.operations.daemon import operator
@@ -22,10 +23,15 @@ from risk_daemon.operations.home import choose
 from risk_daemon.operations.orders import Who
 
 emergency = typer.Typer(no_args_is_help=True, help="When something is wrong: flatten, shut down.")
+contacts = typer.Typer(no_args_is_help=True, help="Whom to call: show, set.")
+emergency.add_typer(contacts, name="contacts")
 lockout = typer.Typer(no_args_is_help=True, help="Locks: place, end, and confirm.")
 
 
-AccountOption = Annotated[str, typer.Option("--account", help="Number or name of the account.")]
+AccountOption = Annotated[
+    str,
+    typer.Option("--account", help="Number or name of the account.", autocompletion=accounts),
+]
 
 
 class Mode(StrEnum):
@@ -97,6 +103,58 @@ def emergency_lockout(
 
     who = Who(operator(), reason)
     finish(as_json, lambda: operations.lock_out(choose(home), account, who, dry_run=dry_run))
+
+
+class Role(StrEnum):
+    """Who is called."""
+
+    ON_CALL = "on-call"
+    SDK_SUPPORT = "sdk-support"
+    ESCALATION = "escalation"
+
+
+@contacts.command("show")
+def contacts_show(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Whom to call, in the order of calling. Exit 1 while somebody is missing.
+
+    \b
+    Examples:
+      risk-daemon-admin emergency contacts show
+    """
+    from risk_daemon.operations import contacts as operations
+
+    finish(as_json, lambda: operations.show(choose(home)))
+
+
+@contacts.command("set")
+def contacts_set(
+    role: Annotated[Role, typer.Argument(help="Who it is.", show_default=False)],
+    name: Annotated[str | None, typer.Option("--name", help="A person, or a desk.")] = None,
+    phone: Annotated[str | None, typer.Option("--phone", help='Such as "+1 312 555 0100".')] = None,
+    email: Annotated[str | None, typer.Option("--email", help="One address.")] = None,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whom to call; what is not given stays as it is. Committed, and read at once.
+
+    They are in every alarm that calls people: after three failed restarts, and when nothing guards.
+
+    \b
+    Examples:
+      risk-daemon-admin emergency contacts set on-call --name Anna \\
+          --phone "+1 312 555 0100" --email anna@example.org
+      risk-daemon-admin emergency contacts set sdk-support --email support@example.org
+    """
+    from risk_daemon.operations import contacts as operations
+
+    given = {"name": name, "phone": phone, "email": email}
+    who = Who(operator(), reason)
+    finish(
+        as_json,
+        lambda: operations.put(choose(home), role.value, given, who, dry_run=dry_run),
+    )
 
 
 @lockout.command("clear")

@@ -143,6 +143,12 @@ def _keeping(to: typer.Typer) -> None:
     to.add_typer(keeping.backup, name="backup")
 
 
+def _serving(to: typer.Typer) -> None:
+    from risk_daemon.cli import serving
+
+    to.add_typer(serving.service, name="service")
+
+
 def _configuring(to: typer.Typer) -> None:
     from risk_daemon.cli import configuring
 
@@ -153,6 +159,12 @@ def _flagging(to: typer.Typer) -> None:
     from risk_daemon.cli import flagging
 
     to.add_typer(flagging.flag, name="flag")
+
+
+def _overriding(to: typer.Typer) -> None:
+    from risk_daemon.cli import overriding
+
+    to.add_typer(overriding.override, name="override")
 
 
 def _members(to: typer.Typer) -> None:
@@ -213,8 +225,10 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ): _testing,
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
+    ("service",): _serving,
     ("config",): _configuring,
     ("flag",): _flagging,
+    ("override",): _overriding,
     ("accounts", "logins", "credentials"): _members,
     ("release",): _depot,
     ("logs",): _reading,

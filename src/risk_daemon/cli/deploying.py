@@ -14,6 +14,7 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    accounts,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.clock import Clock
@@ -28,7 +29,8 @@ deploy = typer.Typer(no_args_is_help=True, help="A release to some accounts, the
 def plan(
     version: Annotated[str, typer.Argument(help="The release to roll out, staged in this home.")],
     account: Annotated[
-        list[str] | None, typer.Option("--account", help="A test account that goes first.")
+        list[str] | None,
+        typer.Option("--account", help="A test account that goes first.", autocompletion=accounts),
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", help="A plan in YAML; else config/rollout.yaml.")
@@ -74,9 +76,9 @@ def gates(
       risk-daemon-admin deploy gates v1.3.0
       risk-daemon-admin deploy gates v1.3.0 --json
     """
-    from risk_daemon.operations import gating
+    from risk_daemon.operations import before
 
-    finish(as_json, lambda: gating.show(choose(home), version, Clock()))
+    finish(as_json, lambda: before.show(choose(home), version, Clock()))
 
 
 @deploy.command("staging")
@@ -121,7 +123,10 @@ def staging(
 
 @deploy.command("canary")
 def canary(
-    account: Annotated[str, typer.Option("--account", help="Number or name of the account.")],
+    account: Annotated[
+        str,
+        typer.Option("--account", help="Number or name of the account.", autocompletion=accounts),
+    ],
     version: Annotated[
         str | None, typer.Option("--version", help="The release; else the newest that is staged.")
     ] = None,

@@ -14,6 +14,8 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    accounts,
+    rules,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
@@ -24,7 +26,9 @@ flag = typer.Typer(
     no_args_is_help=True, help="Rules in another mode for a while: list, set, clear."
 )
 
-RuleArgument = Annotated[str, typer.Argument(help="Name of the rule.", show_default=False)]
+RuleArgument = Annotated[
+    str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
+]
 
 
 class Mode(StrEnum):
@@ -57,7 +61,8 @@ def put(
         str, typer.Option("--until", help="The last trade date on which it holds, YYYY-MM-DD.")
     ],
     account: Annotated[
-        str | None, typer.Option("--account", help="Number or name of one account.")
+        str | None,
+        typer.Option("--account", help="Number or name of one account.", autocompletion=accounts),
     ] = None,
     percent: Annotated[
         int | None,
@@ -95,7 +100,12 @@ def put(
 def clear(
     rule: RuleArgument,
     account: Annotated[
-        str | None, typer.Option("--account", help="That of this account; else the percentage's.")
+        str | None,
+        typer.Option(
+            "--account",
+            help="That of this account; else the percentage's.",
+            autocompletion=accounts,
+        ),
     ] = None,
     reason: ReasonOption = NO_REASON,
     accept_trips: AcceptTripsOption = 0,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from risk_daemon.cli.options import HomeOption, JsonOption
+from risk_daemon.cli.options import HomeOption, JsonOption, accounts
 from risk_daemon.cli.show import finish
 from risk_daemon.clock import Clock
 from risk_daemon.operations.home import choose
@@ -60,7 +60,9 @@ def health(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 def why(
-    account: Annotated[str, typer.Argument(help="Number or name of the account.")],
+    account: Annotated[
+        str, typer.Argument(help="Number or name of the account.", autocompletion=accounts)
+    ],
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -117,6 +118,48 @@ def logins_add(
 
     who = Who(operator(), reason)
     finish(as_json, lambda: members.add_login(choose(home), login, who, dry_run=dry_run))
+
+
+@credentials.command("rotate")
+def credentials_rotate(
+    login: Annotated[
+        str | None,
+        typer.Argument(help="Whose key; not needed where there is one login.", show_default=False),
+    ] = None,
+    from_env: Annotated[
+        str | None,
+        typer.Option("--from-env", help="Variable that holds the new key; else prompt or stdin."),
+    ] = None,
+    reason: ReasonOption = NO_REASON,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace a login's key by a new one, once that is proven; the old one stays until then.
+
+    The new key is asked for on a terminal, else read from stdin or from a variable: never from
+    the command's words, which every user of the machine can see. A running daemon takes it
+    without a gap. Exit 4 if the new key does not log in: then nothing has changed.
+
+    \b
+    Examples:
+      risk-daemon-admin credentials rotate alpha
+      risk-daemon-admin credentials rotate alpha < new.key
+      risk-daemon-admin credentials rotate alpha --from-env PROJECT_X_NEW_KEY
+    """
+    from risk_daemon.operations import rotating
+
+    who = Who(operator(), reason)
+
+    def given() -> str:
+        if from_env is not None:
+            return rotating.in_environment(from_env)
+        if sys.stdin.isatty():
+            typed: str = typer.prompt("New API key", hide_input=True)
+            return typed
+        return sys.stdin.read(rotating.LONGEST + 1)
+
+    finish(as_json, lambda: rotating.rotate(choose(home), login, given, who, dry_run=dry_run))
 
 
 @credentials.command("check")

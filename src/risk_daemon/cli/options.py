@@ -29,4 +29,26 @@ AcceptTripsOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 
+
+def accounts(context: typer.Context, incomplete: str) -> list[str]:
+    """Complete an account: by its name, or by its number. A shell is told of no trouble."""
+    from risk_daemon.errors import OperatorError
+    from risk_daemon.operations.home import choose
+    from risk_daemon.operations.in_force import policies_in_force
+
+    try:
+        found = list(policies_in_force(choose(context.params.get("home"))))
+    except (OperatorError, OSError):
+        return []
+    known = [name for one in found for name in (one.name, str(one.account))]
+    return sorted({name for name in known if name.startswith(incomplete)})
+
+
+def rules(incomplete: str) -> list[str]:
+    """Complete the name of a rule."""
+    from risk_daemon.rules import CATALOG
+
+    return sorted(name for name in CATALOG if name.startswith(incomplete))
+
+
 NO_REASON = "none given"

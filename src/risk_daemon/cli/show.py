@@ -17,15 +17,16 @@ from risk_daemon.errors import OperatorError
 from risk_daemon.operations.outcome import Outcome
 
 SCHEMA_VERSION: Final = 1
+ADMIN: Final = "risk-daemon-admin"
 LINES_MAX: Final = 20
 
 
-def finish(as_json: bool, act: Callable[[], Outcome]) -> NoReturn:
+def finish(as_json: bool, act: Callable[[], Outcome], program: str = ADMIN) -> NoReturn:
     """Do what was asked, show it, and leave with its exit code."""
     try:
         outcome = act()
     except OperatorError as error:
-        raise typer.Exit(refusal_of(error, as_json)) from None
+        raise typer.Exit(refusal_of(error, as_json, program)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if as_json:
@@ -52,12 +53,12 @@ def told_lines(outcome: Outcome) -> list[str]:
     return [*outcome.above, *outcome.lines[:LINES_MAX], *cut, *outcome.below]
 
 
-def refusal_of(error: OperatorError, as_json: bool) -> int:
+def refusal_of(error: OperatorError, as_json: bool, program: str = ADMIN) -> int:
     """Say why a command could not begin; returns its exit code."""
     if as_json:
         print(object_of(False, {}, {"code": error.exit_code, "message": error.sentence}))
     else:
-        talk(f"risk-daemon-admin: {error.sentence}")
+        talk(f"{program}: {error.sentence}")
     return error.exit_code
 
 
@@ -71,12 +72,12 @@ def talk(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def confirm(question: str, yes: bool, flag: str = "--yes") -> None:
+def confirm(question: str, yes: bool, flag: str = "--yes", program: str = ADMIN) -> None:
     """Ask on a terminal; without one, fail at once and name the flag."""
     if yes:
         return
     if not sys.stdin.isatty():
-        talk(f"risk-daemon-admin: {question} There is no terminal to ask on: add {flag}.")
+        talk(f"{program}: {question} There is no terminal to ask on: add {flag}.")
         raise typer.Exit(2)
     if not typer.confirm(question):
         raise typer.Exit(1)

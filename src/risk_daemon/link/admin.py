@@ -13,6 +13,7 @@ from risk_daemon.core.instrument import show
 from risk_daemon.errors import (
     BrokerRefused,
     BrokerUnavailable,
+    Denied,
     Malformed,
     Refused,
     TimedOut,
@@ -74,6 +75,9 @@ def ops(link: Link) -> dict[str, Op]:
         del args
         return {"frames": link.frames.told(), "accounts": list(link.accounts)}
 
+    async def rekey(args: dict[str, Any]) -> dict[str, Any]:
+        return await rekey_of(link, str(args.get("key") or ""))
+
     async def of_itself(args: dict[str, Any]) -> dict[str, Any]:
         """Say that it lives, and which epochs it lets through: the supervisor compares."""
         gates = sorted(link.gate.accounts.items())
@@ -90,6 +94,7 @@ def ops(link: Link) -> dict[str, Op]:
         "standing": standing,
         "status": status,
         "frames": frames,
+        "rekey": rekey,
         "tasks": of_itself,
     }
 
@@ -126,6 +131,21 @@ async def connection_of(link: Link) -> dict[str, Any]:
         "error": error,
         "ok": session.state == "trusted" and rest_ms is not None,
     }
+
+
+async def rekey_of(link: Link, key: str) -> dict[str, Any]:
+    """Have the broker's session go by another key, once it is proven; says what that key sees.
+
+    The key is in no answer, no log and no record.
+    """
+    try:
+        seen = await link.broker.rekey(key, link.accounts)
+    except (BrokerUnavailable, BrokerRefused, Malformed) as error:
+        raise Denied(f"it does not log in: {error}") from None
+    missing = sorted(set(link.accounts) - {row.account for row in seen})
+    if missing:
+        raise Denied(f"it logs in, but does not see {', '.join(map(str, missing))}")
+    return {"accounts": [[row.account, row.name] for row in seen]}
 
 
 async def standing_of(link: Link, account: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ a warm connection) wait for nothing, but the broker counts them too.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from risk_daemon.broker import budget as rationing
@@ -61,6 +61,14 @@ class Counted:
     async def renew(self) -> None:
         """Have the token renewed."""
         await self._count(self._broker.renew())
+
+    async def rekey(self, key: str, accounts: Collection[int]) -> list[AccountSeen]:
+        """Take another key; its login and its list are two requests."""
+        rationing.charge(self._budget, SHARE)
+        try:
+            return await self._count(self._broker.rekey(key, accounts))
+        finally:
+            rationing.answer(self._budget, SHARE, self._clock.now_ns(), throttled=False)
 
     async def warm(self) -> None:
         """Open the enforcement connection."""

@@ -61,6 +61,7 @@ async def adopt(home: Home, journal: JournalClient) -> Adopted:
     except OperatorError as error:
         if standing.settings is None:
             raise
+        await _end_overrides(home, journal, standing)
         return await _keep_last(journal, standing.settings, error, acts)
     before = flags_kept.read(home).flags
     policies, waiting = due_now(
@@ -95,7 +96,11 @@ async def reload(home: Home, journal: JournalClient, who: Who) -> Adopted:
     standing = await _standing(journal)
     if standing.settings is None:
         raise Refused("nothing was ever adopted here: run `risk-daemon-admin start`.")
-    configuration = read(home, about)
+    try:
+        configuration = read(home, about)
+    except OperatorError:
+        await _end_overrides(home, journal, standing)
+        raise
     before = postponed.read(home)
     living = flags_kept.read(home).flags
     policies, found = due_now(
@@ -275,11 +280,40 @@ async def _keep_flags(
     """Tell of flags that end or have ended, then keep those that live, and when to look again."""
     policies = {policy.account: policy for policy in configuration.policies}
     at = configuration.at
+    for over in flags.ended_overrides(before, at):
+        await _append(journal, _over(over), f"{over.name}:{over.ends}")
     for once, text in flags.news(configuration.flags, before, policies, at):
         alarm = AlarmRaised(account=0, level="info", what="flag", text=text, source="adopt")
         await _append(journal, alarm, once)
     living = flags.living(configuration.flags, policies, at)
     flags_kept.write(home, Kept(flags=living, due=flags.due(living, policies, at)))
+
+
+async def _end_overrides(home: Home, journal: JournalClient, standing: Standing) -> None:
+    """Have rules act again whose override is over, though the files can't be read.
+
+    What was switched off for half an hour must not stay so because of somebody's typing error.
+    """
+    kept, now = flags_kept.read(home), _now(standing)
+    over = flags.ended_overrides(kept.flags, now)
+    for number in sorted({number for one in over for number in one.accounts}):
+        policy = standing.policies[number]
+        again = with_digest(flags.back_on(policy, over))
+        if again.digest != policy.digest:
+            once = f"policy:{number}:{again.digest}:{standing.policy_seqs[number]}"
+            await _append(journal, again, once)
+    for one in over:
+        await _append(journal, _over(one), f"{one.name}:{one.ends}")
+    rest = tuple(one for one in kept.flags if one not in over)
+    if over:
+        flags_kept.write(home, Kept(flags=rest, due=flags.due(rest, standing.policies, now)))
+
+
+def _over(one: Flag) -> AlarmRaised:
+    text = f"the override of {one.rule} by {one.owner} is over: the rule acts again"
+    return AlarmRaised(
+        account=one.accounts[0], level="info", what="override", text=text, source="adopt"
+    )
 
 
 def read(home: Home, about: About) -> Configuration:

@@ -28,6 +28,7 @@ CONSOLE: Final = "console"
 EVERYWHERE: Final = "everywhere"
 NEVER_BACK: Final = "never back"
 REPORT: Final = "report"
+CONTACTS: Final = "contacts"
 DEPLOYED: Final = "deployed"
 SMOKE: Final = "smoke"
 MONITORED: Final = "monitored"
@@ -110,7 +111,13 @@ BEFORE: Final = (
     Item("parity", "staging is identical to production", ("parity",)),
     Item("deployment-team", "deployment team on call", days=1),
     Item("rollback-team", "rollback team on standby", days=1),
-    Item("contacts", "emergency contacts filled in and reached", days=30),
+    Item("contacts", "emergency contacts filled in", (CONTACTS,)),
+    Item(
+        "contacts-reached",
+        "emergency contacts reached",
+        days=30,
+        hint="risk-daemon-admin emergency contacts show",
+    ),
     Item("traders-told", "traders notified of the window", days=1),
     Item("dashboard", "dashboard ready", (CONSOLE,)),
 )

@@ -14,7 +14,15 @@ from risk_daemon.core.events import RolloutNoted
 from risk_daemon.depot import staging
 from risk_daemon.depot.manifest import MANIFEST, decode
 from risk_daemon.errors import Malformed, OperatorError
-from risk_daemon.operations import checklist, configuration, credentials, daemon, gating, looking
+from risk_daemon.operations import (
+    checklist,
+    configuration,
+    contacts,
+    credentials,
+    daemon,
+    gating,
+    looking,
+)
 from risk_daemon.operations.checklist import Look
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.in_force import in_force
@@ -86,6 +94,7 @@ def of_home(at: Home) -> dict[str, Look]:
             lambda: _environment(at), "`risk-daemon-admin credentials check`"
         ),
         checklist.HOLDER: _look(lambda: _holder(at), "`risk-daemon-admin start`"),
+        checklist.CONTACTS: _look(lambda: _contacts(at), f"`{contacts.SET}`"),
         checklist.CONSOLE: _look(lambda: _console(at), "`risk-daemon-admin start`"),
     }
 
@@ -123,6 +132,13 @@ def _named(at: Home, name: str) -> str:
     staged = staging.read(at.releases / name)
     manifest = decode((at.releases / name / MANIFEST).read_bytes())
     return f"{name} is of commit {manifest.commit[:12]}, digest {staged.release[:16]}"
+
+
+def _contacts(at: Home) -> str:
+    open_ = contacts.missing(contacts.read(at.config))
+    if open_:
+        raise OperatorError(f"still to be filled in: {'; '.join(open_)}")
+    return "every role can be reached"
 
 
 def _console(at: Home) -> str:

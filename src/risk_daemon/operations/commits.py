@@ -23,7 +23,7 @@ from risk_daemon.operations.configuration import load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import Outcome
-from risk_daemon.operations.restored_config import COMMITS_MAX, check_out, says
+from risk_daemon.operations.restored_config import COMMITS_MAX, KEPT, check_out, says
 
 SHORTEST: Final = 4
 WITHIN_S: Final = 10.0
@@ -184,16 +184,17 @@ def _put_into_force(at: Home, who: Who, *, is_rollback: bool) -> Outcome:
 
 
 def _write(folder: Path, config: Path) -> None:
-    """Replace every file but the history; a file that the commit has not is gone."""
+    """Replace every file that decides; one that the commit has not is gone."""
     for path in sorted(config.iterdir()):
-        if path.name == ".git":
+        if path.name in KEPT:
             continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
     for path in sorted(folder.iterdir()):
-        shutil.move(path, config / path.name)
+        if path.name not in KEPT:
+            shutil.move(path, config / path.name)
 
 
 def _in_force(at: Home, found: list[Commit]) -> str:

@@ -56,6 +56,11 @@ def in_environment() -> tuple[str, bool]:
     return user, bool(os.environ.get(KEY_VARIABLE, "").strip())
 
 
+def variable(name: str) -> str:
+    """What a variable holds that a person named; empty for none."""
+    return os.environ.get(name, "")
+
+
 def resolve(home: Home, login: Login) -> Credentials:
     """Find a login's key where its configuration says, or refuse before anything is sent."""
     if login.credentials == "env":

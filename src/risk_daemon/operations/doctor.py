@@ -22,6 +22,7 @@ from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.operations import (
     adoption,
     bundle,
+    contacts,
     credentials,
     daemon,
     home,
@@ -86,6 +87,7 @@ def _findings(at: Home) -> Iterator[Finding]:
         number, is_ours = _port(at, settings)
         yield machine.port(number, is_ours=is_ours)
         yield machine.clock(settings, Clock(int(settings.clock_offset_s * SECOND_NS)))
+    yield _safely("contacts", lambda: _contacts(at), contacts.SHOW)
     yield _processes(at, status)
     yield _safely("journal", lambda: _journal(at, status), "risk-daemon-admin verify-db")
     yield _safely("growth", lambda: _growth(at))
@@ -153,6 +155,17 @@ def _port(at: Home, settings: Settings) -> tuple[int, bool]:
         return int(ready["port"]), True
     except (OperatorError, OSError, ValueError, KeyError):
         return settings.console_port, False
+
+
+def _contacts(at: Home) -> Finding:
+    """Whether people can be called; a demo and staging call nobody."""
+    open_ = contacts.missing(contacts.read(at.config))
+    if not open_:
+        return Finding("contacts", OK, "every role can be reached")
+    told = f"still to be filled in: {'; '.join(open_)}"
+    if home.read(at).environment != "production":
+        return Finding("contacts", OK, f"{told}; nobody needs them here")
+    return Finding("contacts", WARN, told, contacts.SET)
 
 
 # --- the daemon ------------------------------------------------------------------

@@ -34,8 +34,9 @@ def show(at: Home) -> Outcome:
     home.open_home(at)
     configuration = load(at.config)
     policies = {one.account: one for one in configuration.policies}
-    living = flags.living(configuration.flags, policies, configuration.at)
-    in_force = _modes_in_force(at)
+    flagged = [one for one in configuration.flags if not one.ends]
+    living = flags.living(flagged, policies, configuration.at)
+    in_force = modes_in_force(at)
     rows = [_row(flag, policies, in_force, living, configuration.at) for flag in living]
     lines = tuple(_line(flag, row) for flag, row in zip(living, rows, strict=True))
     return Outcome(
@@ -45,7 +46,8 @@ def show(at: Home) -> Outcome:
     )
 
 
-def _modes_in_force(at: Home) -> dict[tuple[int, str], str]:
+def modes_in_force(at: Home) -> dict[tuple[int, str], str]:
+    """The mode of each rule of each account, as it was adopted last."""
     try:
         standing = state_file.standing(at)
     except NotFound:
@@ -68,7 +70,7 @@ def _row(
         number
         for number in flag.accounts
         if number in policies
-        and flags.speaks(living, number, flag.rule, flags.day_of(policies[number], now)) == flag
+        and flags.speaks(living, policies[number], flag.rule, now) == flag
         and any(one.rule == flag.rule for one in policies[number].rules)
     ]
     acting = [number for number in mine if in_force.get((number, flag.rule)) == flag.mode]
@@ -119,7 +121,7 @@ def put(at: Home, asked: Asked, who: Who, *, dry_run: bool, accepts: int = 0) ->
     _check_until(flag, configuration)
     text = f"flag {flag.rule}: {flag.mode} on {flag.scope} until {flag.until} ({flag.owner})"
     wish = Wish(FILE, lambda tree: _replace(tree, flag, configuration), text)
-    return _carry_out(at, wish, flag, who, dry_run=dry_run, accepts=accepts)
+    return carry_out(at, wish, flag, who, dry_run=dry_run, accepts=accepts)
 
 
 def _flag(at: Home, asked: Asked, who: Who, configuration: Configuration) -> Flag:
@@ -236,7 +238,7 @@ def clear(
     configuration = load(at.config)
     policies = {one.account: one for one in configuration.policies}
     living = flags.living(configuration.flags, policies, configuration.at)
-    mine = [one for one in living if one.rule == rule]
+    mine = [one for one in living if one.rule == rule and not one.ends]
     found = [
         one
         for one in mine
@@ -253,7 +255,7 @@ def clear(
     wish = Wish(
         FILE, lambda tree: _end(tree, flag), f"flag {rule}: {flag.mode} on {flag.scope} cleared"
     )
-    return _carry_out(at, wish, flag, who, dry_run=dry_run, accepts=accepts)
+    return carry_out(at, wish, flag, who, dry_run=dry_run, accepts=accepts)
 
 
 def _end(tree: Any, flag: Flag) -> None:
@@ -262,7 +264,7 @@ def _end(tree: Any, flag: Flag) -> None:
             row["cleared"] = True
 
 
-def _carry_out(
+def carry_out(
     at: Home, wish: Wish, flag: Flag, who: Who, *, dry_run: bool, accepts: int
 ) -> Outcome:
     """Say what it changes of each account, in words, and do it."""

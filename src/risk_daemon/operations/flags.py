@@ -4,6 +4,9 @@ A flag stands in `config/flags.yaml` beside the policy and is laid over it: what
 account's policy like any other. It never touches a limit. An account's own flag goes before that
 of a percentage. A percentage names its accounts, once drawn: they stay while it stands, and when it
 grows others are added behind them.
+
+An override is a flag of one account with an instant as its end, within a day: `ends`. It goes
+before every other flag (docs/adr/0055).
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ from risk_daemon.core.session import next_reset, trade_date
 
 #: Longer than this a mode is no trial but the policy's own business.
 LONGEST_DAYS: Final = 180
+#: Longer than this a rule is not off for a moment, and a flag is the way.
+LONGEST_OVERRIDE_NS: Final = 86_400 * 1_000_000_000
+#: What an overridden rule does: it decides and records, and nothing is done or told.
+OFF: Final = "shadow"
 
 
 class Flag(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +44,9 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
     percent: int = 0
     reason: str = ""
     cleared: bool = False
+    #: Of an override: when it was asked for, and when it ends (ns UTC). 0: it is none.
+    since: int = 0
+    ends: int = 0
 
     @property
     def scope(self) -> str:
@@ -48,6 +58,8 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """What makes it this flag and no other."""
+        if self.ends:
+            return f"override:{self.rule}:{self.accounts[0]}"
         return f"{self.rule}:{f'{self.percent}%' if self.percent else self.accounts[0]}"
 
 
@@ -56,27 +68,27 @@ def day_of(policy: PolicyAdopted, now: int) -> str:
     return trade_date(policy.calendar, policy.day_roll, now)
 
 
-def is_over(flag: Flag, day: str) -> bool:
-    """Whether a flag no longer speaks on a trade date."""
-    return flag.cleared or day > flag.until
+def is_over(flag: Flag, day: str, now: int) -> bool:
+    """Whether a flag no longer speaks on a trade date, at an instant of it (ns UTC)."""
+    return flag.cleared or day > flag.until or 0 < flag.ends <= now
 
 
-def speaks(flags: Iterable[Flag], account: int, rule: str, day: str) -> Flag | None:
-    """Return the flag that decides the mode of a rule of an account; its own goes first."""
+def speaks(flags: Iterable[Flag], policy: PolicyAdopted, rule: str, now: int) -> Flag | None:
+    """Return the flag that decides the mode of a rule: an override, then the account's own."""
+    day = day_of(policy, now)
     found = [
         flag
         for flag in flags
-        if flag.rule == rule and account in flag.accounts and not is_over(flag, day)
+        if flag.rule == rule and policy.account in flag.accounts and not is_over(flag, day, now)
     ]
-    return min(found, key=lambda flag: flag.percent, default=None)
+    return min(found, key=lambda flag: (not flag.ends, flag.percent), default=None)
 
 
 def laid(policy: PolicyAdopted, flags: Sequence[Flag], now: int) -> PolicyAdopted:
     """Return a policy with the flags laid over its rules' modes."""
-    day = day_of(policy, now)
     rules = []
     for setting in policy.rules:
-        flag = speaks(flags, policy.account, setting.rule, day)
+        flag = speaks(flags, policy, setting.rule, now)
         rules.append(msgspec.structs.replace(setting, mode=flag.mode) if flag else setting)
     return msgspec.structs.replace(policy, rules=tuple(rules))
 
@@ -98,7 +110,10 @@ def ended(
     `living` are the flags that were laid over it when it was adopted.
     """
     day = day_of(after, now)
-    gone = {flag.rule for flag in living if before.account in flag.accounts and day > flag.until}
+    over = [flag for flag in living if is_over(flag, day, now)]
+    # What was overridden enforces again, whatever else was changed of it meanwhile: that may wait.
+    before = back_on(before, ended_overrides(over, now))
+    gone = {flag.rule for flag in over if before.account in flag.accounts and not flag.ends}
     modes = {setting.rule: setting.mode for setting in after.rules if setting.rule in gone}
     rules = (
         msgspec.structs.replace(setting, mode=modes.get(setting.rule, setting.mode))
@@ -125,7 +140,7 @@ def living(
         flag
         for flag in flags
         if any(
-            not is_over(flag, day_of(policies[account], now))
+            not is_over(flag, day_of(policies[account], now), now)
             for account in flag.accounts
             if account in policies
         )
@@ -140,7 +155,7 @@ def due(flags: Iterable[Flag], policies: Mapping[int, PolicyAdopted], now: int) 
         for account in flag.accounts
         if account in policies
     ]
-    return min(instants, default=0)
+    return min([*instants, *(flag.ends for flag in flags if flag.ends)], default=0)
 
 
 def news(
@@ -152,6 +167,8 @@ def news(
     """
     told: list[tuple[str, str]] = []
     for flag, verb in [*((one, "ends") for one in flags), *((one, "ended") for one in living)]:
+        if flag.ends:
+            continue  # `ended_overrides`
         days = {day_of(policies[account], now) for account in flag.accounts if account in policies}
         is_last = verb == "ends" and not flag.cleared and flag.until in days
         is_past = verb == "ended" and any(day > flag.until for day in days)
@@ -163,3 +180,23 @@ def news(
             )
             told.append((f"flag-{verb}:{flag.name}:{flag.mode}:{flag.until}", text))
     return told
+
+
+def ended_overrides(living: Iterable[Flag], now: int) -> tuple[Flag, ...]:
+    """Return the overrides that lived when the policy was adopted last, and are over."""
+    return tuple(flag for flag in living if 0 < flag.ends <= now)
+
+
+def back_on(policy: PolicyAdopted, over: Iterable[Flag]) -> PolicyAdopted:
+    """Return a policy in force with the rules acting again that overrides had switched off.
+
+    For when the files can't be read: only what enforced can be overridden, so it enforces again.
+    """
+    gone = {flag.rule for flag in over if policy.account in flag.accounts}
+    rules = (
+        msgspec.structs.replace(setting, mode="enforce")
+        if setting.rule in gone and setting.mode == OFF
+        else setting
+        for setting in policy.rules
+    )
+    return msgspec.structs.replace(policy, rules=tuple(rules))

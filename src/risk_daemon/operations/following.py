@@ -21,34 +21,35 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.state_file import FILE
 
 NAME: Final = "risk-daemon-admin"
+TRADERS: Final = "risk-daemon"
 _MODULE: Final = "risk_daemon.programs.launcher"
-_NONE: Final = f"{NAME}: no release is staged in"
+_NONE: Final = "no release is staged in"
 _SHELL: Final = """\
 #!/bin/sh
-# Runs the command line of the release that holds the most accounts of this home.
+# {what}
 home={home}
 python=
 for marker in "$home"/releases/v*/staged.json; do
     [ -x "${{marker%/staged.json}}/bin/python" ] && python="${{marker%/staged.json}}/bin/python"
 done
 if [ -z "$python" ]; then
-    echo "{none} $home: stage one with the command of a checkout" >&2
+    echo "{name}: {none} $home: stage one with the command of a checkout" >&2
     exit 5
 fi
-exec "$python" -m {module} "$home" "$@"
+{last}
 """
 _BATCH: Final = """\
 @echo off
-rem Runs the command line of the release that holds the most accounts of this home.
+rem {what}
 set "RD_PYTHON="
 for /d %%r in ("{home}\\releases\\v*") do (
     if exist "%%r\\staged.json" set "RD_PYTHON=%%r\\Scripts\\python.exe"
 )
 if not defined RD_PYTHON (
-    echo {none} {home}: stage one with the command of a checkout 1>&2
+    echo {name}: {none} {home}: stage one with the command of a checkout 1>&2
     exit /b 5
 )
-"%RD_PYTHON%" -m {module} "{home}" %*
+{last}
 exit /b %ERRORLEVEL%
 """
 
@@ -85,11 +86,38 @@ def staged(at: Home) -> list[str]:
 
 
 def write_launcher(at: Home) -> Path:
-    """Put the launcher into the home; a link to it may be on PATH."""
+    """Put the launchers into the home; a link to them may be on PATH. Returns the admin's."""
     is_windows = sys.platform == "win32"
-    path = at.path / "bin" / (f"{NAME}.cmd" if is_windows else NAME)
     home = str(at.path) if is_windows else shlex.quote(str(at.path))
-    text = (_BATCH if is_windows else _SHELL).format(home=home, none=_NONE, module=_MODULE)
+    _write(
+        at,
+        TRADERS,
+        # A trader asks and locks: any staged release will do.
+        "The trader's commands, of the newest staged release.",
+        'if not defined RISK_DAEMON_HOME set "RISK_DAEMON_HOME={home}"\n'
+        '"%RD_PYTHON%" -m risk_daemon.programs.trader %*'
+        if is_windows
+        else 'export RISK_DAEMON_HOME="${{RISK_DAEMON_HOME:-$home}}"\n'
+        'exec "$python" -m risk_daemon.programs.trader "$@"',
+        home,
+    )
+    return _write(
+        at,
+        NAME,
+        "Runs the command line of the release that holds the most accounts of this home.",
+        f'"%RD_PYTHON%" -m {_MODULE} "{{home}}" %*'
+        if is_windows
+        else f'exec "$python" -m {_MODULE} "$home" "$@"',
+        home,
+    )
+
+
+def _write(at: Home, name: str, what: str, last: str, home: str) -> Path:
+    is_windows = sys.platform == "win32"
+    path = at.path / "bin" / (f"{name}.cmd" if is_windows else name)
+    text = (_BATCH if is_windows else _SHELL).format(
+        home=home, none=_NONE, name=name, what=what, last=last.format(home=home)
+    )
     path.parent.mkdir(exist_ok=True, mode=0o755)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(text, encoding="utf-8")

@@ -14,8 +14,18 @@ from typing import Final
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import ProtectionEnabled
-from risk_daemon.errors import NotReachable, OperatorError
-from risk_daemon.operations import adoption, credentials, daemon, guard, home, readiness, restoring
+from risk_daemon.errors import NotReachable, OperatorError, Refused
+from risk_daemon.operations import (
+    adoption,
+    credentials,
+    daemon,
+    guard,
+    home,
+    owner,
+    readiness,
+    restoring,
+    service,
+)
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DONE, FAILED, UNREACHABLE, Outcome
@@ -56,13 +66,35 @@ def start(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
         lines = tuple(f"{n}: would be guarded" for n in settings.accounts())
         return Outcome(lines, data={"accounts": list(settings.accounts())})
     _commit_edits(at, who, waiting.say)
+    process = None
     if not running:
-        process = spawn(at)
-        waiting.say(f"supervisor started (process {process.pid})")
+        process = _begun(at, waiting.say)
     else:
-        process = None
         waiting.say("the supervisor is running already")
-    return _wait(at, who, settings, waiting, process)
+    try:
+        return _wait(at, who, settings, waiting, process)
+    finally:
+        service.begun(at)
+
+
+def _begun(at: Home, say: Say) -> subprocess.Popen[bytes] | None:
+    """Start the supervisor: by the service manager where there is one, else by ourselves."""
+    found = service.installed(at)
+    if found is not None:
+        why = service.begin(at, found)
+        if not why:
+            say(f"{found.name}.service is started by the service manager")
+            return None
+        if owner.is_anothers(at):
+            raise Refused(
+                f"{found.name}.service was not started ({why}), and a daemon of root's own would "
+                f"lock the owner of {at.path} out of it; nothing was started. As that user "
+                "`risk-daemon-admin start` starts it, with the service manager or without."
+            )
+        say(f"{found.name}.service was not started ({why}); nobody restarts this supervisor")
+    process = spawn(at)
+    say(f"supervisor started (process {process.pid})")
+    return process
 
 
 def _checked(at: Home, *, is_running: bool) -> tuple[Settings, list[str]]:

@@ -24,6 +24,7 @@ from risk_daemon.operations import (
     flags_kept,
     guard,
     home,
+    overridden,
     postponed,
     state_file,
 )
@@ -140,7 +141,8 @@ def status(at: Home, *, show_events: bool) -> Outcome:
     waiting, kept = postponed.read(at), flags_kept.read(at).flags
     below = [
         *(line for one in waiting.values() for line in waiting_lines(one)),
-        *(_flag_line(one, waiting) for one in kept),
+        *(f"override: {one}" for one in overridden.lines(at, now=_now(at))),
+        *(_flag_line(one, waiting) for one in kept if not one.ends),
         *(_process_line(row) for row in known.get("processes", [])),
         _stream_line(at, live, advances=advances),
         *_channel_lines(at),
@@ -210,9 +212,13 @@ def _advances(at: Home, journal: Mapping[str, Any]) -> bool:
 
 
 def _age_ms(at: Home, moment: int) -> float:
+    return (_now(at) - moment) / 1e6
+
+
+def _now(at: Home) -> int:
     from risk_daemon.operations.orders import now_ns
 
-    return (now_ns(in_force(at)) - moment) / 1e6
+    return now_ns(in_force(at))
 
 
 def _account_line(row: Mapping[str, Any], view: AccountView | None, why: str) -> str:
@@ -299,7 +305,7 @@ def _down(at: Home, *, events: bool = False) -> Outcome:
     except NotFound:
         line = "down: the daemon is not running and has never run here"
         return Outcome((line,), FAILED, {"state": "down"}, next_command="risk-daemon-admin start")
-    above, below = [line], []
+    above = [line]
     if last.disabled is not None:
         told = {"by": last.disabled.by, "reason": last.disabled.reason}
         above.append(_disabled_line({**told, "since": last.disabled_at}))
@@ -312,8 +318,9 @@ def _down(at: Home, *, events: bool = False) -> Outcome:
         + (f"until {both_times(iso(one.until))}" if one.until else "until an admin ends it")
         for one in last.locks.values()
     ]
+    below = [f"override: {one}" for one in overridden.lines(at, now=_now(at))]
     if events:
-        below = [_event_line(entry) for entry in state_file.latest(at, TOLD, EVENTS_SHOWN)]
+        below += [_event_line(entry) for entry in state_file.latest(at, TOLD, EVENTS_SHOWN)]
     data = {
         "state": "down",
         "last_seq": last.last.seq if last.last else 0,
@@ -336,8 +343,10 @@ def why(at: Home, account: str) -> Outcome:
         answer = daemon.ask(at, holder, "why", {"account": number})
     except OperatorError as silent:
         return _why_from_file(at, number, name, silent)
-    lines = tuple(str(line) for line in answer.get("lines", ()))
-    return Outcome(lines or (f"{name} is not restricted",), data={"account": number, **answer})
+    off = tuple(f"override: {one}" for one in overridden.lines(at, number, _now(at)))
+    lines = (*(str(line) for line in answer.get("lines", ())), *off)
+    data = {"account": number, **answer, "overrides": list(off)}
+    return Outcome(lines or (f"{name} is not restricted",), data=data)
 
 
 def _holder(status: Mapping[str, Any], account: int) -> str:
@@ -359,6 +368,7 @@ def _why_from_file(at: Home, number: int, name: str, silent: OperatorError) -> O
         + (f"until {both_times(iso(one.until))}" if one.until else "until an admin ends it")
         for one in locks
     ]
+    lines += [f"override: {one}" for one in overridden.lines(at, number, _now(at))]
     lines += [f"{both_times(iso(entry.at))}: {_told(entry)}" for entry in entries]
     return Outcome(
         tuple(lines) or ("nothing restricts it, and no rule has found anything",),

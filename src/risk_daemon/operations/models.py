@@ -167,6 +167,26 @@ class FlagSection(Section):
     cleared: Annotated[bool, Field(description="true for one that is over before its time")] = False
 
 
+class OverrideSection(Section):
+    """One rule switched off on one account until an instant, within a day."""
+
+    rule: Annotated[str, Field(min_length=1, description="the name of a rule")]
+    account: Annotated[int, Field(gt=0, description="an account number")]
+    since: Annotated[str, Field(min_length=1, description="a time with its offset, in quotes")]
+    ends: Annotated[
+        str, Field(min_length=1, description="a time with its offset, in quotes, within a day")
+    ]
+    owner: Annotated[str, Field(min_length=1, description="who asked for it")]
+    reason: Annotated[str, Field(description="why, as text")] = ""
+    cleared: Annotated[bool, Field(description="true for one that is over before its time")] = False
+
+
+class OverridesFile(Section):
+    """`overrides.yaml`: what is off for a moment, in the order in which it was asked for."""
+
+    overrides: Annotated[list[OverrideSection], Field(description="a list of overrides")] = []
+
+
 class FlagsFile(Section):
     """`flags.yaml`: the flags, in the order in which they were set."""
 

@@ -94,11 +94,16 @@ def end_of(now: int, until: str | None, for_: str | None) -> int | None:
     if until is not None and for_ is not None:
         raise UsageError("give --until or --for, not both.")
     if for_ is not None:
-        found = _DURATION.match(for_)
-        if found is None:
-            raise UsageError(f"--for {for_!r} is not a duration such as 30m, 2h or 1d.")
-        return now + int(found[1]) * _SECONDS[found[2]] * SECOND_NS
+        return now + span_of("--for", for_)
     return None if until is None else _moment(now, until)
+
+
+def span_of(option: str, text: str) -> int:
+    """How long a duration is that a person wrote, in ns."""
+    found = _DURATION.match(text)
+    if found is None:
+        raise UsageError(f"{option} {text!r} is not a duration such as 30m, 2h or 1d.")
+    return int(found[1]) * _SECONDS[found[2]] * SECOND_NS
 
 
 def _moment(now: int, text: str) -> int:

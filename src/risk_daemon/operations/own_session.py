@@ -50,6 +50,14 @@ def accounts(home: Home, settings: Settings, login: Login) -> dict[int, str]:
     return {row.account: row.name for row in seen}
 
 
+def seen_by(settings: Settings, login: Login, key: str) -> dict[int, str]:
+    """The names of all accounts that another key of a login may see; OperatorError where none."""
+    from risk_daemon.broker.projectx import emergency
+
+    assert_gateway(settings.environment, settings.gateway)
+    return {row.account: row.name for row in emergency.accounts(settings.gateway, login, key)}
+
+
 def standing(home: Home, settings: Settings, login: Login) -> Standing:
     """How a login's accounts stand; raises OperatorError where it can't be read."""
     from risk_daemon.broker.projectx import emergency

@@ -18,7 +18,7 @@ from typing import Final
 from risk_daemon.clock import Timekeeper
 from risk_daemon.errors import NotFound, OperatorError, Refused
 from risk_daemon.journal.swap import ASIDE
-from risk_daemon.operations import backups, home, state_file
+from risk_daemon.operations import backups, contacts, home, state_file
 from risk_daemon.operations.configuration import Configuration, load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
@@ -26,6 +26,8 @@ from risk_daemon.operations.outcome import Outcome
 from risk_daemon.operations.state_file import Standing
 
 COMMITS_MAX: Final = 1_000
+#: What no way back touches: the history itself, and whom to call.
+KEPT: Final = frozenset({".git", contacts.FILE})
 
 
 def write_back(at: Home, who: Who, clock: Timekeeper, *, dry_run: bool) -> Outcome:
@@ -120,10 +122,11 @@ def says(config: Path, standing: Standing) -> bool:
 
 
 def _replace(config: Path, fresh: Path, aside: Path) -> None:
-    """Move every file but the history aside, and the fresh ones in."""
+    """Move every file that decides aside, and the fresh ones in."""
     aside.mkdir(mode=0o700, parents=True)
     for path in sorted(config.iterdir()):
-        if path.name != ".git":
+        if path.name not in KEPT:
             path.replace(aside / path.name)
     for path in sorted(fresh.iterdir()):
-        path.replace(config / path.name)
+        if path.name not in KEPT:
+            path.replace(config / path.name)

@@ -28,7 +28,7 @@ def usage() -> str:
             "",
             *rows,
             "",
-            "People use risk-daemon-admin; the supervisor starts the rest.",
+            "People use risk-daemon-admin, traders risk-daemon; the supervisor starts the rest.",
         ]
     )
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.programs.report import report
-from risk_daemon.stage import two_releases
+from risk_daemon.stage import healthy, two_releases
 from risk_daemon.stage.contract_page import PAGE, page
+from risk_daemon.stage.healthy import Healthy
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.proof import NOTHING_TYPED, Proof, in_words, with_triggers
 from risk_daemon.stage.triggers import Triggers
@@ -25,8 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help=f"write the figures to {PAGE}")
     parser.add_argument("--short", action="store_true", help="from one account to all at once")
     parser.add_argument("--triggers", action="store_true", help="only what goes back by itself")
+    parser.add_argument("--healthy", type=int, metavar="N", help="N rollouts of a good release")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args(argv)
+    if args.healthy:
+        return report(
+            "proof",
+            lambda say: Healthy(say, args.healthy).run(args.keep),
+            healthy.in_words,
+            as_json=args.json,
+        )
     return report("proof", lambda say: _play(args, say), in_words, as_json=args.json)
 
 

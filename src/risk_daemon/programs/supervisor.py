@@ -19,7 +19,7 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
 from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.journal.exclusive import Hold
-from risk_daemon.operations import flags_kept, postponed, scheduled
+from risk_daemon.operations import contacts, flags_kept, postponed, scheduled
 from risk_daemon.operations import home as homes
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.hosting import Host
@@ -30,6 +30,7 @@ from risk_daemon.supervisor import handing_over, restarting
 from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import Register, Running, mended, spawn
 from risk_daemon.supervisor.loop import Supervisor, journal_words
+from risk_daemon.supervisor.notifying import Notifier
 from risk_daemon.supervisor.telling import Telling
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import NOW, Ask, Op, answer
@@ -84,7 +85,7 @@ def _succeed(home: Home) -> Hold:
 
 
 async def _main(home: Home, version: str) -> int:
-    stop, lost = asyncio.Event(), asyncio.Event()
+    stop, lost, notifier = asyncio.Event(), asyncio.Event(), Notifier(os.environ)
     process.stop_on_signal(stop)
     found = Register(home.run / "processes.json").found().get("journal")
     running = found or _spawn_journal(home, version)
@@ -105,10 +106,11 @@ async def _main(home: Home, version: str) -> int:
         Alarms(journal, NAME),
     )
     daemon.lost = lost
+    daemon.alarms.people = lambda: contacts.of_home(home)
     daemon.adopt = lambda: _adopt(home)
     await _note_disabled(daemon)
     host = Host(daemon)
-    operations = _operations(daemon, stop) | host.operations()
+    operations = _operations(daemon, stop, notifier) | host.operations()
     server = await serve(
         home.run,
         NAME,
@@ -121,9 +123,13 @@ async def _main(home: Home, version: str) -> int:
         asyncio.create_task(host.run()),
         asyncio.create_task(_adopt_when_due(daemon)),
         asyncio.create_task(_back_up_when_due(daemon)),
+        asyncio.create_task(_tell_life(notifier)),
     ]
+    notifier.ready()
     try:
         await service.until_stopped(stop, serving)
+        if not daemon.is_succeeded:
+            notifier.stopping()
         for chore in chores:
             chore.cancel()
         daemon.stopping.set()
@@ -166,6 +172,13 @@ def _last_words(home: Home) -> str:
 def _adopt(home: Home) -> Settings:
     """Have the configuration adopted; return the settings in force."""
     return msgspec.convert(json.loads(_ask_adopt(home))["settings"], Settings)
+
+
+async def _tell_life(notifier: Notifier) -> None:
+    """Tell that this loop turns, as often as the service manager asks for."""
+    while notifier.every_s:
+        notifier.lives()
+        await asyncio.sleep(notifier.every_s)
 
 
 async def _adopt_when_due(daemon: Supervisor) -> None:
@@ -257,7 +270,7 @@ def _take_mark(daemon: Supervisor, at: int, fact: object) -> None:
         daemon.disabled = None
 
 
-def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
+def _operations(daemon: Supervisor, stop: asyncio.Event, notifier: Notifier) -> dict[str, Op]:
     telling = Telling(daemon)
 
     async def status(args: dict[str, Any]) -> dict[str, Any]:
@@ -302,6 +315,7 @@ def _operations(daemon: Supervisor, stop: asyncio.Event) -> dict[str, Op]:
 
     async def succeed(args: dict[str, Any]) -> dict[str, Any]:
         pid = await daemon.succeed(str(args["release"]))
+        notifier.succeeded(pid)  # before we leave: our end is no failure then
         asyncio.get_running_loop().call_later(0.05, stop.set)
         return {"pid": pid}
 

@@ -70,6 +70,7 @@ class Control:
             "fault": self._fault,
             "finish": self._finish,
             "hold": self._hold,
+            "key": self._key,
             "market": self._market,
             "order": self._order,
             "profile": self._profile,
@@ -221,6 +222,13 @@ class Control:
         world.flush(now)
         self._gate.wake.set()
         return {"balance": world.venue.accounts[account].balance}
+
+    async def _key(self, wish: Wish) -> object:
+        login, key = self._login(wish), wish.get("api_key")
+        if login is None or not isinstance(key, str) or not key:
+            raise WishRefused("login and api_key are to be given: whose key it is, and the key")
+        self._gate.keys[login] = key
+        return {}
 
     async def _traders(self, wish: Wish) -> object:
         end = number_of(wish, "end_in_s", 0) if "end_in_s" in wish else None

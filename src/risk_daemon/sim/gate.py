@@ -56,6 +56,8 @@ class Gate:
     budgets: dict[str, Budget]
     rng: Random
     log: Callable[[str], None]
+    #: By login: its key, where it is another than the file's.
+    keys: dict[str, str] = field(default_factory=dict)
     requests: deque[Logged] = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT_MAX))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     request_count: int = 0

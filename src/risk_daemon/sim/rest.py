@@ -94,7 +94,7 @@ class RestDoors:
         entry = self._enter("/Auth/loginKey")
         body = await _read(request)
         user, key = body.get("userName"), body.get("apiKey")
-        known = {login.user: login.api_key for login in self._gate.config.logins}
+        known = {one.user: one.api_key for one in self._gate.config.logins} | self._gate.keys
         await self._gate.pause()
         entry.login = str(user)
         if user not in known:

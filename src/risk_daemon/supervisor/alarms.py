@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from risk_daemon.core.events import AlarmRaised
@@ -20,6 +21,13 @@ from risk_daemon.wire.record import NewRecord, new_record
 
 #: More than so many are about one thing.
 KEPT_MAX: Final = 200
+#: What calls people: whom to reach is part of it.
+CALLING: Final = (
+    "restarts do not help",
+    "last good release",
+    "minimal protector",
+    "people are needed",
+)
 
 _log = logging.getLogger("supervisor")
 
@@ -31,9 +39,13 @@ class Alarms:
         self._journal, self._source = journal, source
         self._unheard: deque[NewRecord] = deque(maxlen=KEPT_MAX)
         self._count = 0
+        #: Whom to reach, in words; nothing where nobody is known.
+        self.people: Callable[[], str] = lambda: ""
 
     def say(self, level: str, what: str, text: str) -> None:
         """Tell people: into the log at once, into the stream as soon as there is one."""
+        if level == "page" and what in CALLING and (people := self.people()):
+            text = f"{text}; {people}"
         _log.warning(what, extra={"level_of_alarm": level, "text": text})
         self._count += 1
         alarm = AlarmRaised(account=0, level=level, what=what, text=text, source=self._source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from risk_daemon.broker.port import (
@@ -39,7 +39,7 @@ class ProjectXBroker:
     def __init__(self, gateway: Gateway, login: str, user: str, key: str) -> None:
         require_sdk()
         self.login_name = login
-        self._gateway = gateway
+        self._gateway, self._user = gateway, user
         self._acts = Rest(gateway, user, key)
         self._reads = Rest(gateway, user, key)
 
@@ -56,6 +56,22 @@ class ProjectXBroker:
             raise Unauthorized("the gateway renewed no token")
         self._acts.use(token)
         self._reads.use(token)
+
+    async def rekey(self, key: str, accounts: Collection[int]) -> list[AccountSeen]:
+        """Take another key, once a client of its own has logged in with it and sees the accounts.
+
+        The present token is replaced then, not before; the hubs keep theirs until they are rebuilt.
+        """
+        trial = Rest(self._gateway, self._user, key)
+        try:
+            token = await trial.login()
+            seen = await self._accounts(trial)
+        finally:
+            await trial.close()
+        if set(accounts) <= {row.account for row in seen}:
+            for client in (self._acts, self._reads):
+                client.take(key, token)
+        return seen
 
     @property
     def token_expires_at(self) -> int:
@@ -117,7 +133,10 @@ class ProjectXBroker:
 
     async def accounts(self) -> list[AccountSeen]:
         """List all accounts of the login, also those that are closed to trading."""
-        answer = await self._reads.post("/Account/search", {"onlyActiveAccounts": False})
+        return await self._accounts(self._reads)
+
+    async def _accounts(self, client: Rest) -> list[AccountSeen]:
+        answer = await client.post("/Account/search", {"onlyActiveAccounts": False})
         rows = wire.rows_of(answer, "accounts")
         return [wire.account_from(row, self.login_name) for row in rows]
 

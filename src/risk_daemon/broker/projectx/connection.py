@@ -140,6 +140,11 @@ class Rest:
         self._client.session_token = token
         self._client.headers = {"Authorization": f"Bearer {token}"}
 
+    def take(self, key: str, token: str) -> None:
+        """Log in with another key from now on, and use the token that it has got."""
+        self._client.api_key = key
+        self.use(token)
+
     async def ping(self) -> None:
         """Ask for a sign of life; raises BrokerUnavailable."""
         try:
