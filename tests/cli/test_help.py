@@ -28,6 +28,7 @@ COMMANDS = [
     "service install",
     "service uninstall",
     "service status",
+    "drill",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",

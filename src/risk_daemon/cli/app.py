@@ -149,6 +149,14 @@ def _serving(to: typer.Typer) -> None:
     to.add_typer(serving.service, name="service")
 
 
+def _drilling(to: typer.Typer) -> None:
+    from risk_daemon.cli import drilling
+
+    to.command("drill", short_help="A disaster for real, in a home of its own, timed.")(
+        drilling.drill
+    )
+
+
 def _configuring(to: typer.Typer) -> None:
     from risk_daemon.cli import configuring
 
@@ -226,6 +234,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
     ("service",): _serving,
+    ("drill",): _drilling,
     ("config",): _configuring,
     ("flag",): _flagging,
     ("override",): _overriding,

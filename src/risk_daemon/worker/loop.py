@@ -492,6 +492,8 @@ class Worker:
         """Publish the views of accounts that changed, at most four times a second each."""
         while True:
             await asyncio.sleep(VIEW_EVERY_S)
+            if not self.is_ready:
+                continue  # what it folds is the past: nobody may take it for what is
             accounts = self.engine.world.accounts
             mine = [(n, one.has_exposure) for n, one in accounts.items() if self.holds(one)]
             for count, number in enumerate(self._showing.turn(mine), 1):
