@@ -394,8 +394,8 @@ def http() -> str:
         f"# HTTP API\n{MADE}",
         "On 127.0.0.1 only, read only, without a password: who is on this machine may look. "
         "`/openapi.json` says the same to a machine; `/` is the page for people. "
-        "Answers may gain fields, never lose or rename one ([metrics](../formats/metrics.md)). The examples "
-        "are made by the console of one example account.\n",
+        "Answers may gain fields, never lose or rename one ([metrics](../formats/metrics.md)). "
+        "The examples are made by the console of one example account.\n",
     ]
     for path, methods in schema["paths"].items():
         for method, told in methods.items():
