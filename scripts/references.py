@@ -392,7 +392,8 @@ def http() -> str:
     routes = {route.path: route for route in app.routes if hasattr(route, "endpoint")}
     parts = [
         f"# HTTP API\n{MADE}",
-        "On 127.0.0.1 only, read only, without a password: who is on this machine may look. "
+        "On 127.0.0.1 only, read only, without a password: who is on this machine may look "
+        "([threat model](../architecture/threat-model.md)). "
         "`/openapi.json` says the same to a machine; `/` is the page for people. "
         "Answers may gain fields, never lose or rename one ([metrics](../formats/metrics.md)). "
         "The examples are made by the console of one example account.\n",
