@@ -10,7 +10,7 @@ ones and compares. Nothing that is said here is said a second time by hand.
 from __future__ import annotations
 
 import ast
-import asyncio
+import inspect
 import json
 import sys
 import textwrap
@@ -384,49 +384,85 @@ def metrics() -> str:
 
 def http() -> str:
     """Every path of the console's API, with an answer made of an example."""
-    from risk_daemon.console.app import make_app
-
-    seen, clock = _example()
-    app = make_app(seen, clock)
-    schema = app.openapi()
-    routes = {route.path: route for route in app.routes if hasattr(route, "endpoint")}
+    schema = _schema()
     parts = [
         f"# HTTP API\n{MADE}",
-        "On 127.0.0.1 only, read only, without a password: who is on this machine may look "
+        "On 127.0.0.1 only. Who is on this machine may look, without a password "
         "([threat model](../architecture/threat-model.md)). "
         "`/openapi.json` says the same to a machine; `/` is the page for people. "
         "Answers may gain fields, never lose or rename one ([metrics](../formats/metrics.md)). "
         "The examples are made by the console of one example account.\n",
     ]
+    answers = _answers()
     for path, methods in schema["paths"].items():
         for method, told in methods.items():
-            parts.append(f"## `{method.upper()} {path}`\n\n{told['description']}\n")
-            takes = told.get("parameters", [])
+            parts.append(f"## `{method.upper()} {path}`\n\n{told.get('description', '')}\n")
+            takes = [*map(_parameter, told.get("parameters", [])), *_body(told, schema)]
             if takes:
                 heads = ("parameter", "in", "allowed", "default")
-                parts.append(table(heads, map(_parameter, takes)) + "\n")
-            body = _answer(routes[path], [one["name"] for one in takes if one["required"]])
-            if body:
+                parts.append(table(heads, takes) + "\n")
+            if method == "get" and path in answers:
+                body = json.dumps(answers[path], indent=2)
                 parts.append(f"```json\n{body}\n```\n")
             elif path == "/metrics":
                 parts.append("Prometheus text: [metrics](metrics.md).\n")
     return "\n".join(parts)
 
 
+def _schema() -> dict[str, Any]:
+    """Return the console's own description of its API; nothing of it is asked."""
+    from risk_daemon.console.app import make_app
+
+    seen, clock = _example()
+    others = len(inspect.signature(make_app).parameters) - 2
+    make: Callable[..., Any] = make_app
+    told: dict[str, Any] = make(seen, clock, *([None] * others)).openapi()
+    return told
+
+
+def _answers() -> dict[str, Any]:
+    """Return what the console answers of the example, by path."""
+    from risk_daemon.console import view
+
+    seen, clock = _example()
+    now = clock.steady_ns()
+    return {
+        "/health": view.health(seen, now)[1],
+        "/api/v1/accounts": view.accounts(seen, now),
+        "/api/v1/accounts/{number}": view.account(seen, 1001, now),
+        "/api/v1/processes": view.processes(seen, now),
+        "/api/v1/events": view.events(seen, 50),
+        "/api/v1/alarms": view.alarms(seen, 50),
+    }
+
+
 def _parameter(one: dict[str, Any]) -> tuple[str, ...]:
-    shape = one["schema"]
-    limits = f"{shape['minimum']} to {shape['maximum']}" if "minimum" in shape else shape["type"]
-    default = "required" if one["required"] else _default(shape.get("default"))
-    return (code(one["name"]), one["in"], limits, default)
+    default = "required" if one["required"] else _default(one["schema"].get("default"))
+    return (code(one["name"]), one["in"], _shape(one["schema"]), default)
 
 
-def _answer(route: Any, required: list[str]) -> str:
-    """Ask a route for its answer to the example; nothing where it is no JSON."""
-    body = asyncio.run(route.endpoint(**dict.fromkeys(required, 1001)))
-    if isinstance(body, dict):
-        return json.dumps(body, indent=2)
-    media = getattr(body, "media_type", "")
-    return json.dumps(json.loads(body.body), indent=2) if media == "application/json" else ""
+def _body(told: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Name the fields of what is posted, where it is described."""
+    content = told.get("requestBody", {}).get("content", {}).get("application/json", {})
+    shape = content.get("schema", {})
+    if "$ref" in shape:
+        shape = schema["components"]["schemas"][shape["$ref"].rpartition("/")[2]]
+    for name, field in shape.get("properties", {}).items():
+        is_required = name in shape.get("required", [])
+        default = "required" if is_required else _default(field.get("default"))
+        yield (code(name), "body", _shape(field), default)
+
+
+def _shape(schema: dict[str, Any]) -> str:
+    """Say in words what a value may be."""
+    if "anyOf" in schema:
+        return " or ".join(_shape(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "enum" in schema:
+        return "one of " + ", ".join(f"`{one}`" for one in schema["enum"])
+    if "minimum" in schema and "maximum" in schema:
+        return f"{schema['minimum']} to {schema['maximum']}"
+    names = {"integer": "a whole number", "number": "a number", "string": "text"}
+    return names.get(schema.get("type", ""), "a table")
 
 
 # --- refusals ----------------------------------------------------------------
