@@ -377,7 +377,8 @@ def metrics() -> str:
     ]
     return (
         f"# Metrics\n{MADE}\nServed at `/metrics` of the console, for Prometheus. The names are a "
-        "promise ([metrics](../formats/metrics.md)).\n\n"
+        "promise ([metrics](../formats/metrics.md)); rules for alarms and a dashboard: "
+        "[monitoring](../monitoring/README.md).\n\n"
         f"{table(('name', 'type', 'labels', 'meaning'), rows)}\n"
     )
 
@@ -537,8 +538,9 @@ def refusals() -> str:
     rows = refusal_rows()
     parts = [
         f"# Sentences of refusal\n{MADE}",
-        "Search here for what a command said; `…` is where a value stood. The place is "
-        "the file below `src/risk_daemon`.\n",
+        "Search here for what a command said; `…` is where a value stood. What to do about those "
+        "that come most often is in [troubleshooting](../guides/troubleshooting.md). The place is the "
+        "file below `src/risk_daemon`.\n",
     ]
     for exit_code in sorted({row[0] for row in rows}):
         meaning = MEANINGS.get(exit_code, "")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.house.loading import script
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("commands", "configuration", "http", "metrics", "refusals", "rules")
@@ -16,12 +16,7 @@ PAGES = ("commands", "configuration", "http", "metrics", "refusals", "rules")
 
 @pytest.fixture(scope="module")
 def references() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("references", ROOT / "scripts" / "references.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["references"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("references")
 
 
 @pytest.mark.parametrize("page", PAGES)
