@@ -539,8 +539,8 @@ def refusals() -> str:
     parts = [
         f"# Sentences of refusal\n{MADE}",
         "Search here for what a command said; `…` is where a value stood. What to do about those "
-        "that come most often is in [troubleshooting](../guides/troubleshooting.md). The place is the "
-        "file below `src/risk_daemon`.\n",
+        "that come most often is in [troubleshooting](../guides/troubleshooting.md). The place is "
+        "the file below `src/risk_daemon`.\n",
     ]
     for exit_code in sorted({row[0] for row in rows}):
         meaning = MEANINGS.get(exit_code, "")
