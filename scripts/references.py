@@ -148,7 +148,9 @@ def _allowed(one: Any) -> str:
     elif getattr(kind, "min", None) is not None or getattr(kind, "max", None) is not None:
         text = f"{kind.min} or more" if kind.max is None else f"{kind.min} to {kind.max}"
     else:
-        text = {"integer": "a number", "float": "a number", "path": "a path"}.get(kind.name, "text")
+        text = {"int": "a whole number", "float": "a number", "path": "a path"}.get(
+            kind.name, "text"
+        )
     if one.required:
         return f"{text}; required"
     has_default = one.default not in (None, "", (), []) and not callable(one.default)
@@ -388,8 +390,8 @@ def http() -> str:
     schema = _schema()
     parts = [
         f"# HTTP API\n{MADE}",
-        "On 127.0.0.1 only. Who is on this machine may look, without a password "
-        "([threat model](../architecture/threat-model.md)). "
+        "On 127.0.0.1 only. Who is on this machine may look without a password; acting needs one "
+        "([page](../formats/dashboard.md), [threat model](../architecture/threat-model.md)). "
         "`/openapi.json` says the same to a machine; `/` is the page for people. "
         "Answers may gain fields, never lose or rename one ([metrics](../formats/metrics.md)). "
         "The examples are made by the console of one example account.\n",

@@ -44,7 +44,7 @@ from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
 from risk_daemon.wire.record import NewRecord, Record, decode, encode, new_record
 from risk_daemon.wire.view import PROJECTION, encode_view, projection
-from risk_daemon.worker import boundary, differing, recovery, sampling
+from risk_daemon.worker import boundary, differing, gauging, recovery, sampling
 from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.dues import Dues
 from risk_daemon.worker.pieces import Pieces
@@ -109,6 +109,7 @@ class Worker:
         self._drains = Drains(name)
         self._folded = asyncio.Event()
         self._sampler = sampling.Sampler(name, release)
+        self._gauge = gauging.Gauge()
         self._differing = differing.Comparer(release, DECLARED)
         self._compared: deque[NewRecord] = deque(maxlen=COMPARED_KEPT)
         self._showing = Showing()
@@ -173,6 +174,9 @@ class Worker:
             self._tell_poison()
         if outputs:
             self._act(outputs)
+        if self.is_ready:  # before, what it took is how old the stream is
+            took_ns = self.clock.now_ns() - entry.at
+            self._gauge.take(entry, self.engine, took_ns, is_mine=self._holds(entry.account))
         for said in self._differing.take(entry, outputs, self.engine):
             self._compared.append(new_record(said, differing.once_of(said)))
             self.journal.append([self._compared[-1]])
@@ -488,6 +492,8 @@ class Worker:
         """Publish the views of accounts that changed, at most four times a second each."""
         while True:
             await asyncio.sleep(VIEW_EVERY_S)
+            if not self.is_ready:
+                continue  # what it folds is the past: nobody may take it for what is
             accounts = self.engine.world.accounts
             mine = [(n, one.has_exposure) for n, one in accounts.items() if self.holds(one)]
             for count, number in enumerate(self._showing.turn(mine), 1):
@@ -595,6 +601,10 @@ class Worker:
         account = self.account(int(args.get("account", 0)))
         view = view_of(self.engine, account, self.name)
         return {"lines": why_lines(view.locks, account), "view": msgspec.to_builtins(view)}
+
+    async def op_figures(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Return how long the latest records took here, and how goals ended, after a number."""
+        return {**self._gauge.since(int(args.get("since", 0))), "release": self.release}
 
     async def op_hash(self, args: dict[str, Any]) -> dict[str, Any]:
         """Return each account's state hash and the seq it belongs to."""
