@@ -178,6 +178,7 @@ def main(argv: list[str]) -> int:
     """Write it, or only say that it is stale."""
     is_fresh = FILE.is_file() and FILE.read_text(encoding="utf-8") == text()
     if is_fresh:
+        print(f"docs/monitoring/{FILE.name}: is what its script writes")
         return 0
     if argv == ["--check"]:
         print(f"docs/monitoring/{FILE.name}: stale; `{COMMAND}` writes it anew")

@@ -586,6 +586,8 @@ def main(argv: list[str]) -> int:
         if not argv:
             (FOLDER / name).write_text(PAGES[name](), encoding="utf-8")
         print(f"docs/references/{name}: {'stale' if argv else 'written'}")
+    if not found:
+        print(f"docs/references: all {len(PAGES)} pages say what the program says")
     if argv and found:
         print(f"`{COMMAND}` writes them anew", file=sys.stderr)
     return int(bool(argv and found))
