@@ -14,7 +14,7 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.console.seen import Seen
 from risk_daemon.core.events import PolicyAdopted
 from risk_daemon.errors import DaemonError
-from risk_daemon.wire import client, control
+from risk_daemon.wire import client, control, figures
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import KINDS, Record, decode
 from risk_daemon.wire.transport import Hello
@@ -85,6 +85,8 @@ class Follower:
             self._seen.take_entry(record.kind, decode(record), now)
 
     def _take_view(self, frame: control.View) -> None:
+        if frame.topic == figures.TOPIC:
+            self._seen.take_figures(figures.decode_figures(frame.payload))
         if frame.topic == VIEW_TOPIC:
             self._seen.take_view(decode_view(frame.payload), self._clock.steady_ns())
 

@@ -11,11 +11,34 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from risk_daemon.core.events import Entry, ProtectionDisabled, ProtectionEnabled, Pulse
+from risk_daemon.core.events import (
+    Entry,
+    FeedChanged,
+    ProtectionDisabled,
+    ProtectionEnabled,
+    Pulse,
+    QuoteAged,
+    RecordQuarantined,
+)
 from risk_daemon.operations.outbox import Alarm
+from risk_daemon.wire.figures import Figures
 from risk_daemon.wire.view import AccountView
 
+#: Of latencies that nobody takes away.
+LATENCIES_MAX: Final = 10_000
 EVENTS_MAX: Final = 500
+CONNECTED: Final = "trusted"
+
+
+@dataclass(slots=True)
+class Counted:
+    """What happened since somebody last took it away."""
+
+    latencies_us: deque[int] = field(default_factory=lambda: deque(maxlen=LATENCIES_MAX))
+    decided: int = 0
+    failed: int = 0
+    #: Logins, once for each time that they were lost.
+    lost: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -38,6 +61,40 @@ class Seen:
     events: deque[Entry] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
     alarms: deque[Alarm] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
 
+    counted: Counted = field(default_factory=Counted)
+    #: By worker: the last record of its figures that were counted; the journal repeats the newest.
+    figures_upto: dict[str, int] = field(default_factory=dict)
+    feeds: dict[str, str] = field(default_factory=dict)
+    stale: set[str] = field(default_factory=set)
+
+    def take_figures(self, told: Figures) -> None:
+        """A worker told of its turn."""
+        if told.upto <= self.figures_upto.get(told.worker, 0):
+            return
+        self.figures_upto[told.worker] = told.upto
+        self.counted.latencies_us.extend(told.latencies_us)
+        self.counted.decided += told.decided
+        self.counted.failed += told.failed
+
+    def take_counted(self) -> Counted:
+        """Hand over what was counted, and begin anew."""
+        found, self.counted = self.counted, Counted()
+        return found
+
+    def _count(self, entry: Entry) -> None:
+        match entry.fact:
+            case FeedChanged(login=login, state=state):
+                if self.feeds.get(login) == CONNECTED and state != CONNECTED:
+                    self.counted.lost.append(login)
+                self.feeds[login] = state
+            case QuoteAged(contract=contract, state=state):
+                (self.stale.add if state == "stale" else self.stale.discard)(contract)
+            case RecordQuarantined():
+                self.counted.decided += 1
+                self.counted.failed += 1
+            case _:
+                pass
+
     def take_view(self, view: AccountView, steady_ns: int) -> None:
         """An account's view arrived."""
         self.views[view.account] = view
@@ -56,6 +113,7 @@ class Seen:
         self.last_seq, self.record_at = entry.seq, steady_ns
         self.records += 1
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self._count(entry)
         self.remember(entry)
 
     def remember(self, entry: Entry) -> None:

@@ -39,6 +39,7 @@ from risk_daemon.core.events import (
 from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
 from risk_daemon.errors import DaemonError, JournalAway, NotFound
 from risk_daemon.rules.declared import DECLARED
+from risk_daemon.wire import figures
 from risk_daemon.wire.client import JournalClient, ask
 from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
@@ -109,6 +110,7 @@ class Worker:
         self._drains = Drains(name)
         self._folded = asyncio.Event()
         self._sampler = sampling.Sampler(name, release)
+        self._meter = figures.Meter(name, release)
         self._differing = differing.Comparer(release, DECLARED)
         self._compared: deque[NewRecord] = deque(maxlen=COMPARED_KEPT)
         self._showing = Showing()
@@ -173,6 +175,8 @@ class Worker:
             self._tell_poison()
         if outputs:
             self._act(outputs)
+        if isinstance(entry.fact, sampling.BROKER_FACTS):
+            self._measure(entry)
         for said in self._differing.take(entry, outputs, self.engine):
             self._compared.append(new_record(said, differing.once_of(said)))
             self.journal.append([self._compared[-1]])
@@ -189,8 +193,20 @@ class Worker:
                 self._drain(asked, entry)
             case Pulse():
                 self._hash_leased()
+                self._tell_figures(entry.seq)
             case _:
                 pass
+
+    def _measure(self, entry: Entry) -> None:
+        """Count a fact of an account that is held here; what is only caught up with is not work."""
+        if self.is_ready and self._holds(entry.account):
+            failed = bool(sampling.fault_of(self.engine, entry.account))
+            self._meter.took(self.clock.now_ns() - entry.at, failed=failed)
+
+    def _tell_figures(self, seq: int) -> None:
+        told = self._meter.turn(seq)
+        if told is not None:
+            self.journal.publish_view(figures.TOPIC, 0, figures.encode_figures(told))
 
     def _folded_some(self, count: int) -> None:
         self._end_drains()
