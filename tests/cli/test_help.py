@@ -94,6 +94,8 @@ COMMANDS = [
     "alert list",
     "alert outbox",
     "alert test",
+    "alert ack",
+    "alert silence",
     "db rollback",
     "logs tail",
     "logs errors",
@@ -149,6 +151,8 @@ CHANGING = {
     "override disable",
     "override clear",
     "alert send",
+    "alert ack",
+    "alert silence",
 }
 
 
