@@ -33,6 +33,16 @@ EVERYONE: Final = "all"
 LONGEST: Final = 2_000
 SOURCE: Final = attending.SOURCE
 NEXT: Final = "risk-daemon-admin alert list"
+_HOW_TO: Final = (
+    "nobody is told of alarms yet but who looks at the console. For a chat, put its webhook's URL",
+    "into {home}/credentials/discord.url, and into {home}/config/alerts.yaml:",
+    "  channels:",
+    "    - name: chat",
+    "      kind: discord",
+    "      audiences: [traders, admins, management]",
+    "      address: file:credentials/discord.url",
+    "then try it: risk-daemon-admin alert test chat --home {home}",
+)
 HOW: Final = "docs/formats/alerts.md says how a channel is written into config/alerts.yaml"
 
 
@@ -142,6 +152,30 @@ def outbox(at: Home) -> Outcome:
     return Outcome(lines, FAILED, data, next_command="risk-daemon-admin alert list")
 
 
+def introduced(
+    at: Home, by: str, clock: Timekeeper
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Try each channel of a new home, or say how one is made: in lines, and as data."""
+    try:
+        known = read(at)
+    except UsageError as error:
+        return (error.sentence,), []
+    if not known:
+        return tuple(line.format(home=at.path) for line in _HOW_TO), []
+    lines, rows = [], []
+    for one in known:
+        try:
+            sending.send(at, one, (_trial(one, by, clock),))
+            why = ""
+        except OSError as error:
+            why = sending.in_words(error)
+        rows.append({"channel": one.name, "failed": why})
+        lines.append(
+            f"channel {one.name}: " + (f"a test DID NOT arrive: {why}" if why else "works")
+        )
+    return tuple(lines), rows
+
+
 def tried(at: Home, name: str, who: Who, clock: Timekeeper) -> Outcome:
     """Send one message through a channel now, past the queue; say whether it arrived."""
     home.read(at)
@@ -150,21 +184,24 @@ def tried(at: Home, name: str, who: Who, clock: Timekeeper) -> Outcome:
     if found is None:
         names = ", ".join(one.name for one in known) or "none"
         raise NotFound(f"there is no channel {name!r}; there are: {names}. See config/alerts.yaml.")
-    alarm = Alarm(
+    try:
+        sending.send(at, found, (_trial(found, who.by, clock),))
+    except OSError as error:
+        raise OperatorError(f"{name}: it did not arrive: {sending.in_words(error)}.") from None
+    return Outcome((f"{name}: it arrived",), data={"channel": name})
+
+
+def _trial(channel: Channel, by: str, clock: Timekeeper) -> Alarm:
+    return Alarm(
         place=Place(),
         at=clock.now_ns(),
         account=0,
         level="info",
         what="test",
-        text=f"this channel works, says {who.by}",
+        text=f"this channel works, says {by}",
         source=SOURCE,
-        audience=found.audiences[0],
+        audience=channel.audiences[0],
     )
-    try:
-        sending.send(at, found, (alarm,))
-    except OSError as error:
-        raise OperatorError(f"{name}: it did not arrive: {sending.in_words(error)}.") from None
-    return Outcome((f"{name}: it arrived",), data={"channel": name})
 
 
 def _refuse_unfit(text: str, audiences: Sequence[str], level: str) -> None:

@@ -40,6 +40,8 @@ def _raw(at: Home) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         said = " ".join(str(error).split())
         raise UsageError(f"{file} can't be read: {said}; no channel was changed.") from None
+    if raw is None:  # nothing but comments
+        return {}
     if not isinstance(raw, dict):
         raise UsageError(f"{file} is no table with the key channels; no channel was changed.")
     return raw
