@@ -28,6 +28,7 @@ COMMANDS = [
     "service install",
     "service uninstall",
     "service status",
+    "drill",
     "emergency flatten-all",
     "emergency shutdown",
     "emergency lockout",
@@ -97,11 +98,15 @@ COMMANDS = [
     "alert ack",
     "alert silence",
     "db rollback",
+    "dashboard password",
+    "dashboard remove",
     "logs tail",
     "logs errors",
     "logs enforcement",
 ]
 CHANGING = {
+    "dashboard password",
+    "dashboard remove",
     "init",
     "start",
     "stop",

@@ -158,6 +158,19 @@ def test_a_damaged_file_stops_no_emergency_and_is_told_by_status(written: Admin)
     assert "can't be read: file is not a database. `risk-daemon-admin verify-db`" in status.err
 
 
+@pytest.mark.parametrize("command", ["stop --yes", "emergency shutdown"])
+def test_where_nothing_runs_and_the_file_is_damaged_a_stop_says_both(
+    written: Admin, command: str
+) -> None:
+    alter_the_header(written.home.state / FILE)
+
+    said = written.told(1, *command.split(), "--reason", "it is corrupted")
+
+    assert "no process answers: nothing protects the accounts; the state file " in said.out
+    assert "can't be read: file is not a database" in said.out
+    assert "next: risk-daemon-admin start" in said.err
+
+
 def test_a_lease_that_says_other_than_its_record_is_named(written: Admin) -> None:
     async def act(journal: JournalClient) -> LeasesGranted:
         return await journal.grant([Grant(1, 0, "w1", "v1")])

@@ -158,7 +158,7 @@ def test_an_error_rate_is_told_past_its_limit_once(scene: Scene) -> None:
 
     scene.configure(error_percent=1)
 
-    told = scene.gets("PAGE error rate: error rate over 1 %: 25 of")
+    told = scene.gets("PAGE error rate: error rate over 1 %: 25 in")
     assert "consider a rollback" in told
     scene.turns("after the errors")
     assert len(scene.lines("PAGE error rate:")) == 1

@@ -11,7 +11,7 @@ from risk_daemon.errors import Malformed
 from risk_daemon.rollout import evidence, gates
 from risk_daemon.rollout.evidence import Audit, Benchmarks, Count, Figure, Suite
 from risk_daemon.rollout.gates import Backup, Case, Drill, Machine, Part, judge
-from risk_daemon.rollout.reading import BEFORE
+from risk_daemon.rollout.reading import OF_RELEASE
 from risk_daemon.rollout.row import FAIL, PASS, UNMEASURABLE
 
 COMMIT = "c" * 40
@@ -93,7 +93,7 @@ def red(case: Case) -> dict[str, str]:
 def test_where_everything_was_measured_at_its_limit_every_gate_is_green() -> None:
     found = judge(GOOD)
 
-    assert [one.gate for one in found] == list(BEFORE) == list(gates.GATES)
+    assert [one.gate for one in found] == list(OF_RELEASE) == list(gates.GATES)
     assert red(GOOD) == {}
     assert all(one.told == one.sentence and not one.measure for one in found)
 
@@ -215,7 +215,7 @@ def test_each_gate_is_made_red_alone_and_says_what_would_measure_it(name: str) -
 
 
 def test_every_gate_is_among_those_that_were_made_red() -> None:
-    assert {gate for _, gate, _ in RED.values()} == set(BEFORE)
+    assert {gate for _, gate, _ in RED.values()} == set(OF_RELEASE)
 
 
 def test_what_is_unknown_on_both_sides_is_not_the_same() -> None:
@@ -270,7 +270,7 @@ def test_a_clock_a_little_ahead_is_believed() -> None:
 def test_where_nothing_could_be_looked_at_every_gate_is_unmeasurable() -> None:
     found = gates.blind("v1.2.0", "the disk is gone")
 
-    assert [(one.gate, one.says) for one in found] == [(gate, UNMEASURABLE) for gate in BEFORE]
+    assert [(one.gate, one.says) for one in found] == [(gate, UNMEASURABLE) for gate in OF_RELEASE]
     assert all("release verify v1.2.0" in one.told for one in found)
 
 

@@ -175,6 +175,22 @@ def test_a_gate_that_turned_green_is_seen_and_an_override_is_of_one_gate(scene: 
     assert "audit says unmeasurable" in said
 
 
+def test_a_checklist_with_an_open_item_is_red_until_somebody_has_signed_it(scene: Scene) -> None:
+    said = refused(scene, "rollout", "start")
+    assert "checklist says fail" in said
+    assert "deployment-team" in said
+
+    listed = scene.run("checklist", "pre", "--version", NEW, "--json").data["data"]["items"]
+    for one in listed:
+        if one["who"] == "person" and not one["ticked"]:
+            words = ("--version", NEW, "--sign", one["item"], "--by", "anna")
+            scene.run("checklist", "pre", *words).ok()
+
+    refused(scene, "rollout", "start")
+    # The release that runs here was made by nobody, and nobody is to be called.
+    assert scene.says()["checklist"].startswith("fail: 2 of 12 items are open: tagged, contacts (")
+
+
 def test_a_backup_turns_its_gate_green_and_giving_up_before_anyone_moved_is_no_drill(
     scene: Scene,
 ) -> None:

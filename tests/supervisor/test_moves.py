@@ -19,6 +19,8 @@ from tests.untraced import leave_children_untraced
 leave_children_untraced()
 
 OLD, NEW, ODD = release(), "v9.0.0", "v9.1.0"
+#: So long a release folds what the supervisor waits 20 s for.
+LONG, TAKES_S, ENOUGH = "v9.2.0", 24.0, 150
 #: A release that takes every account for one that may not trade.
 MISREADS = ("worker/view.py", "can_trade=account.can_trade", "can_trade=False")
 
@@ -201,3 +203,42 @@ def test_a_retired_release_is_gone_and_can_be_warmed_again(scene: Scene) -> None
 
     assert again.code == 5
     assert "has no workers here" in again.err
+
+
+def test_a_release_that_takes_long_to_fold_is_left_to_it_and_gets_the_account_in_the_end(
+    scene: Scene,
+) -> None:
+    while last_seq(scene) < ENOUGH:
+        scene.breach_is_answered()
+    install(scene.daemon.home, LONG, *folds_within(TAKES_S, last_seq(scene)))
+
+    first = command(scene, "promote", LONG)
+
+    assert first.code == 7
+    assert f"the workers of {LONG} have folded " in first.err
+    assert "Repeat it in a while" in first.err
+    assert of_release(scene) == OLD
+    until(lambda: command(scene, "promote", LONG).code == 0, 90, "the account to be given")
+    assert of_release(scene) == LONG
+    command(scene, "rollback", OLD).ok()
+    scene.daemon.run("retire", LONG).ok()
+
+
+def last_seq(scene: Scene) -> int:
+    return int(asked.journal_status(Home(scene.daemon.home))["last_seq"])
+
+
+def folds_within(seconds: float, records: int) -> tuple[tuple[str, str, str], ...]:
+    """Have a release take so long for so many records, the same time for each."""
+    fold = "        entry = decode(record)\n        self._compare(entry.fact)\n"
+    due = f"self._began + record.seq * {int(seconds * 1e9) // records}"
+    wait = (
+        f"        if record.seq <= {records}:\n"
+        f"            Event().wait(max({due} - self.clock.steady_ns(), 0) / 1e9)\n"
+    )
+    began = "        self._folded = asyncio.Event()\n"
+    return (
+        ("worker/loop.py", fold, wait + fold),
+        ("worker/loop.py", began, f"{began}        self._began = clock.steady_ns()\n"),
+        ("worker/loop.py", "import asyncio\n", "import asyncio\nfrom threading import Event\n"),
+    )

@@ -16,6 +16,7 @@ from risk_daemon.core.events import (
     Fact,
     FeedChanged,
     Pulse,
+    RequestSent,
     RolloutStored,
     SampleTaken,
     Timed,
@@ -352,35 +353,69 @@ def test_what_a_script_of_no_account_showed_is_told() -> None:
     assert (fired.account, fired.rule, fired.source) == (0, "max-contracts", "generated")
 
 
-def brought_back(stream: Watched, residues: int = 0, age: int = 0) -> None:
-    """One contract too many is closed, and read to be gone."""
+def brought_back(
+    stream: Watched, residues: int = 0, waits: int = 0, proof: int = 0, cut_off: bool = False
+) -> None:
+    """One contract too many is closed, after a while, and read to be gone, after another one."""
     stream.fill(1, 1, 3)
     (intended,) = intents(stream.outputs)
+    if cut_off:
+        stream.feed(FeedChanged(login=stream.account.login, state="blind"))
+        stream.pulse()
+        stream.feed(FeedChanged(login=stream.account.login, state="trusted"))
+    stream.at += waits
     stream.send(intended)
     for plan in stream.account.plans.values():
         plan.residues = [1] * residues
     stream.feed(lease(2))
     stream.fill(2, -1, 1)
     stream.settle(intended)
-    stream.at += age
+    stream.at += proof
     stream.feed(reading(position(2), began_at=stream.at))
     stream.pulse(3 * SECOND)
     stream.feed(reading(position(2), began_at=stream.at))
 
 
 @pytest.mark.parametrize(
-    ("residues", "age", "flaw"),
-    [(0, 0, ""), (0, LATE_NS, "late"), (1, 0, "residue"), (1, LATE_NS, "residue")],
+    ("residues", "waits", "proof", "flaw"),
+    [
+        (0, 0, 0, ""),
+        (0, 0, 20 * LATE_NS, ""),
+        (0, LATE_NS, 0, "late"),
+        (1, 0, 0, "residue"),
+        (1, LATE_NS, 0, "residue"),
+    ],
 )
 def test_a_goal_is_told_when_it_came_to_its_end_with_what_was_wrong_with_it(
-    residues: int, age: int, flaw: str
+    residues: int, waits: int, proof: int, flaw: str
 ) -> None:
     stream = rolled()
-    brought_back(stream, residues, age)
+    brought_back(stream, residues, waits, proof)
 
     (reached,) = stream.samples(Reached)
     assert (reached.flaw, reached.account) == (flaw, ACCOUNT)
     assert reached.goal.startswith("CON.")
+
+
+def test_a_request_of_another_contract_is_not_of_the_goal() -> None:
+    stream = rolled()
+    stream.feed(
+        RequestSent(
+            account=ACCOUNT, key="k", request="r", act="cancel", contract="OTHER", order=1, size=1,
+            epoch=1,
+        )
+    )  # fmt: skip
+    brought_back(stream, waits=LATE_NS)
+
+    assert [one.flaw for one in stream.samples(Reached)] == ["late"]
+
+
+def test_who_was_cut_off_is_not_late() -> None:
+    stream = rolled()
+    brought_back(stream, waits=LATE_NS, cut_off=True)
+
+    (reached,) = stream.samples(Reached)
+    assert reached.flaw == ""
 
 
 # --- timing ---

@@ -149,6 +149,14 @@ def _serving(to: typer.Typer) -> None:
     to.add_typer(serving.service, name="service")
 
 
+def _drilling(to: typer.Typer) -> None:
+    from risk_daemon.cli import drilling
+
+    to.command("drill", short_help="A disaster for real, in a home of its own, timed.")(
+        drilling.drill
+    )
+
+
 def _configuring(to: typer.Typer) -> None:
     from risk_daemon.cli import configuring
 
@@ -193,6 +201,12 @@ def _telling(to: typer.Typer) -> None:
     to.add_typer(telling.alert, name="alert")
 
 
+def _page(to: typer.Typer) -> None:
+    from risk_daemon.cli import page
+
+    to.add_typer(page.dashboard, name="dashboard")
+
+
 def _acting(to: typer.Typer) -> None:
     from risk_daemon.cli import acting
 
@@ -220,6 +234,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("doctor",): _examining,
     ("restore", "backup"): _keeping,
     ("service",): _serving,
+    ("drill",): _drilling,
     ("config",): _configuring,
     ("flag",): _flagging,
     ("override",): _overriding,
@@ -227,6 +242,7 @@ ROOMS: Final[dict[tuple[str, ...], Room]] = {
     ("release",): _depot,
     ("logs",): _reading,
     ("alert",): _telling,
+    ("dashboard",): _page,
     ("emergency", "lockout"): _acting,
 }
 

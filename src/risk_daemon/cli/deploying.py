@@ -76,9 +76,9 @@ def gates(
       risk-daemon-admin deploy gates v1.3.0
       risk-daemon-admin deploy gates v1.3.0 --json
     """
-    from risk_daemon.operations import gating
+    from risk_daemon.operations import before
 
-    finish(as_json, lambda: gating.show(choose(home), version, Clock()))
+    finish(as_json, lambda: before.show(choose(home), version, Clock()))
 
 
 @deploy.command("staging")

@@ -79,11 +79,30 @@ def _ask(verb: str, short: str, example: str) -> None:
 
 
 #: What the controller is asked by each of these commands.
-ASKS = {"start": "start", "pause": "stop", "resume": "resume", "complete": "complete"}
+ASKS = {"start": "start", "pause": "stop", "resume": "resume"}
 _ask("start", "Warm both releases and decide in shadow.", "risk-daemon-admin rollout start")
 _ask("pause", "Hold: nothing more is switched.", "risk-daemon-admin rollout pause --reason look")
 _ask("resume", "End every hold.", "risk-daemon-admin rollout resume --reason understood")
-_ask("complete", "Call it done, after the last phase.", "risk-daemon-admin rollout complete")
+
+
+@rollout.command("complete")
+def complete(
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Call it done after the last phase: report, archive of its logs, old releases let go.
+
+    \b
+    Examples:
+      risk-daemon-admin rollout complete
+    """
+    from risk_daemon.operations import completing
+
+    who = Who(by or operator(), reason)
+    finish(as_json, lambda: completing.complete(choose(home), who, Clock(), dry_run=dry_run))
 
 
 @rollout.command("promote")

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from risk_daemon.clock import Timekeeper
-from risk_daemon.console.seen import Seen
+from risk_daemon.console.seen import QUIET, Seen
 from risk_daemon.core.events import PolicyAdopted
 from risk_daemon.errors import DaemonError
-from risk_daemon.wire import client, control, figures
+from risk_daemon.wire import client, control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import KINDS, Record, decode
 from risk_daemon.wire.transport import Hello
 from risk_daemon.wire.view import decode_view
 
 #: Prices and hashes are many and nobody reads them here.
-FOLLOWED: Final = tuple(kind for kind in KINDS if kind not in ("mark-changed", "hash-taken"))
-STORIES: Final = tuple(kind for kind in FOLLOWED if kind != "pulse")
+MANY: Final = ("mark-changed", "print-seen", "quote-aged", "hash-taken")
+FOLLOWED: Final = tuple(kind for kind in KINDS if kind not in MANY)
+STORIES: Final = tuple(kind for kind in FOLLOWED if not issubclass(KINDS[kind], QUIET))
 STANDING: Final = ("policy-adopted", "protection-disabled", "protection-enabled")
 SUPERVISOR: Final = "supervisor"
 #: Other topics are no account's: an alarm that the journal could not keep.
@@ -40,6 +41,8 @@ class Follower:
         self._seen = seen
         self._run_dir = run_dir
         self._clock = clock
+        #: How far each worker has told what it decided.
+        self._after: dict[str, int] = {}
 
     async def follow_journal(self) -> None:
         """Connect, take everything that comes, connect again."""
@@ -85,20 +88,46 @@ class Follower:
             self._seen.take_entry(record.kind, decode(record), now)
 
     def _take_view(self, frame: control.View) -> None:
-        if frame.topic == figures.TOPIC:
-            self._seen.take_figures(figures.decode_figures(frame.payload))
         if frame.topic == VIEW_TOPIC:
             self._seen.take_view(decode_view(frame.payload), self._clock.steady_ns())
 
     async def ask_supervisor(self) -> None:
         """Ask every second who enforces what."""
         while True:
-            try:
-                answer = await client.ask(
-                    self._run_dir, SUPERVISOR, "status", timeout_s=ASK_EVERY_S
-                )
-            except (DaemonError, OSError):
-                answer = None
-            if answer is not None and answer.ok:
-                self._seen.take_status(answer.data, self._clock.steady_ns())
+            told = await self._asked(SUPERVISOR, "status", {})
+            if told is not None:
+                self._seen.take_status(told, self._clock.steady_ns())
             await asyncio.sleep(ASK_EVERY_S)
+
+    async def ask_rollout(self) -> None:
+        """Ask every second how the rollout stands."""
+        while True:
+            told = await self._asked(SUPERVISOR, "rollout", {})
+            if told is not None:
+                self._seen.take_rollout(told if told.get("rollout") else {})
+            await asyncio.sleep(ASK_EVERY_S)
+
+    async def ask_workers(self) -> None:
+        """Ask every second each worker that holds accounts how long its records took."""
+        while True:
+            rows = self._seen.status.get("processes", [])
+            names = [str(row["name"]) for row in rows if row.get("role") == "active"]
+            for name in names:
+                await self._ask_worker(name)
+            await asyncio.sleep(ASK_EVERY_S)
+
+    async def _ask_worker(self, name: str) -> None:
+        after = self._after.get(name)
+        told = await self._asked(name, "figures", {"since": after or 0})
+        if told is None or "next" not in told:
+            return  # away, or of a release that does not tell it
+        self._after[name] = int(told["next"])
+        if after is not None:  # what it told before we looked is of no known time
+            self._seen.take_figures(told, self._clock.steady_ns())
+
+    async def _asked(self, process: str, op: str, args: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            answer = await client.ask(self._run_dir, process, op, args, timeout_s=ASK_EVERY_S)
+        except (DaemonError, OSError):
+            return None
+        return answer.data if answer.ok else None

@@ -1,8 +1,8 @@
 """The status page: what `/health` and the accounts' views say, as one plain HTML text. Pure.
 
-No script, nothing fetched from anywhere: it must work in any browser, from a
-phone, and while everything else is broken. State is always a word; colour only
-repeats it. Times are shown as the exchange's and as local, both labelled.
+It needs no script: it must work in any browser, from a phone, and while everything else is broken;
+where script runs, that takes the page over and shows the same things alive. State is always a
+word; colour only repeats it. Times are shown as the exchange's and as local, both labelled.
 """
 
 from __future__ import annotations
@@ -19,31 +19,11 @@ from risk_daemon.wire.view import AccountView, DistanceView, LockView, PositionV
 REFRESH_S: Final = 2
 EVENTS_SHOWN: Final = 15
 
-STYLE: Final = """
-:root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#d8dee4;--card:#f6f8fa;
---good:#116329;--warn:#8a4b00;--bad:#a40e26}
-@media(prefers-color-scheme:dark){:root{--bg:#0d1117;--fg:#e6edf3;--dim:#9aa4af;--line:#30363d;
---card:#161b22;--good:#5fd07a;--warn:#e8b04a;--bad:#ff8b82}}
-*{box-sizing:border-box}body{margin:0 auto;max-width:76rem;padding:1rem;background:var(--bg);
-color:var(--fg);font:15px/1.45 system-ui,sans-serif}
-h1{font-size:1.25rem;margin:0}h2{font-size:1rem;margin:1.6rem 0 .5rem}
-header{display:flex;flex-wrap:wrap;gap:.3rem 1rem;align-items:baseline}
-.verdict{font-weight:700;padding:.6rem .8rem;border-left:.4rem solid;background:var(--card);
-margin:.8rem 0 0}
-.good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}.dim{color:var(--dim)}
-table{border-collapse:collapse;width:100%}
-th{text-align:left;font-weight:600;color:var(--dim);font-size:.85rem}
-th,td{padding:.4rem .7rem .4rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.state{font-weight:600}small{color:var(--dim);display:block;font-weight:400}
-th.num{text-align:right}.limits{white-space:nowrap}
-@media(max-width:44rem){thead{position:absolute;left:-999rem}
-tr{display:block;border:1px solid var(--line);border-radius:.4rem;margin:0 0 .7rem;
-padding:.3rem .6rem;background:var(--card)}
-td{display:grid;grid-template-columns:7.5rem 1fr;border:0;padding:.15rem 0}
-td::before{content:attr(data-label);color:var(--dim);font-size:.85rem;font-weight:400}
-td.num{text-align:left}.limits{white-space:normal}}
-"""
+#: An icon of its own, so that a browser asks for none.
+ICON: Final = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Cpath fill='%230b5cad' d='M8 1 2 3v5c0 4 3 6 6 7 3-1 6-3 6-7V3z'/%3E%3C/svg%3E"
+)
 
 
 def page(seen: Seen, now: int, utc_ns: int, local: tzinfo | None) -> str:
@@ -53,15 +33,17 @@ def page(seen: Seen, now: int, utc_ns: int, local: tzinfo | None) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta http-equiv="refresh" content="{REFRESH_S}">'
-        f"<title>Risk daemon: {escape(health['state'])}</title><style>{STYLE}</style></head><body>"
+        f'<noscript><meta http-equiv="refresh" content="{REFRESH_S}"></noscript>'
+        f"<title>Risk daemon: {escape(health['state'])}</title>"
+        f'<link rel="icon" href="{ICON}"><link rel="stylesheet" href="/web/page.css">'
+        '<script type="module" src="/web/page.js"></script></head><body>'
         f'<header><h1>Risk daemon</h1><span class="dim">{escape(seen.release)}</span>'
-        f'<span class="dim">{when}</span></header>'
+        f'<span class="dim">{when}</span></header><main>'
         f"{_verdict(health)}"
         f"<h2>Accounts</h2>{_accounts(seen, health, local)}"
         f"<h2>Processes</h2>{_processes(seen)}"
         f"<h2>Latest events</h2>{_events(seen, local)}"
-        "</body></html>"
+        "</main></body></html>"
     )
 
 
@@ -98,7 +80,7 @@ def _table(heads: list[str], rows: list[list[tuple[str, str]]], empty: str) -> s
         + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<table class="fold"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 # --- accounts ----------------------------------------------------------------

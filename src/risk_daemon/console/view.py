@@ -163,18 +163,19 @@ def event(entry: Entry) -> dict[str, Any]:
 def alarms(seen: Seen, limit: int) -> dict[str, Any]:
     """Body of `/api/v1/alarms`: the latest that were delivered, newest last."""
     latest = list(seen.alarms)[-limit:] if limit > 0 else []
-    return {"version": API_VERSION, "alarms": [_alarm(one) for one in latest]}
+    return {"version": API_VERSION, "alarms": [alarm(one) for one in latest]}
 
 
-def _alarm(alarm: Alarm) -> dict[str, Any]:
+def alarm(one: Alarm) -> dict[str, Any]:
+    """One alarm as JSON."""
     return {
-        "seq": alarm.place.seq,
-        "at": iso(alarm.at),
-        "account": alarm.account,
-        "level": alarm.level,
-        "what": alarm.what,
-        "text": alarm.text,
-        "source": alarm.source,
+        "seq": one.place.seq,
+        "at": iso(one.at),
+        "account": one.account,
+        "level": one.level,
+        "what": one.what,
+        "text": one.text,
+        "source": one.source,
     }
 
 

@@ -291,6 +291,19 @@ class OperatorActed(Fact, frozen=True, kw_only=True):
     until: int | None = None
 
 
+class ConsoleUsed(Fact, frozen=True, kw_only=True):
+    """A person used the console's page, or tried to: the audit of it.
+
+    `what`: `login`, `wrong password`, `logout`, or `asked`, `done`, `refused`, `failed` with the
+    name of an action. `text` is what came of it.
+    """
+
+    by: str
+    what: str
+    reason: str = ""
+    text: str = ""
+
+
 class LockPlaced(Fact, frozen=True, kw_only=True):
     """A lock record: durable before anything is sent because of it."""
 

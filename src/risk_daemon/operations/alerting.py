@@ -55,6 +55,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     latencies_us: tuple[int, ...] = ()
     decided: int = 0
+    #: Episodes of errors: a fault that lasts is one.
     failed: int = 0
     memory_mb: float | None = None
     #: Logins that are not connected now, and those that were lost since, once for each time.
@@ -180,7 +181,7 @@ def _rates(turns: tuple[Turn, ...], limits: Limits) -> Iterator[Wrong]:
     decided, failed = sum(one.decided for one in turns), sum(one.failed for one in turns)
     if decided >= limits.error_events and failed * 100 > decided * limits.error_percent:
         text = (
-            f"error rate over {limits.error_percent:g} %: {failed:,} of {decided:,} records within"
+            f"error rate over {limits.error_percent:g} %: {failed:,} in {decided:,} records within"
             f" {window}; consider a rollback"
         )
         yield Wrong(key="error rate", level=CRITICAL, text=text)

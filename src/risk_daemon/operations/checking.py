@@ -16,7 +16,10 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DEGRADED, DONE, Outcome
 from risk_daemon.operations.under_way import standing
 from risk_daemon.operations.words import duration, iso
+from risk_daemon.rollout.reading import OF_RELEASE
 
+#: How the list calls the gate of the rollback drill.
+DRILL: Final = "drill"
 PLAN: Final = "risk-daemon-admin deploy plan --help"
 
 
@@ -49,6 +52,14 @@ def show(at: Home, asked: Asked, clock: Timekeeper) -> Outcome:
         now,
     )
     return _told(asked.list, version, rows, now)
+
+
+def before(at: Home, version: str, clock: Timekeeper) -> tuple[Row, ...]:
+    """Return how each item stands before the start that no gate of a release measures."""
+    of = [one for one in checklist.items(PRE) if not {*OF_RELEASE, DRILL}.intersection(one.looks)]
+    signed = checklist.of_list(signatures.read(at), version, PRE)
+    looks = checklist_looks.of_home(at)
+    return checklist.judge(PRE, version, of, looks, signed, clock.now_ns())
 
 
 def sign(at: Home, asked: Asked, by: Signed, clock: Timekeeper, *, dry_run: bool) -> Outcome:

@@ -15,10 +15,11 @@ from ruamel.yaml.error import YAMLError
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.errors import NotFound, UsageError
 from risk_daemon.journal.reader import Reader
-from risk_daemon.operations import commits, daemon, fitting, home, hosting
+from risk_daemon.operations import commits, daemon, fitting, home
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.looking import find_account
+from risk_daemon.operations.open_market import open_market
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import Outcome
 from risk_daemon.operations.state_file import FILE
@@ -55,7 +56,7 @@ def plan(
     status = daemon.status(at)
     wish = _wish(at, version, [find_account(at, one)[0] for one in tests], file, status, now)
     population = members(at, status, now)
-    market, figures = hosting.open_market(now), figures_of(Thresholds())
+    market, figures = open_market(now), figures_of(Thresholds())
     made = planning.make(wish, population, market, now, figures, _taken(at))
     if isinstance(made, Problems):
         raise UsageError("; ".join(made.sentences))

@@ -273,6 +273,9 @@ def _was_off(home: Home) -> Outcome:
         last = state_file.standing(home)
     except NotFound:
         return Outcome(("nothing was running: no daemon ever started here",), next_command=start)
+    except OperatorError as damaged:
+        line = f"no process answers: nothing protects the accounts; {damaged.sentence}"
+        return Outcome((line,), FAILED, next_command=start)
     if last.disabled is not None:
         since = both_times(iso(last.disabled_at))
         line = f"protection was off already: {last.disabled.reason} ({last.disabled.by}, {since})"

@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from risk_daemon.clock import SECOND_NS, Timekeeper
+from risk_daemon.clock import SECOND_NS
 from risk_daemon.core.events import RolloutNoted
-from risk_daemon.depot import files, making, staging
+from risk_daemon.depot import files, making
 from risk_daemon.depot.manifest import EVIDENCE, LOCK, MANIFEST, SIGNATURE, Manifest, decode
 from risk_daemon.depot.manifest import tree_digest as digest_of_tree
 from risk_daemon.depot.store import Depot, accept
@@ -27,14 +25,12 @@ from risk_daemon.journal.sqlite import UNREADABLE
 from risk_daemon.operations import backup_list, home, trusting
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.in_force import in_force
-from risk_daemon.operations.outcome import DEGRADED, DONE, Outcome
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
-from risk_daemon.operations.under_way import now_of
 from risk_daemon.rollout import evidence, gates
 from risk_daemon.rollout.evidence import Measured
 from risk_daemon.rollout.gates import Backup, Case, Drill, Machine, Part, Said
-from risk_daemon.rollout.row import ABORTED, ABORTING, PASS, ROLLED_BACK, ROLLING_BACK
+from risk_daemon.rollout.row import ABORTED, ABORTING, ROLLED_BACK, ROLLING_BACK
 
 #: What of `config/` says which deployment it is, and not what decides about accounts.
 _OWN: Final = ("daemon.yaml", "rollout.yaml")
@@ -43,27 +39,6 @@ _BEGINS: Final = (ABORTING, ROLLING_BACK)
 _ENDS: Final = (ABORTED, ROLLED_BACK)
 #: Who goes back before anybody has moved has practised nothing.
 _MOVED: Final = re.compile(r"account \d+ active")
-
-
-def show(at: Home, version: str, clock: Timekeeper) -> Outcome:
-    """Say what each gate says of a staged release, and what would measure those that are red."""
-    home.read(at)
-    staging.read(at.releases / version)
-    found = judge(at, version, now_of(at, clock))
-    red = [one for one in found if one.says != PASS]
-    lines = tuple(f"{one.gate}: {one.says.upper()}: {one.told}" for one in found)
-    data = {"version": version, "gates": [msgspec.to_builtins(one) for one in found]}
-    if not red:
-        return Outcome(lines, DONE, data, next_command=f"risk-daemon-admin deploy plan {version}")
-    names = ", ".join(one.gate for one in red)
-    told = f"{version}: {len(red)} of {len(found)} gates are red: {names}"
-    return Outcome(
-        lines,
-        DEGRADED,
-        data | {"red": [one.gate for one in red]},
-        below=(told,),
-        next_command=f"risk-daemon-admin deploy gates {version}",
-    )
 
 
 def judge(at: Home, version: str, now: int, folder: Path | None = None) -> tuple[Said, ...]:

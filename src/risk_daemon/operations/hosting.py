@@ -10,15 +10,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from risk_daemon.core import session
 from risk_daemon.errors import DaemonError, OperatorError, Refused, UsageError
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.open_market import open_market
 from risk_daemon.operations.rolling import Hands
 from risk_daemon.operations.watching import Watch
 from risk_daemon.rollout import messages, planning, standing
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.controller import Controller, Wish
-from risk_daemon.rollout.exposure import Span
 from risk_daemon.rollout.gates import Said
 from risk_daemon.rollout.plan import Plan
 from risk_daemon.rollout.reading import Problems
@@ -33,9 +32,6 @@ JUDGE_EVERY_S: Final = 5.0
 #: Parts of a plan's minute after which passing time is told.
 TOLD_PER_MINUTE: Final = 60
 RECOVER_AGAIN_S: Final = 0.5
-_DAY_NS: Final = 86_400_000_000_000
-#: How far back and ahead the open market is told.
-_BEFORE_NS, _AFTER_NS = 10 * _DAY_NS, 2 * _DAY_NS
 
 
 class Host:
@@ -224,19 +220,9 @@ class Host:
 
 def _judge(home: Home, release: str, now: int) -> tuple[Said, ...]:
     # Imported here: the supervisor is up before what reads releases is loaded.
-    from risk_daemon.operations import gating
+    from risk_daemon.operations import before
 
-    return gating.judge(home, release, now)
-
-
-def open_market(now: int) -> tuple[Span, ...]:
-    """Return the open market around an instant (UTC ns), by the exchange's own calendar."""
-    calendar = session.CALENDARS[0]
-    return tuple(
-        Span(one.start, one.close, one.trade_date)
-        for one in session.sessions(calendar)
-        if one.close > now - _BEFORE_NS and one.start < now + _AFTER_NS
-    )
+    return before.judge(home, release, now)
 
 
 def wish_of(args: Mapping[str, Any], at: int) -> Wish:

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -27,7 +28,11 @@ from risk_daemon.console.app import make_app
 from risk_daemon.console.beating import Heartbeats
 from risk_daemon.console.carrying import Carrier
 from risk_daemon.console.channelling import Channels
+from risk_daemon.console.desk import Desk
+from risk_daemon.console.feeding import Feed
 from risk_daemon.console.following import Follower
+from risk_daemon.console.history import Store
+from risk_daemon.console.sampling import Sampler
 from risk_daemon.console.seen import Seen
 from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.operations.alarm_log import AlarmLog
@@ -42,6 +47,8 @@ from risk_daemon.wire.transport import Hello, serve, write_private
 NAME: Final = "console"
 HOST: Final = "127.0.0.1"
 READY: Final = "console.json"
+#: Below `state/`: what the graphs show.
+HISTORY: Final = "history"
 SAY_EVERY_S: Final = 1.0
 #: Without settings (nothing was ever adopted) the console still shows that.
 UNSETTLED: Final = Settings(environment="demo")
@@ -119,8 +126,9 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
     clock = Clock(int(settings.clock_offset_s * SECOND_NS))
     seen = Seen(release=version)
     follower = Follower(seen, home.run, clock)
+    store, feed = Store(home.state / HISTORY), Feed(seen, clock, secrets.token_hex(4))
     config = uvicorn.Config(
-        make_app(seen, clock),
+        make_app(seen, clock, feed, store, Desk(home, seen, clock)),
         access_log=False,
         log_config=None,
         loop="asyncio",
@@ -138,6 +146,10 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
         following = [
             group.create_task(follower.follow_journal()),
             group.create_task(follower.ask_supervisor()),
+            group.create_task(follower.ask_rollout()),
+            group.create_task(follower.ask_workers()),
+            group.create_task(Sampler(seen, clock, store).run()),
+            group.create_task(feed.run()),
             group.create_task(Carrier(home, seen, clock, lambda: AlarmLog(home), "outbox").run()),
             group.create_task(Channels(home, seen, clock).run()),
             group.create_task(Alerting(home, seen, clock).run()),

@@ -103,6 +103,7 @@ async def _main(home: Path, name: str, release: str) -> int:
         "boundary": worker.op_boundary,
         "decide": worker.op_decide,
         "why": worker.op_why,
+        "figures": worker.op_figures,
         "hash": worker.op_hash,
         "shown": worker.op_shown,
         "enforcing": worker.op_enforcing,

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from risk_daemon.rollout.evidence import Audit, Benchmarks, Count, Measured, Suite
-from risk_daemon.rollout.reading import BEFORE
+from risk_daemon.rollout.reading import OF_RELEASE
 from risk_daemon.rollout.row import FAIL, PASS, UNMEASURABLE
 
 SECOND_NS: Final = 1_000_000_000
@@ -111,13 +111,15 @@ type Verdict = tuple[str, str, str]
 
 def judge(case: Case) -> tuple[Said, ...]:
     """Return what each gate says, in the order in which they are always shown."""
-    return tuple(_said(case, gate) for gate in BEFORE)
+    return tuple(_said(case, gate) for gate in OF_RELEASE)
 
 
 def blind(version: str, why: str) -> tuple[Said, ...]:
     """Return what each gate says where nothing could be looked at."""
     how = f"`risk-daemon-admin release verify {version}`"
-    return tuple(Said(gate=gate, says=UNMEASURABLE, sentence=why, measure=how) for gate in BEFORE)
+    return tuple(
+        Said(gate=gate, says=UNMEASURABLE, sentence=why, measure=how) for gate in OF_RELEASE
+    )
 
 
 def _said(case: Case, gate: str) -> Said:
@@ -317,7 +319,7 @@ def _of_tests(case: Case) -> Part[Suite]:
     return case.tests
 
 
-#: Every gate of `BEFORE`: how it decides, and the evidence it goes by.
+#: Every gate of `OF_RELEASE`: how it decides, and the evidence it goes by.
 GATES: Final[dict[str, tuple[Decide, PartOf | None]]] = {
     "tests": (_tests, _of_tests),
     "live tests": (_live_tests, _of_tests),

@@ -28,10 +28,13 @@ KINDS: Final = ("release", "configuration", "emergency")
 #: Gates of every phase, by the name under which the judge speaks.
 GATES: Final = ("errors", "latency", "decisions", "enforcement", "memory", "connection")
 #: Gates before anything moves.
-BEFORE: Final = (
+OF_RELEASE: Final = (
     "tests", "live tests", "coverage", "benchmarks", "audit", "signature", "documents",
     "release notes", "rollback drill", "backup", "parity",
 )  # fmt: skip
+#: What of `checklist pre` is no gate of its own: people's signatures, and the home.
+CHECKLIST: Final = "checklist"
+BEFORE: Final = (*OF_RELEASE, CHECKLIST)
 OF_CALENDAR: Final = (exposure.OPEN, exposure.CLOSE, exposure.RESET, exposure.BREAK)
 
 # Source: the brief's phases (24 h, 48 h, 48 h, one week). A market day has 23 h and a week five of

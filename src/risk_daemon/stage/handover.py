@@ -231,18 +231,7 @@ class Handovers:
         until(reserve.exists, SETTLE_WITHIN_S, "the journal's reserve")
 
     def _fill(self) -> None:
-        """Leave no room, and write until the journal has noticed."""
-        small_disk.fill(self._home.path)
-
-        async def weigh(journal: JournalClient) -> bool:
-            for _ in range(BALLAST_MAX):
-                await journal.append([NewRecord("ballast", 0, bytes(BALLAST))])
-                if (await journal.ask("status")).data["is_tight"]:
-                    return True
-            return False
-
-        if not asked.with_journal(self._home, weigh):
-            raise OperatorError("the disk was filled, and the journal did not notice")
+        fill_disk(self._home)
 
     def _active(self) -> str:
         rows = asked.status(self._home)["accounts"]
@@ -394,6 +383,21 @@ def in_turn(crowd: Crowd, size: int) -> Iterator[list[int]]:
     endless = itertools.cycle(by_turn)
     while True:
         yield list(itertools.islice(endless, size))
+
+
+def fill_disk(home: Home) -> None:
+    """Leave no room where a home lies, and write until its journal has noticed."""
+    small_disk.fill(home.path)
+
+    async def weigh(journal: JournalClient) -> bool:
+        for _ in range(BALLAST_MAX):
+            await journal.append([NewRecord("ballast", 0, bytes(BALLAST))])
+            if (await journal.ask("status")).data["is_tight"]:
+                return True
+        return False
+
+    if not asked.with_journal(home, weigh):
+        raise OperatorError("the disk was filled, and the journal did not notice")
 
 
 def move(home: Home, to: str, within_s: float = 60.0) -> None:

@@ -95,7 +95,7 @@ class Healthy(Rolled):
 def in_words(verdict: dict[str, Any]) -> list[str]:
     """Say the verdict as a person would."""
     lines = [
-        f"{verdict['complete']} of {verdict['rounds']} rollouts of a healthy release got to their end",
+        f"{verdict['complete']} of {verdict['rounds']} healthy rollouts came to their end",
         f"{verdict['answered']} of {verdict['breaches']} breaches answered",
     ]
     lines += [f"problem: {text}" for text in verdict["problems"]]

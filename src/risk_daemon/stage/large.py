@@ -11,11 +11,17 @@ from typing import Final
 import msgspec
 
 from risk_daemon.core.events import Fact, FeedChanged, MarkChanged, OrderChanged, Pulse
+from risk_daemon.core.world import STATE_SCHEMA
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.sequencer import Sequencer
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import release
+from risk_daemon.operations.state_file import FILE
 from risk_daemon.stage.crowd import Crowd
+from risk_daemon.stage.daemon import Daemon
+from risk_daemon.stage.waiting import until
 from risk_daemon.wire.record import decode, new_record
 
 MB: Final = 1_000_000
@@ -23,6 +29,9 @@ TOGETHER: Final = 10_000
 #: Of ten records two are of an order; the others are quotes, as in a day of a few traders.
 OF_TEN: Final = 10
 PULSE_EVERY: Final = 1_000
+#: A worker without a snapshot behind it folds all of it once: that is preparation.
+CAUGHT_UP_WITHIN_S: Final = 900.0
+KEPT_WITHIN_S: Final = 300.0
 _FIRST_ORDER: Final = 8_000_000_000
 _CANCELLED: Final = 3
 
@@ -41,7 +50,7 @@ def grow(state: Path, size_mb: int, crowd: Crowd, say: Callable[[str], None]) ->
     assert isinstance(quote, MarkChanged)
     assert isinstance(order, OrderChanged)
     head, facts = Sequencer(last.seq, last.at, last.crc), _facts(quote, order, crowd)
-    at = last.at
+    at, told = last.at, 0
     with closing(JournalFile(state, last.at)) as file:
         while state.stat().st_size < size_mb * MB:
             batch = Batch(head.seq)
@@ -50,8 +59,38 @@ def grow(state: Path, size_mb: int, crowd: Crowd, say: Callable[[str], None]) ->
                 batch.records.append(head.admit(new_record(fact), at))
             file.store(batch)
             file.fold()
-            say(f"{state.stat().st_size // MB} of {size_mb} MB, {head.seq} records")
+            tenths = state.stat().st_size * 10 // (size_mb * MB)
+            if tenths > told:
+                told = tenths
+                say(f"{state.stat().st_size // MB} of {size_mb} MB, {head.seq} records")
     return head.seq - last.seq
+
+
+def caught_up(daemon: Daemon, size_mb: int, crowd: Crowd, say: Callable[[str], None]) -> int:
+    """Grow a running daemon's state, and have its worker keep a snapshot near the end.
+
+    Returns how many records were added.
+    """
+    state = Home(daemon.home).state / FILE
+    daemon.run("stop", "--yes", "--reason", "the file is made large").ok()
+    added = grow(state, size_mb, crowd, say)
+    words = ("start", "--timeout", f"{CAUGHT_UP_WITHIN_S:g}")
+    daemon.run(*words, within_s=CAUGHT_UP_WITHIN_S + 60).ok()
+    daemon.wait_healthy(KEPT_WITHIN_S)
+    with closing(Reader(state)) as reader:
+        until(lambda: _is_kept(reader, added, crowd), KEPT_WITHIN_S, "a snapshot near the end")
+    return added
+
+
+def backed_up(daemon: Daemon) -> Path:
+    """Make a backup of a daemon, verified by a restore of it."""
+    done = daemon.run("backup", "create", "--json", within_s=CAUGHT_UP_WITHIN_S).ok()
+    return Path(done.data["data"]["file"])
+
+
+def _is_kept(reader: Reader, seq: int, crowd: Crowd) -> bool:
+    found = reader.snapshots(release(), STATE_SCHEMA, 0, len(crowd.accounts()) + 1)
+    return len(found) > 1 and all(one.seq > seq for one in found)
 
 
 def _newest(reader: Reader, kind: str) -> Fact:

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Clock
-from risk_daemon.core.world import STATE_SCHEMA
-from risk_daemon.journal.reader import Reader
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.stage import figures, large
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
@@ -28,8 +24,6 @@ from risk_daemon.stage.waiting import until
 
 SIZE_MB: Final = 200
 LIMIT_S: Final = 60.0
-#: A worker without a snapshot behind it folds all of it once: that is preparation.
-CAUGHT_UP_WITHIN_S: Final = 900.0
 BACK_WITHIN_S: Final = 300.0
 PAGE: Final = 4_096
 CROWD: Final = Crowd(2, 10)
@@ -80,24 +74,14 @@ class LostState:
 
     def _grown(self) -> int:
         """Make the file large, and have the worker keep a snapshot near its end."""
-        self._daemon.run("stop", "--yes", "--reason", "the file is made large").ok()
-        added = large.grow(
-            self._home.state / FILE, self._size_mb, CROWD, lambda text: self._say("grow", text)
+        return large.caught_up(
+            self._daemon, self._size_mb, CROWD, lambda text: self._say("grow", text)
         )
-        self._daemon.run(
-            "start", "--timeout", f"{CAUGHT_UP_WITHIN_S:g}", within_s=CAUGHT_UP_WITHIN_S + 60
-        ).ok()
-        self._daemon.wait_healthy(BACK_WITHIN_S)
-        with closing(Reader(self._home.state / FILE)) as reader:
-            until(lambda: self._is_kept(reader, added), BACK_WITHIN_S, "a snapshot near the end")
-        return added
-
-    def _is_kept(self, reader: Reader, seq: int) -> bool:
-        found = reader.snapshots(release(), STATE_SCHEMA, 0, len(CROWD.accounts()) + 1)
-        return len(found) > 1 and all(one.seq > seq for one in found)
 
     def _backed_up(self) -> Path:
-        done = self._daemon.run("backup", "create", "--json", within_s=CAUGHT_UP_WITHIN_S).ok()
+        done = self._daemon.run(
+            "backup", "create", "--json", within_s=large.CAUGHT_UP_WITHIN_S
+        ).ok()
         return Path(done.data["data"]["file"])
 
     def _timed[T](self, what: Callable[[], T]) -> tuple[T, float]:
@@ -137,28 +121,38 @@ class LostState:
         return min((at for at in found if at >= shown[account]), default=0.0)
 
     def _ruin(self) -> None:
-        """Overwrite the beginning of every page of the file and of its log, under the journal."""
-        for ending in PLACES[::2]:
-            path = self._home.state / f"{FILE}{ending}"
-            if path.exists():
-                with path.open("r+b") as file:
-                    for place in range(0, path.stat().st_size, PAGE):
-                        file.seek(place)
-                        file.write(b"\xff" * 64)
+        """Ruin it under the journal, which ends at the latest now."""
+        ruin(self._home)
         self._daemon.kill("journal")
 
     def _lose(self) -> None:
         """Kill everything, and empty the state's folder."""
         self._daemon.kill_all()
         until(lambda: not self._daemon.processes(), BACK_WITHIN_S, "everything to be gone")
-        for file in self._home.state.iterdir():
-            file.unlink()
+        empty(self._home)
 
     def _restore(self, backup: Path) -> None:
         """Do what a person would type."""
         restore = ("restore", "--backup-file", str(backup), "--reason", "the disk was replaced")
         self._daemon.run(*restore, within_s=BACK_WITHIN_S).ok()
         self._daemon.run("start", "--timeout", f"{BACK_WITHIN_S:g}", within_s=BACK_WITHIN_S).ok()
+
+
+def ruin(home: Home) -> None:
+    """Overwrite the beginning of every page of the state file and of its log."""
+    for ending in PLACES[::2]:
+        path = home.state / f"{FILE}{ending}"
+        if path.exists():
+            with path.open("r+b") as file:
+                for place in range(0, path.stat().st_size, PAGE):
+                    file.seek(place)
+                    file.write(b"\xff" * 64)
+
+
+def empty(home: Home) -> None:
+    """Remove every file of the state's folder."""
+    for file in home.state.iterdir():
+        file.unlink()
 
 
 def judge(told: dict[str, Any]) -> dict[str, Any]:

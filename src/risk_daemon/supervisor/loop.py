@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,6 +108,8 @@ class Supervisor:
         self._complained: dict[tuple[int, str], int] = {}
         #: The releases whose workers are kept warm; our own is always one of them.
         self.releases = [release]
+        #: Those of them that were never ready, and are left to fold what there is.
+        self._warming: set[str] = set()
         #: By name: the release of a child that is no worker, where it is not our own.
         self.versions: dict[str, str] = {}
         self.is_succeeded = False
@@ -171,6 +173,8 @@ class Supervisor:
             for name in self.names():
                 if name.startswith("link-") and name not in found:
                     self.children[name] = process.Child(name=name)
+                    # Before it has its turn: what it last said may be of a life before this one.
+                    self._say_blind(name)
                 else:
                     self._keep(name, found.get(name))
             if resort.PROTECTOR in found:
@@ -614,12 +618,14 @@ class Supervisor:
 
         Of a release that was warm before, one suffices: nothing stands in the way back. Raises
         OperatorError for workers that do not stay up, TimedOut for slow ones; a release that was
-        not warm before then runs nothing any more.
+        not warm before then runs nothing any more, unless its workers fold on: without snapshots
+        of its own, a large journal takes a release longer than anybody waits.
         """
         interpreter(self.home, release, self.release)
-        is_new = release not in self.releases
+        is_new = release not in self.releases or release in self._warming
         self.keep_warm(release)
         pair, began = set(workers_of(release)), self.clock.steady_ns()
+        before = self._folded(pair)
 
         def is_settled() -> bool:
             # One that was there before may be on its way back from whatever ended it.
@@ -630,9 +636,16 @@ class Supervisor:
             await restarting.until(self.clock, is_settled, began)
         ready = pair & set(self.promotion.ready)
         if ready == pair or (ready and not is_new):
+            self._warming.discard(release)
             return
-        why = self._failing(release)
-        if is_new:
+        why, folded = self._failing(release), self._folded(pair)
+        if is_new and not why and folded > before:
+            self._warming.add(release)
+            raise TimedOut(
+                f"the workers of {release} have folded {folded} records by now and go on; nothing "
+                "was moved, every account is enforced by whom it was. Repeat it in a while"
+            )
+        if is_new and release in self.releases:
             await self._dismiss(release)
         kept = "nothing was moved, every account is enforced by whom it was"
         if not why:
@@ -644,6 +657,10 @@ class Supervisor:
             f"the workers of {release} do not stay up ({why}); {kept}. "
             f"`risk-daemon-admin release verify {release}` says whether it is as it was signed"
         )
+
+    def _folded(self, names: Iterable[str]) -> int:
+        """Return how far the slowest of some workers has come by its own word; 0 of one unheard."""
+        return min((self.beats[one][1].seq if one in self.beats else 0 for one in names), default=0)
 
     def keep_warm(self, release: str) -> None:
         """Start a release's workers, if they are not there, and wait for nothing."""
@@ -729,6 +746,7 @@ class Supervisor:
         for name in workers_of(release):
             del self.children[name]
         self.releases.remove(release)
+        self._warming.discard(release)
         self._register.write(self.running)
 
 

@@ -39,13 +39,12 @@ from risk_daemon.core.events import (
 from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
 from risk_daemon.errors import DaemonError, JournalAway, NotFound
 from risk_daemon.rules.declared import DECLARED
-from risk_daemon.wire import figures
 from risk_daemon.wire.client import JournalClient, ask
 from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
 from risk_daemon.wire.record import NewRecord, Record, decode, encode, new_record
 from risk_daemon.wire.view import PROJECTION, encode_view, projection
-from risk_daemon.worker import boundary, differing, recovery, sampling
+from risk_daemon.worker import boundary, differing, gauging, recovery, sampling
 from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.dues import Dues
 from risk_daemon.worker.pieces import Pieces
@@ -110,7 +109,7 @@ class Worker:
         self._drains = Drains(name)
         self._folded = asyncio.Event()
         self._sampler = sampling.Sampler(name, release)
-        self._meter = figures.Meter(name, release)
+        self._gauge = gauging.Gauge()
         self._differing = differing.Comparer(release, DECLARED)
         self._compared: deque[NewRecord] = deque(maxlen=COMPARED_KEPT)
         self._showing = Showing()
@@ -175,8 +174,9 @@ class Worker:
             self._tell_poison()
         if outputs:
             self._act(outputs)
-        if isinstance(entry.fact, sampling.BROKER_FACTS):
-            self._measure(entry)
+        if self.is_ready:  # before, what it took is how old the stream is
+            took_ns = self.clock.now_ns() - entry.at
+            self._gauge.take(entry, self.engine, took_ns, is_mine=self._holds(entry.account))
         for said in self._differing.take(entry, outputs, self.engine):
             self._compared.append(new_record(said, differing.once_of(said)))
             self.journal.append([self._compared[-1]])
@@ -193,20 +193,8 @@ class Worker:
                 self._drain(asked, entry)
             case Pulse():
                 self._hash_leased()
-                self._tell_figures(entry.seq)
             case _:
                 pass
-
-    def _measure(self, entry: Entry) -> None:
-        """Count a fact of an account that is held here; what is only caught up with is not work."""
-        if self.is_ready and self._holds(entry.account):
-            failed = bool(sampling.fault_of(self.engine, entry.account))
-            self._meter.took(self.clock.now_ns() - entry.at, failed=failed)
-
-    def _tell_figures(self, seq: int) -> None:
-        told = self._meter.turn(seq)
-        if told is not None:
-            self.journal.publish_view(figures.TOPIC, 0, figures.encode_figures(told))
 
     def _folded_some(self, count: int) -> None:
         self._end_drains()
@@ -504,6 +492,8 @@ class Worker:
         """Publish the views of accounts that changed, at most four times a second each."""
         while True:
             await asyncio.sleep(VIEW_EVERY_S)
+            if not self.is_ready:
+                continue  # what it folds is the past: nobody may take it for what is
             accounts = self.engine.world.accounts
             mine = [(n, one.has_exposure) for n, one in accounts.items() if self.holds(one)]
             for count, number in enumerate(self._showing.turn(mine), 1):
@@ -611,6 +601,10 @@ class Worker:
         account = self.account(int(args.get("account", 0)))
         view = view_of(self.engine, account, self.name)
         return {"lines": why_lines(view.locks, account), "view": msgspec.to_builtins(view)}
+
+    async def op_figures(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Return how long the latest records took here, and how goals ended, after a number."""
+        return {**self._gauge.since(int(args.get("since", 0))), "release": self.release}
 
     async def op_hash(self, args: dict[str, Any]) -> dict[str, Any]:
         """Return each account's state hash and the seq it belongs to."""

@@ -28,6 +28,7 @@ from risk_daemon.core.events import (
     Pulse,
     Reconciled,
     RequestAnswered,
+    RequestSent,
     RolloutStored,
     SampleTaken,
     Timed,
@@ -52,8 +53,9 @@ from risk_daemon.wire.sample import (
 #: Stages of a rollout in which nothing is judged: docs/architecture/rollout.md.
 IDLE: Final = ("draft", "gated", "done", "aborted", "rolled back", "superseded")
 BROKER_FACTS: Final = (AccountSeen, OrderChanged, PositionChanged, TradeSeen, Reconciled)
-#: A goal that took longer is late.
-LATE_NS: Final = 10_000_000_000
+#: A goal for which nothing left within this is late. How long its proof takes is no fault of a
+#: release's: the reads of a login are rationed, and twenty accounts may wait for them.
+LATE_NS: Final = 1_000_000_000
 #: So many records of each second are timed, in every release the same ones.
 TIMED_MAX: Final = 16
 PAIRS: Final = 10
@@ -86,6 +88,26 @@ class _Span:
         self.told = 0
 
 
+class _Goal:
+    """A goal of one contract: since when, when the first request for it left, and its residues.
+
+    `was_cut_off`: the login had lost its feed before, and nobody could be quick.
+    """
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self.sent_at = self.residues = 0
+        self.was_cut_off = False
+
+    @property
+    def flaw(self) -> Flaw:
+        """What is wrong with how it was reached; nothing where nothing had to be sent."""
+        if self.residues:
+            return "residue"
+        is_late = self.sent_at - self.since > LATE_NS and not self.was_cut_off
+        return "late" if is_late else ""
+
+
 class Sampler:
     """One worker's samples; `take` returns what is to be stored, in order."""
 
@@ -95,8 +117,7 @@ class Sampler:
         self._stage = ""
         self._spans: dict[int, _Span] = {}
         self._connected: dict[int, bool] = {}
-        #: By account and contract: since when a goal is under way, and residues of it.
-        self._plans: dict[int, dict[str, tuple[int, int]]] = {}
+        self._plans: dict[int, dict[str, _Goal]] = {}
         self._timed: list[tuple[int, int, int]] = []
         self._left = TIMED_MAX
         #: By account and seq: when it was told of, in which release, µs.
@@ -117,6 +138,7 @@ class Sampler:
                 for number in sorted(accounts):
                     if accounts[number].login == login:
                         said += self._feed(accounts[number], entry.at)
+                        self._cut_off(accounts[number])
             case DecisionCompared() as compared:
                 said += self._fired(compared, entry.at)
             case Timed() as timed:
@@ -125,6 +147,8 @@ class Sampler:
                 pass
         if entry.account in accounts:
             said += self._goals(accounts[entry.account], entry.at)
+            if isinstance(entry.fact, RequestSent):
+                self._sent(entry.fact, entry.at)
         facts = self._said(said, accounts)
         if isinstance(entry.fact, Pulse):
             facts += self._pulse(entry.at, accounts)
@@ -232,13 +256,10 @@ class Sampler:
 
     def _goals(self, account: Account, at: int) -> list[Told]:
         """Tell of each contract whose plan is over: its target was reached, and proven."""
-        before = self._plans.get(account.account, {})
-        now = {name: (one.since, len(one.residues)) for name, one in account.plans.items()}
-        self._plans[account.account] = now
+        mine = self._plans.setdefault(account.account, {})
         said: list[Told] = []
-        for name in sorted(before.keys() - now.keys()):
-            since, residues = before[name]
-            flaw: Flaw = "residue" if residues else "late" if at - since > LATE_NS else ""
+        for name in sorted(mine.keys() - account.plans.keys()):
+            since, flaw = mine[name].since, mine.pop(name).flaw
             self._tell(account.account, at)
             said.append(
                 Reached(
@@ -249,7 +270,22 @@ class Sampler:
                     flaw=flaw,
                 )
             )
+        for name, plan in account.plans.items():
+            goal = mine.setdefault(name, _Goal(plan.since))
+            goal.residues = len(plan.residues)
+        self._cut_off(account)
         return said
+
+    def _cut_off(self, account: Account) -> None:
+        """Remember of goals for which nothing has left that nobody could see the account."""
+        if not account.is_seen:
+            for goal in self._plans.get(account.account, {}).values():
+                goal.was_cut_off |= not goal.sent_at
+
+    def _sent(self, sent: RequestSent, at: int) -> None:
+        goal = self._plans[sent.account].get(sent.contract)
+        if goal is not None:
+            goal.sent_at = goal.sent_at or at
 
     # --- how long a record took ---
 

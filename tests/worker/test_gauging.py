@@ -1,0 +1,129 @@
+"""What a worker tells of its own work: latencies, error episodes, flaws; each once, bounded."""
+
+from __future__ import annotations
+
+import pytest
+
+from risk_daemon.core.engine import Poison
+from risk_daemon.core.events import Entry, Fact
+from risk_daemon.rules import CATALOG
+from risk_daemon.worker import gauging
+from risk_daemon.worker.gauging import Gauge
+from risk_daemon.worker.sampling import LATE_NS
+from tests.build import (
+    ACCOUNT,
+    MS,
+    SECOND,
+    Stream,
+    intents,
+    lease,
+    position,
+    reading,
+    rule,
+)
+
+
+class Gauged(Stream):
+    """A stream that a worker folds, with its gauge."""
+
+    def __init__(self) -> None:
+        super().__init__(CATALOG)
+        self.gauge, self.is_mine = Gauge(), True
+
+    def feed(self, *facts: Fact, after: int = MS) -> list[Fact]:
+        found: list[Fact] = []
+        for fact in facts:
+            self.seq += 1
+            self.at += after
+            entry = Entry(self.seq, self.at, getattr(fact, "account", 0), fact)
+            self.entries.append(entry)
+            found += self.engine.step(entry)
+            self.gauge.take(entry, self.engine, 7_900, is_mine=self.is_mine)
+        self.outputs += found
+        return found
+
+
+def gauged() -> Gauged:
+    stream = Gauged()
+    stream.open(rule("max-contracts", limit=2), roots=("MNQ",))
+    return stream
+
+
+def asked(stream: Gauged, after: int = 0) -> tuple[int, list[list[int]]]:
+    told = stream.gauge.since(after)
+    return told["next"], told["decided"]
+
+
+def test_a_broker_fact_is_told_with_what_it_took_and_once() -> None:
+    stream = gauged()
+    place, _ = asked(stream)
+    stream.fill(1, 1, 1)
+    stream.pulse()
+
+    after, decided = asked(stream, place)
+
+    assert decided
+    assert all(row == [ACCOUNT, 7, 0] for row in decided)
+    assert asked(stream, after) == (after, [])
+
+
+def test_who_does_not_hold_an_account_tells_nothing_of_it() -> None:
+    stream = gauged()
+    place, _ = asked(stream)
+    stream.is_mine = False
+    stream.fill(1, 1, 1)
+
+    assert asked(stream, place) == (place, [])
+
+
+def test_a_worker_that_was_restarted_tells_all_of_its_new_count() -> None:
+    stream = gauged()
+    stream.fill(1, 1, 1)
+    assert asked(stream, 1_000_000) == asked(stream)
+
+
+def test_of_more_than_is_kept_the_number_is_told() -> None:
+    stream = gauged()
+    place, _ = asked(stream)
+    fact = next(one for one in reversed(stream.entries) if one.account)
+    for number in range(gauging.KEPT + 5):
+        stream.gauge.take(fact, stream.engine, number, is_mine=True)
+
+    told = stream.gauge.since(place)
+
+    assert len(told["decided"]) <= gauging.KEPT
+    assert told["lost"] + len(told["decided"]) == told["next"] - place
+
+
+def test_an_episode_begins_once_and_again_with_another_fault() -> None:
+    stream = gauged()
+    place, _ = asked(stream)
+    for why in ("first", "first", "second"):
+        stream.engine.poisoned[ACCOUNT] = Poison(1, why)
+        stream.feed(position(2))
+
+    assert [row[2] for row in asked(stream, place)[1]] == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("residues", "age", "flaw"),
+    [(0, 0, ""), (0, LATE_NS, "late"), (1, 0, "residue"), (1, LATE_NS, "residue")],
+)
+def test_a_goal_is_told_when_it_came_to_its_end_with_what_was_wrong_with_it(
+    residues: int, age: int, flaw: str
+) -> None:
+    stream = gauged()
+    stream.fill(1, 1, 3)
+    (intended,) = intents(stream.outputs)
+    stream.send(intended)
+    for plan in stream.account.plans.values():
+        plan.residues = [1] * residues
+    stream.feed(lease(2))
+    stream.fill(2, -1, 1)
+    stream.settle(intended)
+    stream.at += age
+    stream.feed(reading(position(2), began_at=stream.at))
+    stream.pulse(3 * SECOND)
+    stream.feed(reading(position(2), began_at=stream.at))
+
+    assert stream.gauge.since(0)["ended"] == [[ACCOUNT, flaw]]
