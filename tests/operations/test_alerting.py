@@ -83,7 +83,7 @@ def test_memory_is_told_once_when_it_lasts_and_once_when_it_is_over() -> None:
     assert watcher.sees(memory_mb=700.1, for_s=300) == ["warn memory"]
     assert watcher.sees(memory_mb=500.0, for_s=59) == []
     assert watcher.sees(memory_mb=500.0, for_s=60) == ["info memory"]
-    assert watcher.raised[-1].text.startswith("over: the daemon's processes hold more")
+    assert watcher.raised[-1].text.startswith("over: the daemon's processes hold 700 MB")
     assert watcher.sees(for_s=100) == []
 
 

@@ -122,9 +122,9 @@ def test_a_silence_replaces_one_of_its_name_and_is_ended_by_one_that_is_over() -
 
 
 def test_it_is_said_when_an_alarm_goes_to_the_next_one() -> None:
-    told = [attended.next_at(alarm(), PLAN, T0 + minutes * MINUTE) for minutes in (0, 10, 20)]
+    told = [attended.next_call(alarm(), PLAN, T0 + minutes * MINUTE) for minutes in (0, 10, 20)]
 
-    assert told == [T0 + 10 * MINUTE, T0 + 20 * MINUTE, None]
+    assert told == [("admins", T0 + 10 * MINUTE), ("management", T0 + 20 * MINUTE), None]
 
 
 def test_a_second_call_says_for_how_long_nobody_answered_how_to_and_whom_to_reach() -> None:

@@ -159,7 +159,8 @@ def _wrong(
 ) -> Iterator[Wrong]:
     yield from _rates(turns, limits)
     if look.memory_mb is not None and look.memory_mb > limits.memory_mb:
-        text = f"the daemon's processes hold more than {limits.memory_mb:g} MB"
+        held, most = f"{look.memory_mb:,.0f} MB", f"{limits.memory_mb:,g} MB"
+        text = f"the daemon's processes hold {held}, at most {most} is usual"
         yield Wrong(key="memory", level=WARNING, text=text, after_s=limits.memory_s)
     yield from _connections(lost, look, limits)
     for contract in look.stale:
@@ -207,13 +208,18 @@ def _connections(lost: tuple[tuple[str, int], ...], look: Look, limits: Limits) 
 
 def _housekeeping(look: Look, limits: Limits) -> Iterator[Wrong]:
     if look.disk_free_gb is not None and look.disk_free_gb < limits.disk_free_gb:
-        text = f"less than {limits.disk_free_gb:g} GB are free on the disk of the journal"
+        free = f"{look.disk_free_gb:.1f} GB"
+        text = f"{free} are free on the disk of the journal, less than {limits.disk_free_gb:g} GB"
         yield Wrong(key="disk", level=WARNING, text=text)
     if look.backup_age_h is not None and look.backup_age_h > limits.backup_age_h:
-        text = f"the newest verified backup is more than {limits.backup_age_h:g} h old"
+        age = f"{look.backup_age_h:,.0f} h"
+        text = f"the newest verified backup is {age} old, more than {limits.backup_age_h:g} h"
         yield Wrong(key="backup age", level=WARNING, text=text)
     if look.calendar_days is not None and look.calendar_days < limits.calendar_days:
-        text = f"the calendar of trading days ends in less than {limits.calendar_days:g} days"
+        text = (
+            f"the calendar of trading days ends in {look.calendar_days:g} days: a release with a"
+            " longer one is needed"
+        )
         yield Wrong(key="calendar", level=WARNING, text=text)
 
 

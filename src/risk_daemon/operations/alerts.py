@@ -43,6 +43,7 @@ _HOW_TO: Final = (
     "      address: file:credentials/discord.url",
     "then try it: risk-daemon-admin alert test chat --home {home}",
 )
+ACK: Final = "risk-daemon-admin alert ack"
 HOW: Final = "docs/formats/alerts.md says how a channel is written into config/alerts.yaml"
 
 
@@ -97,7 +98,8 @@ def listed(at: Home) -> Outcome:
         return Outcome((line,), FAILED, data, next_command=HOW, below=below)
     failing = any(row["failed"] for row in rows) or attending.is_unheard(beside)
     code = FAILED if failing else DONE
-    return Outcome(tuple(map(_told, rows)), code, data, below=below)
+    following = f"{ACK} {beside['open'][-1]['seq']} --by NAME" if beside["open"] else ""
+    return Outcome(tuple(map(_told, rows)), code, data, next_command=following, below=below)
 
 
 def _row(at: Home, channel: Channel) -> dict[str, Any]:

@@ -121,10 +121,13 @@ def due(
     )
 
 
-def next_at(alarm: Alarm, plan: Escalation, now: int) -> int | None:
-    """Return when an open alarm goes to the next one; None when it has been to all."""
-    steps = ((n + 1) * plan.after_minutes * _MINUTE_NS for n in range(len(plan.to)))
-    return next((alarm.at + int(step) for step in steps if alarm.at + step > now), None)
+def next_call(alarm: Alarm, plan: Escalation, now: int) -> tuple[str, int] | None:
+    """Return to whom an open alarm goes next, and when; None when it has been to all."""
+    calls = (
+        (audience, alarm.at + int((number + 1) * plan.after_minutes * _MINUTE_NS))
+        for number, audience in enumerate(plan.to)
+    )
+    return next((one for one in calls if one[1] > now), None)
 
 
 def said(one: Next, plan: Escalation, people: str) -> str:

@@ -215,13 +215,12 @@ def standing(at: Home) -> tuple[dict[str, Any], tuple[str, ...]]:
     data: dict[str, Any] = {"open": [], "silences": [], "heartbeat": None}
     lines: list[str] = []
     for one in open_:
-        after = attended.next_at(one, plan.escalation, now) if plan.escalation else None
-        goes_on = iso(after) if after else None
+        call = attended.next_call(one, plan.escalation, now) if plan.escalation else None
+        goes_on = iso(call[1]) if call else None
         data["open"].append({"seq": one.place.seq, "what": one.what, "escalates_at": goes_on})
-    for one in open_[-SHOWN_MAX:]:
-        after = attended.next_at(one, plan.escalation, now) if plan.escalation else None
-        then = f", goes to the next at {iso(after)}" if after else ""
+        then = f", goes to {call[0]} at {both_times(iso(call[1]))}" if call else ""
         lines.append(f"not acknowledged: {_short(one)}: {one.text} [{iso(one.at)}]{then}")
+    lines = lines[-SHOWN_MAX:]
     if len(open_) > SHOWN_MAX:
         lines.insert(0, f"{count(len(open_), 'alarm')} not acknowledged, the latest {SHOWN_MAX}:")
     for hidden in _in_force(known, now):
