@@ -12,7 +12,7 @@ from risk_daemon.console.assets import assets
 from risk_daemon.console.desk import Desk
 from risk_daemon.console.feeding import Feed
 from risk_daemon.console.figures import Decided, Sample
-from risk_daemon.console.history import Store
+from risk_daemon.console.history import Store, name_of
 from risk_daemon.console.seen import Seen
 from risk_daemon.operations.home import Home
 from tests.console.build import NOW, seen, view
@@ -145,6 +145,12 @@ def test_history_is_thinned_to_what_a_graph_can_show(tmp_path: Path) -> None:
     body = get(seen(), "/api/v1/history?minutes=10&points=6", store).json()
 
     assert (body["version"], len(body["samples"])) == (1, 6)
+
+
+def test_history_that_can_not_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / name_of(NOW_MS)).mkdir()
+    answer = get(seen(), "/api/v1/history?minutes=1", Store(tmp_path))
+    assert (answer.status_code, "history can't be read" in answer.text) == (503, True)
 
 
 def test_one_account_has_figures_of_its_own() -> None:

@@ -24,7 +24,7 @@ from tests.operations import build as homes
 VERSION = "v1.0.0"
 LISTING = b"{}\n"
 #: What the home itself shows, and a home that was just made does not.
-OF_THE_HOME = {"rollback drill", "backup", "parity"}
+OF_THE_HOME = {"rollback drill", "backup", "parity", "checklist"}
 
 
 def suite(**more: Any) -> bytes:
@@ -97,7 +97,7 @@ def test_a_release_without_evidence_is_red_and_the_commands_are_named(
     assert "docs/releases/v1.0.0.md" in found["release notes"]
     told = releases.admin.told(3, "deploy", "gates", VERSION)
     assert "benchmarks: UNMEASURABLE: " in told.out
-    assert "10 of 11 gates are red: tests, live tests, coverage" in told.out
+    assert "11 of 12 gates are red: tests, live tests, coverage" in told.out
 
 
 def test_what_was_measured_goes_with_the_release_and_an_edited_file_is_noticed(
@@ -139,7 +139,7 @@ def test_a_staging_home_with_the_same_policy_is_parity(releases: Releases, tmp_p
     staged(releases, tmp_path, measured())
     other = rehearsed(releases, tmp_path / "staging")
 
-    assert set(red(releases.admin)) == {"rollback drill", "backup"}
+    assert set(red(releases.admin)) == OF_THE_HOME - {"parity"}
 
     (other.config / "policy.yaml").write_text("rules: {}\n")
     assert "staging has another configuration" in red(releases.admin)["parity"]

@@ -118,3 +118,12 @@ def test_the_changelog_has_the_newest_first_and_each_version_once() -> None:
     ]
     assert "* More." in again
     assert next(iter(notes.HEADINGS)) == "breaking"
+
+
+def test_what_stands_before_the_first_version_of_the_changelog_stays_there() -> None:
+    first = changelog("# Changelog\n\nMade by a command.\n", "v1.0.0", page("v1.0.0", "", []))
+    both = changelog(first, "v1.1.0", page("v1.1.0", "v1.0.0", []))
+
+    assert first.startswith("# Changelog\n\nMade by a command.\n\n## v1.0.0\n")
+    assert both.startswith("# Changelog\n\nMade by a command.\n\n## v1.1.0\n")
+    assert both.count("Made by a command.") == 1

@@ -128,7 +128,8 @@ def test_accounts_that_are_alike_share_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("has", "wants", "full"), [(0, 9, 0), (9, 9, BAR), (20, 9, BAR), (0, 0, BAR), (1, 2, BAR // 2)]
+    ("has", "wants", "full"),
+    [(0, 9, 0), (9, 9, BAR), (20, 9, BAR), (0, 0, BAR), (1, 2, BAR // 2), (1, 900, 1)],
 )
 def test_a_bar_is_a_share_and_never_longer_than_it_is(has: int, wants: int, full: int) -> None:
     assert bar(has, wants) == "█" * full + "░" * (BAR - full)

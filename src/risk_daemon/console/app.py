@@ -140,9 +140,12 @@ def _add_graphs(app: FastAPI, seen: Seen, clock: Timekeeper, feed: Feed, store: 
     ) -> Response:
         """What was drawn, from the console's own store, in at most so many points."""
         now_ms = clock.now_ns() // _MS
-        found = await asyncio.to_thread(
-            lambda: thin(store.read(now_ms - minutes * _MINUTE_MS, now_ms), points)
-        )
+        try:
+            found = await asyncio.to_thread(
+                lambda: thin(store.read(now_ms - minutes * _MINUTE_MS, now_ms), points)
+            )
+        except OSError as error:
+            raise HTTPException(503, f"history can't be read: {error.strerror or error}") from None
         body = {"version": view.API_VERSION, "samples": found}
         return Response(msgspec.json.encode(body), media_type="application/json")
 

@@ -203,10 +203,13 @@ def page(version: str, older: str, found: Sequence[Change]) -> str:
 
 
 def changelog(text: str, version: str, notes: str) -> str:
-    """Put the notes of a version before the older ones; those of the same version are replaced."""
+    """Put the notes of a version before the older ones; those of the same version are replaced.
+
+    What stands before the first version stays there: it says what the page is.
+    """
     head = "# Changelog\n"
-    older = text.removeprefix(head).strip("\n")
-    parts = [one for one in re.split(r"(?m)^(?=## v)", older) if one.strip()]
-    kept = [one for one in parts if not one.startswith(f"## {version}\n")]
+    foreword, *older = re.split(r"(?m)^(?=## v)", text.removeprefix(head).strip("\n"))
+    kept = [one for one in older if not one.startswith(f"## {version}\n")]
     deeper = re.sub(r"(?m)^#", "##", notes)
-    return "\n".join([head, deeper, *(f"{one.strip()}\n" for one in kept)])
+    parts = [foreword, deeper, *kept]
+    return "\n".join([head, *(f"{one.strip()}\n" for one in parts if one.strip())])

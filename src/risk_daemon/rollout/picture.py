@@ -109,8 +109,8 @@ def _named(rows: Sequence[Shown]) -> str:
 
 
 def bar(has: int, wants: int) -> str:
-    """Draw a share; what is more than wanted is all of it."""
-    full = min(BAR, BAR * has // wants) if wants > 0 else BAR
+    """Draw a share; what is more than wanted is all of it, and a little of it is seen too."""
+    full = min(BAR, max(BAR * has // wants, int(has > 0))) if wants > 0 else BAR
     return "█" * full + "░" * (BAR - full)
 
 

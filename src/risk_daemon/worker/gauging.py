@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from risk_daemon.core.account import Account
 from risk_daemon.core.engine import Engine
-from risk_daemon.core.events import Entry
-from risk_daemon.worker.sampling import BROKER_FACTS, LATE_NS, fault_of
+from risk_daemon.core.events import Entry, FeedChanged, RequestSent
+from risk_daemon.worker.sampling import BROKER_FACTS, UnderWay, fault_of
 
 #: Some seconds of a very busy day; who asks more seldom is told how many are missing.
 KEPT: Final = 4_000
@@ -29,15 +29,20 @@ class Gauge:
         #: Number, account, flaw.
         self._ended: deque[tuple[int, int, str]] = deque(maxlen=KEPT)
         self._faults: dict[int, str] = {}
-        self._plans: dict[int, dict[str, tuple[int, int]]] = {}
+        self._plans: dict[int, dict[str, UnderWay]] = {}
 
     def take(self, entry: Entry, engine: Engine, took_ns: int, *, is_mine: bool) -> None:
         """Take a record that was folded and decided."""
+        if isinstance(entry.fact, FeedChanged):
+            for number in self._plans:
+                self._cut_off(engine.world.accounts[number])
         account = engine.world.accounts.get(entry.account)
         if account is None:
             return
         if account.plans or entry.account in self._plans:
-            self._goals(account, entry.at, is_mine=is_mine)
+            self._goals(account, is_mine=is_mine)
+            if isinstance(entry.fact, RequestSent):
+                self._sent(entry.fact, entry.at)
         if not isinstance(entry.fact, BROKER_FACTS):
             return
         fault = fault_of(engine, entry.account)
@@ -48,17 +53,31 @@ class Gauge:
             row = (self._number, entry.account, max(took_ns, 0) // 1_000, int(is_news))
             self._decided.append(row)
 
-    def _goals(self, account: Account, at: int, *, is_mine: bool) -> None:
+    def _goals(self, account: Account, *, is_mine: bool) -> None:
         """Note each contract whose plan is over, the way `sampling` tells of it."""
-        now = {name: (one.since, len(one.residues)) for name, one in account.plans.items()}
-        before = self._plans.pop(account.account, {})
-        if now:
-            self._plans[account.account] = now
-        for name in sorted(before.keys() - now.keys()) if is_mine else ():
-            since, residues = before[name]
-            flaw = "residue" if residues else "late" if at - since > LATE_NS else ""
-            self._number += 1
-            self._ended.append((self._number, account.account, flaw))
+        known = self._plans.setdefault(account.account, {})
+        for name in sorted(known.keys() - account.plans.keys()):
+            flaw = known.pop(name).flaw
+            if is_mine:
+                self._number += 1
+                self._ended.append((self._number, account.account, flaw))
+        for name, plan in account.plans.items():
+            goal = known.setdefault(name, UnderWay(plan.since))
+            goal.residues = len(plan.residues)
+        self._cut_off(account)
+        if not known:
+            del self._plans[account.account]
+
+    def _cut_off(self, account: Account) -> None:
+        """Remember of goals for which nothing has left that nobody could see the account."""
+        if not account.is_seen:
+            for goal in self._plans[account.account].values():
+                goal.was_cut_off |= not goal.sent_at
+
+    def _sent(self, sent: RequestSent, at: int) -> None:
+        goal = self._plans.get(sent.account, {}).get(sent.contract)
+        if goal is not None:
+            goal.sent_at = goal.sent_at or at
 
     def since(self, number: int) -> dict[str, Any]:
         """Return what came after a number, and the number to ask with next; all if it is unknown.

@@ -88,7 +88,7 @@ class _Span:
         self.told = 0
 
 
-class _Goal:
+class UnderWay:
     """A goal of one contract: since when, when the first request for it left, and its residues.
 
     `was_cut_off`: the login had lost its feed before, and nobody could be quick.
@@ -117,7 +117,7 @@ class Sampler:
         self._stage = ""
         self._spans: dict[int, _Span] = {}
         self._connected: dict[int, bool] = {}
-        self._plans: dict[int, dict[str, _Goal]] = {}
+        self._plans: dict[int, dict[str, UnderWay]] = {}
         self._timed: list[tuple[int, int, int]] = []
         self._left = TIMED_MAX
         #: By account and seq: when it was told of, in which release, µs.
@@ -271,7 +271,7 @@ class Sampler:
                 )
             )
         for name, plan in account.plans.items():
-            goal = mine.setdefault(name, _Goal(plan.since))
+            goal = mine.setdefault(name, UnderWay(plan.since))
             goal.residues = len(plan.residues)
         self._cut_off(account)
         return said
