@@ -10,10 +10,11 @@ from typing import Any
 
 
 class Hook:
-    """A webhook: what was posted, in order. `code` is what it answers."""
+    """A webhook: what was posted, in order, and how often it was called. `code` is its answer."""
 
     def __init__(self, port: int = 0) -> None:
         self.got: list[dict[str, Any]] = []
+        self.calls = 0
         self.code = 204
         hook = self
 
@@ -22,6 +23,11 @@ class Hook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if hook.code < 400:
                     hook.got.append(json.loads(body))
+                self.send_response(hook.code)
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                hook.calls += hook.code < 400
                 self.send_response(hook.code)
                 self.end_headers()
 

@@ -95,6 +95,8 @@ COMMANDS = [
     "alert list",
     "alert outbox",
     "alert test",
+    "alert ack",
+    "alert silence",
     "db rollback",
     "dashboard password",
     "dashboard remove",
@@ -154,6 +156,8 @@ CHANGING = {
     "override disable",
     "override clear",
     "alert send",
+    "alert ack",
+    "alert silence",
 }
 
 

@@ -9,10 +9,15 @@ from risk_daemon.console.seen import EVENTS_MAX, Seen
 from risk_daemon.core.events import (
     AlarmRaised,
     Entry,
+    Fact,
+    FeedChanged,
     ProtectionDisabled,
     ProtectionEnabled,
     Pulse,
+    QuoteAged,
+    RecordQuarantined,
 )
+from risk_daemon.wire.view import PositionView
 from tests.console.build import NOW, SECOND, row, seen, view
 
 
@@ -168,3 +173,78 @@ def test_metrics_say_what_health_says() -> None:
     memory_bytes = families["risk_daemon_process_memory_bytes"].samples
     assert memory_bytes == (("", {"process": "worker-1"}, 50e6),)
     assert families["risk_daemon_records_total"].samples == (("", {"kind": "pulse"}, 7.0),)
+
+
+# --- what is looked at for alarms ---
+
+HOUSE = {"disk_free_gb": 50.0}
+
+
+def fed(memory: Seen, *facts: Fact) -> None:
+    for number, fact in enumerate(facts):
+        memory.take_entry("any", Entry(20 + number, 0, 0, fact), NOW - SECOND)
+
+
+def test_a_look_takes_what_was_counted_once() -> None:
+    memory = seen(view(1))
+    memory.take_figures({"decided": [[1, 900, 0], [1, 1_200, 1]]}, NOW - SECOND)
+    fed(memory, RecordQuarantined(account=0, source="x", why="odd", raw=""))
+
+    look = views.look(memory, NOW, HOUSE)
+
+    assert look is not None
+    assert (look.latencies_us, look.decided, look.failed) == ((900, 1_200), 3, 2)
+    assert (look.memory_mb, look.disk_free_gb, look.apart) == (50.0, 50.0, ())
+    again = views.look(memory, NOW, HOUSE)
+    assert again is not None
+    assert (again.latencies_us, again.decided, again.failed) == ((), 0, 0)
+
+
+def test_a_login_that_is_not_trusted_is_apart_and_counted_each_time_that_it_is_lost() -> None:
+    memory = seen(view(1), view(2, connected=False, login="beta"))
+    states = ("blind", "trusted", "suspect", "blind", "trusted", "blind")
+    fed(memory, *(FeedChanged(login="beta", state=state) for state in states))
+
+    look = views.look(memory, NOW, HOUSE)
+
+    assert look is not None
+    assert (look.apart, look.lost) == (("beta",), ("beta", "beta"))
+
+
+def test_while_protection_is_off_on_purpose_nobody_is_called_for_a_connection() -> None:
+    memory = seen(view(1, connected=False))
+    fed(memory, ProtectionDisabled(by="kim", reason="holiday"))
+
+    look = views.look(memory, NOW, HOUSE)
+
+    assert look is not None
+    assert look.apart == ()
+
+
+def test_an_old_price_counts_where_somebody_holds_the_contract() -> None:
+    held = PositionView(
+        contract="MNQ", root="MNQ", quantity=1, average="1", unrealized=None, agreed=True
+    )
+    memory = seen(view(1, positions=(held,)))
+    fed(
+        memory,
+        QuoteAged(contract="MNQ", state="stale"),
+        QuoteAged(contract="ES", state="stale"),
+    )
+    look = views.look(memory, NOW, HOUSE)
+    fed(memory, QuoteAged(contract="MNQ", state="fresh"))
+    after = views.look(memory, NOW, HOUSE)
+
+    assert look is not None
+    assert look.stale == ("MNQ",)
+    assert after is not None
+    assert after.stale == ()
+
+
+def test_while_nobody_answers_nothing_is_looked_at_and_nothing_is_lost() -> None:
+    memory = seen(view(1))
+    memory.take_figures({"decided": [[1, 900, 0]]}, NOW)
+
+    assert views.look(Seen(), NOW, HOUSE) is None
+    assert views.look(memory, NOW + 60 * SECOND, HOUSE) is None
+    assert memory.counted.decided == 1

@@ -66,7 +66,7 @@ def test_a_file_names_its_channels_in_order() -> None:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        ({"chanels": []}, "'chanels' is no key of it; allowed is channels"),
+        ({"chanels": []}, "'chanels' is no key of it; allowed are channels, thresholds"),
         ({"channels": {}}, ""),
         ({"channels": {"a": 1}}, "channels is a list"),
         ({"channels": [HOOK | {"kind": "pigeon"}]}, "channel 1: Invalid enum value 'pigeon'"),

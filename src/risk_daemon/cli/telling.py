@@ -19,6 +19,7 @@ from risk_daemon.clock import Clock
 from risk_daemon.operations.daemon import operator
 from risk_daemon.operations.home import choose
 from risk_daemon.operations.orders import Who
+from risk_daemon.operations.outcome import Outcome
 
 alert = typer.Typer(no_args_is_help=True, help="Messages to traders, admins and management.")
 
@@ -97,3 +98,57 @@ def try_out(
 
     who = Who(by or operator(), NO_REASON)
     finish(as_json, lambda: alerts.tried(choose(home), channel, who, Clock()))
+
+
+@alert.command("ack")
+def acknowledge(
+    number: Annotated[list[int], typer.Argument(help="The numbers in brackets.")],
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that somebody looks after an alarm: nobody else is called for it.
+
+    \b
+    Examples:
+      risk-daemon-admin alert ack 412 --by kim
+    """
+    from risk_daemon.operations import attending
+
+    who = Who(by or operator(), reason)
+    finish(as_json, lambda: attending.acknowledge(choose(home), number, who, dry_run=dry_run))
+
+
+@alert.command("silence")
+def silence(
+    what: Annotated[str, typer.Argument(help="The alarm's name, such as latency.")],
+    until: Annotated[
+        str | None, typer.Option(help="HH:MM in Chicago, or an ISO time with offset.")
+    ] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="A duration: 30m, 2h, 7d.")] = None,
+    end: Annotated[bool, typer.Option("--end", help="End it now.")] = False,
+    reason: ReasonOption = NO_REASON,
+    by: ByOption = None,
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Have alarms of one name not sent until an end. A page is sent all the same.
+
+    \b
+    Examples:
+      risk-daemon-admin alert silence latency --for 2h --reason "backfill of the tape"
+      risk-daemon-admin alert silence latency --end
+    """
+    from risk_daemon.operations import attending
+
+    who = Who(by or operator(), reason)
+
+    def act() -> Outcome:
+        if end:
+            return attending.hear(choose(home), what, who, dry_run=dry_run)
+        return attending.silence(choose(home), what, (until, for_), who, dry_run=dry_run)
+
+    finish(as_json, act)

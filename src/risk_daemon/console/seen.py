@@ -18,11 +18,13 @@ from risk_daemon.core.events import (
     DecisionCompared,
     Entry,
     Fact,
+    FeedChanged,
     PrintSeen,
     ProtectionDisabled,
     ProtectionEnabled,
     Pulse,
     QuoteAged,
+    RecordQuarantined,
     RolloutNoted,
     RolloutStored,
     SampleTaken,
@@ -33,6 +35,9 @@ from risk_daemon.operations.outbox import Alarm
 from risk_daemon.wire.view import AccountView
 
 EVENTS_MAX: Final = 500
+#: Of latencies that nobody takes away.
+LATENCIES_MAX: Final = 10_000
+CONNECTED: Final = "trusted"
 #: A minute of a very busy day; of more than this the oldest are forgotten.
 TOLD_MAX: Final = 50_000
 #: The samples of a quarter of an hour.
@@ -45,6 +50,17 @@ QUIET: Final = (Pulse, PrintSeen, QuoteAged, RolloutStored, SampleTaken, Timed)
 _HEARD: Final = "heard "
 _UNSEEN: Final = "unseen"
 _AGREES: Final = "agrees"
+
+
+@dataclass(slots=True)
+class Counted:
+    """What happened since somebody last took it away; `failed` are episodes of errors."""
+
+    latencies_us: deque[int] = field(default_factory=lambda: deque(maxlen=LATENCIES_MAX))
+    decided: int = 0
+    failed: int = 0
+    #: Logins, once for each time that they were lost.
+    lost: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -80,6 +96,29 @@ class Seen:
     fresh: Sample | None = None
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_MAX))
 
+    counted: Counted = field(default_factory=Counted)
+    feeds: dict[str, str] = field(default_factory=dict)
+    stale: set[str] = field(default_factory=set)
+
+    def take_counted(self) -> Counted:
+        """Hand over what was counted, and begin anew."""
+        found, self.counted = self.counted, Counted()
+        return found
+
+    def _count(self, fact: Fact) -> None:
+        match fact:
+            case FeedChanged(login=login, state=state):
+                if self.feeds.get(login) == CONNECTED and state != CONNECTED:
+                    self.counted.lost.append(login)
+                self.feeds[login] = state
+            case QuoteAged(contract=contract, state=state):
+                (self.stale.add if state == "stale" else self.stale.discard)(contract)
+            case RecordQuarantined():
+                self.counted.decided += 1
+                self.counted.failed += 1
+            case _:
+                pass
+
     def take_view(self, view: AccountView, steady_ns: int) -> None:
         """An account's view arrived."""
         self.views[view.account] = view
@@ -101,6 +140,9 @@ class Seen:
         """A worker told how long records took, and how goals ended."""
         for account, took_us, begins in told.get("decided", ()):
             self.decided.append(Decided(steady_ns, account, took_us, bool(begins)))
+            self.counted.latencies_us.append(took_us)
+            self.counted.decided += 1
+            self.counted.failed += bool(begins)
         for account, flaw in told.get("ended", ()):
             self.ended.append(Ended(steady_ns, account, flaw))
 
@@ -113,6 +155,7 @@ class Seen:
             self.compared.append(Compared(steady_ns, fact.account, agreed))
         self.records += 1
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self._count(fact)
         self.remember(entry)
 
     def remember(self, entry: Entry) -> None:

@@ -7,7 +7,7 @@ are fresh. Whatever is not known counts as not guarded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from risk_daemon.console.seen import Seen
 from risk_daemon.core.events import Entry
 from risk_daemon.operations import guard
+from risk_daemon.operations.alerting import Look
 from risk_daemon.operations.outbox import Alarm
 from risk_daemon.operations.words import in_words, iso, kind_of
 
@@ -176,6 +177,46 @@ def alarm(one: Alarm) -> dict[str, Any]:
         "text": one.text,
         "source": one.source,
     }
+
+
+# --- what is looked at for alarms ---
+
+
+def look(seen: Seen, now: int, house: Mapping[str, float | None]) -> Look | None:
+    """Take what was counted, and say what is true now; None while nothing can be known.
+
+    `house` are figures that others looked up. While protection is off on purpose nobody is called
+    because a login is not connected: people were told of that.
+    """
+    if not seen.status_at or _stale(seen, now):
+        return None
+    counted = seen.take_counted()
+    held = {one.contract for view in seen.views.values() for one in view.positions}
+    return Look(
+        at=now,
+        latencies_us=tuple(counted.latencies_us),
+        decided=counted.decided,
+        failed=counted.failed,
+        memory_mb=sum(row.get("memory_mb") or 0.0 for row in seen.status.get("processes", [])),
+        apart=() if seen.disabled is not None else _apart(seen),
+        lost=tuple(counted.lost),
+        stale=tuple(sorted(seen.stale & held)),
+        **house,
+    )
+
+
+def _apart(seen: Seen) -> tuple[str, ...]:
+    """Logins of guarded accounts that are not connected."""
+    guarded = {int(row["account"]) for row in seen.status.get("accounts", [])}
+    return tuple(
+        sorted(
+            {
+                view.login
+                for number, view in seen.views.items()
+                if number in guarded and not view.connected
+            }
+        )
+    )
 
 
 # --- metrics -----------------------------------------------------------------

@@ -11,8 +11,14 @@ from typing import Any, Final
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import AlarmRaised
-from risk_daemon.errors import NotFound, NotReachable, OperatorError, UsageError
-from risk_daemon.operations import channels, daemon, home, pending, sending
+from risk_daemon.errors import NotFound, OperatorError, UsageError
+from risk_daemon.operations import (
+    attended_file,
+    attending,
+    channels,
+    home,
+    sending,
+)
 from risk_daemon.operations.channel_file import read
 from risk_daemon.operations.channel_sink import standing
 from risk_daemon.operations.channels import AUDIENCES, LEVELS, Channel
@@ -20,15 +26,24 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outbox import Alarm, Place
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
-from risk_daemon.operations.state_file import FILE
-from risk_daemon.operations.stored import entries
 from risk_daemon.operations.words import count, iso
 
 EVERYONE: Final = "all"
 #: What a chat takes in one message. Source: Discord's limit of 2,000 characters for content.
 LONGEST: Final = 2_000
-SOURCE: Final = "alert"
+SOURCE: Final = attending.SOURCE
 NEXT: Final = "risk-daemon-admin alert list"
+_HOW_TO: Final = (
+    "nobody is told of alarms yet but who looks at the console. For a chat, put its webhook's URL",
+    "into {home}/credentials/discord.url, and into {home}/config/alerts.yaml:",
+    "  channels:",
+    "    - name: chat",
+    "      kind: discord",
+    "      audiences: [traders, admins, management]",
+    "      address: file:credentials/discord.url",
+    "then try it: risk-daemon-admin alert test chat --home {home}",
+)
+ACK: Final = "risk-daemon-admin alert ack"
 HOW: Final = "docs/formats/alerts.md says how a channel is written into config/alerts.yaml"
 
 
@@ -61,7 +76,7 @@ def send(
             source=SOURCE,
             audience=audience,
         )
-        state = _stored(at, alarm, f"{number}:{audience}")
+        state = attending.store(at, alarm, f"{number}:{audience}")
         ways = [one.name for one in read(at) if channels.carries(one, audience, level)]
         by = f"queued for {', '.join(ways)}" if ways else "no channel is configured for it"
         lines.append(f"{audience}: {state}; shown by the console, {by}")
@@ -76,12 +91,15 @@ def listed(at: Home) -> Outcome:
     """
     home.read(at)
     rows = [_row(at, one) for one in read(at)]
+    beside, below = attending.standing(at)
+    data = {"channels": rows, **beside}
     if not rows:
         line = "no channel is configured: whatever happens is told by the console only"
-        return Outcome((line,), FAILED, {"channels": []}, next_command=HOW)
-    failing = any(row["failed"] for row in rows)
-    data = {"channels": rows}
-    return Outcome(tuple(map(_told, rows)), FAILED if failing else DONE, data)
+        return Outcome((line,), FAILED, data, next_command=HOW, below=below)
+    failing = any(row["failed"] for row in rows) or attending.is_unheard(beside)
+    code = FAILED if failing else DONE
+    following = f"{ACK} {beside['open'][-1]['seq']} --by NAME" if beside["open"] else ""
+    return Outcome(tuple(map(_told, rows)), code, data, next_command=following, below=below)
 
 
 def _row(at: Home, channel: Channel) -> dict[str, Any]:
@@ -104,27 +122,16 @@ def _row(at: Home, channel: Channel) -> dict[str, Any]:
 
 def waiting(at: Home, channel: Channel, place: int, since: int) -> list[Alarm]:
     """Return the alarms of the journal that a channel is still to carry, oldest first."""
-    file = at.state / FILE
-    if not file.is_file() or not since:
+    if not since:
         return []
-    found = []
-    for entry in entries(file, ("alarm-raised",), place + 1):
-        fact = entry.fact
-        if not isinstance(fact, AlarmRaised) or entry.at < since:
-            continue
-        alarm = Alarm(
-            place=Place(entry.seq),
-            at=entry.at,
-            account=fact.account,
-            level=fact.level,
-            what=fact.what,
-            text=fact.text,
-            source=fact.source,
-            audience=fact.audience,
-        )
-        if channels.concerns(channel, alarm):
-            found.append(alarm)
-    return found
+    attended, now = attended_file.read(at), attending.now_of(at)
+    return [
+        one
+        for one in attending.alarms(at, place + 1)
+        if one.at >= since
+        and channels.concerns(channel, one)
+        and attended.silence(one, now) is None
+    ]
 
 
 def _told(row: dict[str, Any]) -> str:
@@ -147,6 +154,30 @@ def outbox(at: Home) -> Outcome:
     return Outcome(lines, FAILED, data, next_command="risk-daemon-admin alert list")
 
 
+def introduced(
+    at: Home, by: str, clock: Timekeeper
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """Try each channel of a new home, or say how one is made: in lines, and as data."""
+    try:
+        known = read(at)
+    except UsageError as error:
+        return (error.sentence,), []
+    if not known:
+        return tuple(line.format(home=at.path) for line in _HOW_TO), []
+    lines, rows = [], []
+    for one in known:
+        try:
+            sending.send(at, one, (_trial(one, by, clock),))
+            why = ""
+        except OSError as error:
+            why = sending.in_words(error)
+        rows.append({"channel": one.name, "failed": why})
+        lines.append(
+            f"channel {one.name}: " + (f"a test DID NOT arrive: {why}" if why else "works")
+        )
+    return tuple(lines), rows
+
+
 def tried(at: Home, name: str, who: Who, clock: Timekeeper) -> Outcome:
     """Send one message through a channel now, past the queue; say whether it arrived."""
     home.read(at)
@@ -155,31 +186,24 @@ def tried(at: Home, name: str, who: Who, clock: Timekeeper) -> Outcome:
     if found is None:
         names = ", ".join(one.name for one in known) or "none"
         raise NotFound(f"there is no channel {name!r}; there are: {names}. See config/alerts.yaml.")
-    alarm = Alarm(
-        place=Place(),
-        at=clock.now_ns(),
-        account=0,
-        level="info",
-        what="test",
-        text=f"this channel works, says {who.by}",
-        source=SOURCE,
-        audience=found.audiences[0],
-    )
     try:
-        sending.send(at, found, (alarm,))
+        sending.send(at, found, (_trial(found, who.by, clock),))
     except OSError as error:
         raise OperatorError(f"{name}: it did not arrive: {sending.in_words(error)}.") from None
     return Outcome((f"{name}: it arrived",), data={"channel": name})
 
 
-def _stored(at: Home, alarm: AlarmRaised, name: str) -> str:
-    """Store it in the journal, or for the next start; say which."""
-    try:
-        daemon.append(at, alarm, f"message:{name}")
-    except NotReachable:
-        pending.keep_message(at, pending.Message(name, alarm))
-        return "kept for the next start, the daemon is not running"
-    return "stored"
+def _trial(channel: Channel, by: str, clock: Timekeeper) -> Alarm:
+    return Alarm(
+        place=Place(),
+        at=clock.now_ns(),
+        account=0,
+        level="info",
+        what="test",
+        text=f"this channel works, says {by}",
+        source=SOURCE,
+        audience=channel.audiences[0],
+    )
 
 
 def _refuse_unfit(text: str, audiences: Sequence[str], level: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from risk_daemon.operations import founding, home, preview, trusting
+from risk_daemon.clock import Clock
+from risk_daemon.operations import alerts, founding, home, preview, trusting
 from risk_daemon.operations.founding import Plan
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import Outcome
@@ -31,8 +32,15 @@ def init(
         f"rules and limits: {at.config / 'policy.yaml'}",
         *(preview.positions(at, configuration) or ("no position is open",)),
     )
-    data = {"home": str(at.path), "environment": plan.environment, "accounts": list(accounts)}
-    return Outcome(lines, data=data, next_command=f"risk-daemon-admin start --home {at.path}")
+    below, channels = alerts.introduced(at, by, Clock())
+    data = {
+        "home": str(at.path),
+        "environment": plan.environment,
+        "accounts": list(accounts),
+        "channels": channels,
+    }
+    start = f"risk-daemon-admin start --home {at.path}"
+    return Outcome(lines, data=data, next_command=start, below=below)
 
 
 def moved(at: Home) -> Outcome:

@@ -3,7 +3,8 @@
     state/channel-NAME.json    places of the last ones it has, since when it is there, what fails
 
 A message goes out before its place is written: after a death between the two it comes twice, with
-the same number, and never not at all. What was raised before the channel was there is not sent.
+the same number, and never not at all. What was raised before the channel was there, or is silenced
+when its turn comes, is not sent.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from risk_daemon.operations import channels, sending
+from risk_daemon.operations import attended_file, channels, sending
 from risk_daemon.operations.channels import Channel
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outbox import Alarm, Place
@@ -78,10 +79,13 @@ class ChannelSink:
 
     def deliver(self, alarms: Sequence[Alarm], now: int) -> None:
         """Send those that concern it, then move its place. After an OSError they come again."""
+        attended = attended_file.read(self._home)
         mine = [
             one
             for one in alarms
-            if one.at >= self._standing.since and channels.concerns(self.channel, one)
+            if one.at >= self._standing.since
+            and channels.concerns(self.channel, one)
+            and attended.silence(one, now) is None
         ]
         try:
             if mine:

@@ -28,6 +28,8 @@ from risk_daemon.operations.outbox import Alarm
 from risk_daemon.operations.words import iso
 
 FILE: Final = "alerts.yaml"
+#: What the file may say; of all but the channels `operations.alert_settings` knows.
+KEYS: Final = ("channels", "thresholds", "escalation", "heartbeat")
 AUDIENCES: Final = ("traders", "admins", "management")
 LEVELS: Final = ("info", "warn", "urgent", "page")
 #: Nobody in particular: whoever looks after the daemon.
@@ -38,7 +40,7 @@ LONGEST: Final = {"discord": 2_000, "slack": 4_000, "email": 20_000}
 #: Messages of one batch; of what is left only the number is told.
 MESSAGES_MAX: Final = 5
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_SECRET: Final = re.compile(r"file:\S+")
+SECRET: Final = re.compile(r"file:\S+")
 _SERVER: Final = re.compile(r"[^\s:]+:\d{1,5}")
 
 type Kind = Literal["discord", "slack", "email"]
@@ -63,9 +65,9 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def read(raw: Mapping[str, Any]) -> tuple[Channel, ...] | str:
     """Make channels of what the file says; a sentence for the first thing that is wrong."""
-    unknown = sorted(set(raw) - {"channels"})
+    unknown = sorted(set(raw) - set(KEYS))
     if unknown:
-        return f"{unknown[0]!r} is no key of it; allowed is channels"
+        return f"{unknown[0]!r} is no key of it; allowed are {', '.join(KEYS)}"
     rows = raw.get("channels") or []
     if not isinstance(rows, list):
         return "channels is a list, one entry a channel"
@@ -97,7 +99,7 @@ def _objection(one: Channel, before: Sequence[Channel]) -> str:
 
 
 def _unhooked(one: Channel) -> str:
-    if not _SECRET.fullmatch(one.address):
+    if not SECRET.fullmatch(one.address):
         return "address says in which file of the home the webhook's URL is: file:PATH"
     mail = [name for name in ("server", "user", "password", "sender", "to") if getattr(one, name)]
     return f"{mail[0]} is for email" if mail else ""
@@ -112,7 +114,7 @@ def _unmailable(one: Channel) -> str:
         return "sender and to are addresses with an @"
     if bool(one.user) != bool(one.password):
         return "user and password come together"
-    if one.password and not _SECRET.fullmatch(one.password):
+    if one.password and not SECRET.fullmatch(one.password):
         return "password says in which file of the home it is: file:PATH"
     return ""
 

@@ -29,6 +29,19 @@ def send(at: Home, channel: Channel, alarms: Sequence[Alarm]) -> None:
         _post(address, json.dumps(channels.body(channel, text)).encode())
 
 
+def call(address: str) -> None:
+    """Fetch an address: that somebody asked for it is all that it says. Raises OSError."""
+    _refuse_open(address)
+    request = urllib.request.Request(address, headers={"User-Agent": AGENT})  # noqa: S310 - checked
+    with urllib.request.urlopen(request, timeout=WITHIN_S):  # noqa: S310
+        pass
+
+
+def _refuse_open(address: str) -> None:
+    if not address.startswith(("https://", "http://127.0.0.1:")):
+        raise OSError("the URL does not begin with https://")
+
+
 def secret(at: Home, where: str) -> str:
     """Return what stands in `file:PATH` of the home. Raises OSError."""
     found = (at.path / where.removeprefix("file:")).read_text(encoding="utf-8").strip()
@@ -38,8 +51,7 @@ def secret(at: Home, where: str) -> str:
 
 
 def _post(address: str, body: bytes) -> None:
-    if not address.startswith(("https://", "http://127.0.0.1:")):
-        raise OSError("the webhook's URL does not begin with https://")
+    _refuse_open(address)
     head = {"Content-Type": "application/json", "User-Agent": AGENT}
     request = urllib.request.Request(address, data=body, headers=head)  # noqa: S310 - checked above
     with urllib.request.urlopen(request, timeout=WITHIN_S):  # noqa: S310

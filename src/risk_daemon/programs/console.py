@@ -23,7 +23,9 @@ import uvicorn
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.console import view
+from risk_daemon.console.alerting import Alerting
 from risk_daemon.console.app import make_app
+from risk_daemon.console.beating import Heartbeats
 from risk_daemon.console.carrying import Carrier
 from risk_daemon.console.channelling import Channels
 from risk_daemon.console.desk import Desk
@@ -150,6 +152,8 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
             group.create_task(feed.run()),
             group.create_task(Carrier(home, seen, clock, lambda: AlarmLog(home), "outbox").run()),
             group.create_task(Channels(home, seen, clock).run()),
+            group.create_task(Alerting(home, seen, clock).run()),
+            group.create_task(Heartbeats(home, seen, clock).run()),
             group.create_task(server.keep_saying()),
         ]
         await server.serve(sockets=[listener])
