@@ -21,7 +21,7 @@ from risk_daemon.wire.transport import Hello
 from risk_daemon.wire.view import decode_view
 
 #: Prices and hashes are many and nobody reads them here.
-MANY: Final = ("mark-changed", "print-seen", "quote-aged", "hash-taken")
+MANY: Final = ("mark-changed", "print-seen", "hash-taken")
 FOLLOWED: Final = tuple(kind for kind in KINDS if kind not in MANY)
 STORIES: Final = tuple(kind for kind in FOLLOWED if not issubclass(KINDS[kind], QUIET))
 STANDING: Final = ("policy-adopted", "protection-disabled", "protection-enabled")

@@ -45,7 +45,7 @@ SAMPLES_MAX: Final = 90
 #: Seconds over which records are counted.
 RATE_S: Final = 10
 #: Figures and the passing of time: no event that a person would want to be told of.
-QUIET: Final = (Pulse, PrintSeen, QuoteAged, RolloutStored, SampleTaken, Timed)
+QUIET: Final = (Pulse, PrintSeen, RolloutStored, SampleTaken, Timed)
 #: How a rollout's audit says that it took something in: it says so of everything.
 _HEARD: Final = "heard "
 _UNSEEN: Final = "unseen"
