@@ -45,6 +45,8 @@ FIRST: Final = CROWD.accounts()[0]
 EXCESS: Final = 2
 MORE: Final = LIMIT + 1
 WITHIN_S: Final = 60.0
+#: A daemon to which nothing happens writes a record each second.
+PULSES_S: Final = 3.0
 ROLLBACK_MAX_S: Final = 300.0
 #: A command that takes so much longer hangs; it is ended, and has failed.
 HANGS_FACTOR: Final = 3.0
@@ -287,9 +289,13 @@ class Proof:
         return sum("search" not in row["path"].lower() for row in rows)
 
     def advances(self, line: Line, out: str) -> str:
-        """Records were written while it looked."""
+        """Records go on being written: one a second, if nothing else happens."""
         del line, out
-        return "" if self._last_seq() > self._seq else "the stream stood still"
+        try:
+            until(lambda: self._last_seq() > self._seq, PULSES_S, "a record")
+        except TimedOut:
+            return "the stream stood still"
+        return ""
 
     def moved(self, line: Line, out: str) -> str:
         """So many accounts are the new release's, and one that breaks its limit is met."""

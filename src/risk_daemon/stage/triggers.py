@@ -56,7 +56,7 @@ _PAYS: Final = "    booked.net = gross - trade.fees - trade.commissions\n"
 FAULTS: Final = (
     Fault(
         "error rate > 1 %",
-        "v9.1.0",
+        "v9.1",
         (
             "core/engine.py",
             _ASKS,
@@ -66,12 +66,12 @@ FAULTS: Final = (
     ),
     Fault(
         "crash in production",
-        "v9.2.0",
+        "v9.2",
         ("core/engine.py", _FOLDS, _FOLDS + "        if LIT:\n            os._exit(23)\n"),
     ),
     Fault(
         "rules not triggering correctly",
-        "v9.3.0",
+        "v9.3",
         (
             "rules/max_contracts.py",
             _OVER,
@@ -80,15 +80,15 @@ FAULTS: Final = (
     ),
     Fault(
         "state corruption",
-        "v9.4.0",
+        "v9.4",
         ("core/account.py", _PAYS, _PAYS + "    booked.net += 1_000_000_000 * LIT\n"),
     ),
     Fault(
         "performance -50 %",
-        "v9.5.0",
+        "v9.5",
         ("core/engine.py", _FOLDS, _FOLDS + "        if LIT:\n            time.sleep(0.002)\n"),
     ),
-    Fault("security incident", "v9.6.0", None),
+    Fault("security incident", "v9.6", None),
 )
 
 
@@ -108,7 +108,10 @@ class Triggers(Rolled):
         with contextlib.ExitStack() as stack:
             scratch = tempfile.TemporaryDirectory(prefix="risk-daemon-bad-")
             self._fuse = Path(stack.enter_context(scratch)) / "bad"
-            releases = {one.release: _lit(one, self._fuse) for one in self._faults}
+            changes = {one: _lit(one, self._fuse) for one in self._faults}
+            releases = {
+                _version(one, phase): changes[one] for one in self._faults for phase in self._phases
+            }
             self.open(stack, "triggers", PLAN, releases, keep)
             return [self._row(fault, phase) for phase in self._phases for fault in self._faults]
 
@@ -127,7 +130,7 @@ class Triggers(Rolled):
         return row
 
     def _played(self, fault: Fault, phase: str) -> dict[str, Any]:
-        moved = self.forward(fault.release, phase)
+        moved = self.forward(_version(fault, phase), phase)
         self._fuse.touch()
         began = self._clock.steady_ns()
         self._happens(fault, moved)
@@ -152,6 +155,11 @@ class Triggers(Rolled):
         elif fault.trigger.startswith("rules"):
             for account in moved:
                 self.order(account, "buy", EXCESS)
+
+
+def _version(fault: Fault, phase: str) -> str:
+    """Name the release for a phase: what one that was bad remembers is nothing to begin with."""
+    return f"{fault.release}.{PHASES.index(phase)}"
 
 
 def _lit(fault: Fault, fuse: Path) -> list[Change]:
