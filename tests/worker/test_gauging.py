@@ -9,7 +9,7 @@ from risk_daemon.core.events import Entry, Fact, FeedChanged, RequestSent
 from risk_daemon.rules import CATALOG
 from risk_daemon.worker import gauging
 from risk_daemon.worker.gauging import Gauge
-from risk_daemon.worker.sampling import LATE_NS
+from risk_daemon.worker.goals import LATE_NS
 from tests.build import (
     ACCOUNT,
     MS,

@@ -24,9 +24,9 @@ from risk_daemon.core.events import (
 from risk_daemon.rules import CATALOG
 from risk_daemon.wire import sample
 from risk_daemon.wire.sample import Connected, Decided, Fired, Latencies, Reached
+from risk_daemon.worker.goals import LATE_NS
 from risk_daemon.worker.sampling import (
     FINGERPRINT,
-    LATE_NS,
     PAIRED_WITHIN_NS,
     PAIRS,
     TIMED_MAX,

@@ -70,8 +70,6 @@ class Watch:
         self._looked_at: witness.Phase | None = None
         #: By worker of the release: its process as the phase was entered here.
         self._pids: dict[str, int] = {}
-        #: Where the release means to decide otherwise; asked of its own code, once.
-        self._declares: tuple[str, list[Declared]] = ("", [])
         self._group: asyncio.TaskGroup | None = None
         self._deciding: asyncio.Task[None] | None = None
 
@@ -111,7 +109,8 @@ class Watch:
         if key == self._key and self._journal is not None and self._journal.is_open:
             return
         self._leave()
-        declared = await self._declared(row.plan.release)
+        home = Home(self._daemon.home)
+        declared = await asyncio.to_thread(differences.declared, home, row.plan.release)
         self.tally = tally.begin(judging_of(row, declared))
         self._told, self._counted = {}, 0
         self._looked_at, self._witnessed = self._look_at(row, declared), witness.Seen()
@@ -124,12 +123,6 @@ class Watch:
         kinds = ("sample-taken", *witness.KINDS)
         self._journal.subscribe(begin, kinds, on_records=self._take)
         self._key = key
-
-    async def _declared(self, release: str) -> list[Declared]:
-        if self._declares[0] != release:
-            home = Home(self._daemon.home)
-            self._declares = release, await asyncio.to_thread(differences.declared, home, release)
-        return self._declares[1]
 
     def _look_at(self, row: Row, declared: Sequence[Declared]) -> witness.Phase:
         members = set(rows.members(row))

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from risk_daemon.core.account import Account
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import Entry, FeedChanged, RequestSent
-from risk_daemon.worker.sampling import BROKER_FACTS, UnderWay, fault_of
+from risk_daemon.worker.goals import Goals
+from risk_daemon.worker.sampling import BROKER_FACTS, fault_of
 
 #: Some seconds of a very busy day; who asks more seldom is told how many are missing.
 KEPT: Final = 4_000
@@ -29,20 +29,22 @@ class Gauge:
         #: Number, account, flaw.
         self._ended: deque[tuple[int, int, str]] = deque(maxlen=KEPT)
         self._faults: dict[int, str] = {}
-        self._plans: dict[int, dict[str, UnderWay]] = {}
+        self._under_way = Goals()
 
     def take(self, entry: Entry, engine: Engine, took_ns: int, *, is_mine: bool) -> None:
         """Take a record that was folded and decided."""
         if isinstance(entry.fact, FeedChanged):
-            for number in self._plans:
-                self._cut_off(engine.world.accounts[number])
+            for known in engine.world.accounts.values():
+                self._under_way.look(known)
         account = engine.world.accounts.get(entry.account)
         if account is None:
             return
-        if account.plans or entry.account in self._plans:
-            self._goals(account, is_mine=is_mine)
-            if isinstance(entry.fact, RequestSent):
-                self._sent(entry.fact, entry.at)
+        for goal in self._under_way.take(account):
+            if is_mine:
+                self._number += 1
+                self._ended.append((self._number, account.account, goal.flaw))
+        if isinstance(entry.fact, RequestSent):
+            self._under_way.sent(entry.fact, entry.at)
         if not isinstance(entry.fact, BROKER_FACTS):
             return
         fault = fault_of(engine, entry.account)
@@ -52,32 +54,6 @@ class Gauge:
             self._number += 1
             row = (self._number, entry.account, max(took_ns, 0) // 1_000, int(is_news))
             self._decided.append(row)
-
-    def _goals(self, account: Account, *, is_mine: bool) -> None:
-        """Note each contract whose plan is over, the way `sampling` tells of it."""
-        known = self._plans.setdefault(account.account, {})
-        for name in sorted(known.keys() - account.plans.keys()):
-            flaw = known.pop(name).flaw
-            if is_mine:
-                self._number += 1
-                self._ended.append((self._number, account.account, flaw))
-        for name, plan in account.plans.items():
-            goal = known.setdefault(name, UnderWay(plan.since))
-            goal.residues = len(plan.residues)
-        self._cut_off(account)
-        if not known:
-            del self._plans[account.account]
-
-    def _cut_off(self, account: Account) -> None:
-        """Remember of goals for which nothing has left that nobody could see the account."""
-        if not account.is_seen:
-            for goal in self._plans[account.account].values():
-                goal.was_cut_off |= not goal.sent_at
-
-    def _sent(self, sent: RequestSent, at: int) -> None:
-        goal = self._plans.get(sent.account, {}).get(sent.contract)
-        if goal is not None:
-            goal.sent_at = goal.sent_at or at
 
     def since(self, number: int) -> dict[str, Any]:
         """Return what came after a number, and the number to ask with next; all if it is unknown.

@@ -43,19 +43,16 @@ from risk_daemon.wire.sample import (
     Decided,
     Failure,
     Fired,
-    Flaw,
     How,
     Latencies,
     Reached,
     Source,
 )
+from risk_daemon.worker.goals import Goals
 
 #: Stages of a rollout in which nothing is judged: docs/architecture/rollout.md.
 IDLE: Final = ("draft", "gated", "done", "aborted", "rolled back", "superseded")
 BROKER_FACTS: Final = (AccountSeen, OrderChanged, PositionChanged, TradeSeen, Reconciled)
-#: A goal for which nothing left within this is late. How long its proof takes is no fault of a
-#: release's: the reads of a login are rationed, and twenty accounts may wait for them.
-LATE_NS: Final = 1_000_000_000
 #: So many records of each second are timed, in every release the same ones.
 TIMED_MAX: Final = 16
 PAIRS: Final = 10
@@ -88,26 +85,6 @@ class _Span:
         self.told = 0
 
 
-class UnderWay:
-    """A goal of one contract: since when, when the first request for it left, and its residues.
-
-    `was_cut_off`: the login had lost its feed before, and nobody could be quick.
-    """
-
-    def __init__(self, since: int) -> None:
-        self.since = since
-        self.sent_at = self.residues = 0
-        self.was_cut_off = False
-
-    @property
-    def flaw(self) -> Flaw:
-        """What is wrong with how it was reached; nothing where nothing had to be sent."""
-        if self.residues:
-            return "residue"
-        is_late = self.sent_at - self.since > LATE_NS and not self.was_cut_off
-        return "late" if is_late else ""
-
-
 class Sampler:
     """One worker's samples; `take` returns what is to be stored, in order."""
 
@@ -117,7 +94,7 @@ class Sampler:
         self._stage = ""
         self._spans: dict[int, _Span] = {}
         self._connected: dict[int, bool] = {}
-        self._plans: dict[int, dict[str, UnderWay]] = {}
+        self._under_way = Goals()
         self._timed: list[tuple[int, int, int]] = []
         self._left = TIMED_MAX
         #: By account and seq: when it was told of, in which release, µs.
@@ -138,7 +115,7 @@ class Sampler:
                 for number in sorted(accounts):
                     if accounts[number].login == login:
                         said += self._feed(accounts[number], entry.at)
-                        self._cut_off(accounts[number])
+                        self._under_way.look(accounts[number])
             case DecisionCompared() as compared:
                 said += self._fired(compared, entry.at)
             case Timed() as timed:
@@ -148,7 +125,7 @@ class Sampler:
         if entry.account in accounts:
             said += self._goals(accounts[entry.account], entry.at)
             if isinstance(entry.fact, RequestSent):
-                self._sent(entry.fact, entry.at)
+                self._under_way.sent(entry.fact, entry.at)
         facts = self._said(said, accounts)
         if isinstance(entry.fact, Pulse):
             facts += self._pulse(entry.at, accounts)
@@ -164,7 +141,7 @@ class Sampler:
         self._stage, is_on = stage, stage not in (*IDLE, "")
         accounts = engine.world.accounts
         if is_on != self.is_on:
-            for kept in (self._spans, self._plans, self._waiting, self._pairs):
+            for kept in (self._spans, self._under_way, self._waiting, self._pairs):
                 kept.clear()
             self._timed, self._left = [], TIMED_MAX
         self.is_on = is_on
@@ -256,36 +233,19 @@ class Sampler:
 
     def _goals(self, account: Account, at: int) -> list[Told]:
         """Tell of each contract whose plan is over: its target was reached, and proven."""
-        mine = self._plans.setdefault(account.account, {})
         said: list[Told] = []
-        for name in sorted(mine.keys() - account.plans.keys()):
-            since, flaw = mine[name].since, mine.pop(name).flaw
+        for goal in self._under_way.take(account):
             self._tell(account.account, at)
             said.append(
                 Reached(
                     account=account.account,
                     release=self.release,
                     at=at,
-                    goal=f"{name}:{since}",
-                    flaw=flaw,
+                    goal=f"{goal.contract}:{goal.since}",
+                    flaw=goal.flaw,
                 )
             )
-        for name, plan in account.plans.items():
-            goal = mine.setdefault(name, UnderWay(plan.since))
-            goal.residues = len(plan.residues)
-        self._cut_off(account)
         return said
-
-    def _cut_off(self, account: Account) -> None:
-        """Remember of goals for which nothing has left that nobody could see the account."""
-        if not account.is_seen:
-            for goal in self._plans.get(account.account, {}).values():
-                goal.was_cut_off |= not goal.sent_at
-
-    def _sent(self, sent: RequestSent, at: int) -> None:
-        goal = self._plans[sent.account].get(sent.contract)
-        if goal is not None:
-            goal.sent_at = goal.sent_at or at
 
     # --- how long a record took ---
 
