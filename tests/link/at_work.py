@@ -23,6 +23,7 @@ from risk_daemon.core.events import (
     Fact,
     FeedChanged,
     Goal,
+    GoalRefused,
     Intended,
     PolicyAdopted,
     Reconciled,
@@ -271,6 +272,10 @@ class AtWork:
     def ends(self, intended: Intended) -> list[str]:
         """Return how the requests of a goal ended, as the stream tells it."""
         return [one.how for one in self.stream.of(RequestSettled) if one.key == intended.key]
+
+    def refusals(self, intended: Intended) -> list[str]:
+        """Return why nothing left for a goal, as the stream tells it."""
+        return [one.why for one in self.stream.of(GoalRefused) if one.key == intended.key]
 
     async def has_ended(self, intended: Intended) -> str:
         """Wait for the end of a goal's request; return how it ended."""

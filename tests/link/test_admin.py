@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from risk_daemon.broker import budget as rationing
-from risk_daemon.core.events import FeedChanged, OperatorActed
+from risk_daemon.core.events import FeedChanged, OperatorActed, RequestSent
 from risk_daemon.errors import UsageError
 from risk_daemon.link.admin import ops
 from tests.link.at_work import CLOSING, MNQ, AtWork
@@ -101,7 +101,29 @@ def test_closing_by_hand_beside_the_worker_closes_once(play: Play) -> None:
         done = await ask(work, "flatten", account=work.account, by="ann", reason="a test")
         await work.tell("/profile", name="calm")
         assert done["accounts"][0]["flat"]
-        assert await work.has_ended(goal) in ("filled", "ended")
+        # Either may be first: then the worker's goal is settled, or refused beside the hand's.
+        await work.until(lambda: work.ends(goal) or work.refusals(goal), "the goal to be answered")
+        assert set(work.ends(goal)) <= {"filled", "ended"}
+        assert len(await work.requests(*CLOSING)) == 1
+        await work.behaved()
+
+    play(story)
+
+
+def test_a_goal_of_the_worker_behind_the_hand_is_refused_and_the_hand_closes(play: Play) -> None:
+    async def story(work: AtWork) -> None:
+        await work.trade(3)
+        await work.holds(3)
+        await work.tell("/profile", fill_ms=[1500, 1600])
+        by_hand = asyncio.create_task(
+            ask(work, "flatten", account=work.account, by="ann", reason="a test")
+        )
+        await work.until(lambda: work.stream.of(RequestSent), "the hand's request")
+        goal = await work.want()
+        await work.until(lambda: work.refusals(goal), "the worker's goal to be refused")
+        await work.tell("/profile", name="calm")
+        assert (await by_hand)["accounts"][0]["flat"]
+        assert work.ends(goal) == []
         assert len(await work.requests(*CLOSING)) == 1
         await work.behaved()
 
