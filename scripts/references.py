@@ -120,7 +120,7 @@ def _command(program: str, name: str, command: Any, shared: set[tuple[str, str]]
     if also:
         parts.append(f"Also: {', '.join(also)}.\n")
     if examples:
-        parts.append(f"```\n{examples}\n```\n")
+        parts.append(f"```text\n{examples}\n```\n")
     return "\n".join(parts)
 
 
@@ -132,7 +132,7 @@ def _help(command: Any) -> tuple[str, str]:
         if text.startswith("Examples:\n"):
             examples = textwrap.dedent(text.partition("\n")[2]).strip("\n")
         elif text != block:
-            paragraphs.append("```\n" + text.strip("\n") + "\n```")
+            paragraphs.append("```text\n" + text.strip("\n") + "\n```")
         else:
             paragraphs.append(" ".join(text.split()))
     return "\n\n".join(paragraphs), examples
