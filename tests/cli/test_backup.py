@@ -11,8 +11,8 @@ import pytest
 
 from risk_daemon.cli.keeping import KEEP
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations import backup_file, scheduled
 from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.backup import backup_file, scheduled
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.state_file import FILE
 from tests.cli.conftest import Admin

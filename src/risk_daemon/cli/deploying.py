@@ -50,7 +50,7 @@ def plan(
       risk-daemon-admin deploy plan v1.3.0 --account TEST-1 --dry-run
       risk-daemon-admin deploy plan v1.3.0 --file rollout.yaml
     """
-    from risk_daemon.operations import deploy_plan
+    from risk_daemon.operations.rollouts import deploy_plan
 
     who = Who(by or operator(), reason)
     finish(
@@ -76,7 +76,7 @@ def gates(
       risk-daemon-admin deploy gates v1.3.0
       risk-daemon-admin deploy gates v1.3.0 --json
     """
-    from risk_daemon.operations import before
+    from risk_daemon.operations.rollouts import before
 
     finish(as_json, lambda: before.show(choose(home), version, Clock()))
 
@@ -111,7 +111,7 @@ def staging(
       risk-daemon-admin deploy staging --version v1.3.0 --dry-run
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploy_staging
+    from risk_daemon.operations.staging import deploy_staging
 
     who = Who(by or operator(), reason)
     wish = deploy_staging.Wish(version, key, gateway)
@@ -144,7 +144,7 @@ def canary(
       risk-daemon-admin deploy canary --account TEST-1 --version v1.3.0 --dry-run
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(
@@ -169,7 +169,7 @@ def percentage(
       risk-daemon-admin deploy percentage --percent 10
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(
@@ -192,7 +192,7 @@ def stop(
     Examples:
       risk-daemon-admin deploy stop --reason "too many alarms"
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: deploying.stop(choose(home), who, dry_run=dry_run))

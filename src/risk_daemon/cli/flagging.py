@@ -47,7 +47,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin flag list
     """
-    from risk_daemon.operations import flagging
+    from risk_daemon.operations.changing import flagging
 
     finish(as_json, lambda: flagging.show(choose(home)))
 
@@ -84,7 +84,7 @@ def put(
       risk-daemon-admin flag set no-stop-loss-grace --mode enforce --percent 10 \\
         --owner anna --until 2026-12-31 --reason "trial" --dry-run
     """
-    from risk_daemon.operations import flagging
+    from risk_daemon.operations.changing import flagging
 
     who = Who(operator(), reason)
     asked = flagging.Asked(
@@ -120,7 +120,7 @@ def clear(
       risk-daemon-admin flag clear no-stop-loss-grace --reason "all is well"
       risk-daemon-admin flag clear max-contracts --account 1001
     """
-    from risk_daemon.operations import flagging
+    from risk_daemon.operations.changing import flagging
 
     who = Who(operator(), reason)
     finish(

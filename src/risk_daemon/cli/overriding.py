@@ -52,7 +52,7 @@ def disable(
       risk-daemon-admin override disable 1001 max-contracts --duration 30m --reason "roll"
       risk-daemon-admin override disable NORTH-1 max-contracts --duration 2h --reason x --dry-run
     """
-    from risk_daemon.operations import overriding
+    from risk_daemon.operations.changing import overriding
 
     who = Who(operator(), reason)
     finish(
@@ -69,7 +69,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin override list
     """
-    from risk_daemon.operations import overriding
+    from risk_daemon.operations.changing import overriding
 
     finish(as_json, lambda: overriding.show(choose(home)))
 
@@ -89,7 +89,7 @@ def clear(
     Examples:
       risk-daemon-admin override clear 1001 max-contracts --reason "roll is done"
     """
-    from risk_daemon.operations import overriding
+    from risk_daemon.operations.changing import overriding
 
     who = Who(operator(), reason)
     finish(as_json, lambda: overriding.clear(choose(home), account, rule, who, dry_run=dry_run))

@@ -88,7 +88,7 @@ def retire(
     Examples:
       risk-daemon-admin retire v1.3.0
     """
-    from risk_daemon.operations import moving
+    from risk_daemon.operations.rollouts import moving
 
     who = Who(operator(), reason)
     finish(as_json, lambda: moving.retire(choose(home), version, who, dry_run=dry_run))
@@ -114,7 +114,7 @@ def hand_over(
       risk-daemon-admin hand-over --to-version v1.3.0
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import handing_over
+    from risk_daemon.operations.rollouts import handing_over
 
     finish(
         as_json,
@@ -135,7 +135,7 @@ def _move(
     is_back: bool,
 ) -> Outcome:
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import moving
+    from risk_daemon.operations.rollouts import moving
 
     if (account is None) != every:
         raise UsageError("say either --account NUMBER for one account, or --all for every one.")

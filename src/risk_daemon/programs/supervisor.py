@@ -19,11 +19,13 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
 from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.journal.exclusive import Hold
-from risk_daemon.operations import contacts, flags_kept, postponed, scheduled
 from risk_daemon.operations import home as homes
+from risk_daemon.operations.backup import scheduled
+from risk_daemon.operations.changing import contacts
+from risk_daemon.operations.configuration import flags_kept, postponed
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.hosting import Host
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.rollouts.hosting import Host
+from risk_daemon.operations.which_release import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import handing_over, restarting

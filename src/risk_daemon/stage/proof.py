@@ -24,8 +24,8 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import AlarmRaised, PolicyAdopted
 from risk_daemon.errors import DaemonError, TimedOut
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations.following import write_launcher
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases.following import write_launcher
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import brief, two_releases
 from risk_daemon.stage.brief import Chapter, Line
