@@ -274,23 +274,11 @@ class Engine:
         self._stirred.clear()
 
     def _quiet_of(self, account: Account) -> dict[str, Quiet] | None:
-        if account.plans or account.slots or account.asked:
-            return None  # the executor looks at the market while it acts
-        if (
-            account.doubts
-            or account.unarmed
-            or not all(h.agreed for h in account.holdings.values())
-        ):
-            return None
-        if any(incident.is_open for incident in account.incidents.values()):
-            return None
+        """Join what the rules of a calm account say; while anything is open every quote asks."""
         stands = self._standing.get(account.account)
-        try:
-            if stands is not None:
-                return together(standing.quiet_of(a, self.world, account) for a in stands.all)
-            return together(rule.quiet(self.world, account) for _, rule in self.rules_of(account))
-        except Exception:  # noqa: BLE001 - what cannot be said is asked; `check` tells why
+        if stands is None or not all(held.agreed for held in account.holdings.values()):
             return None
+        return together(standing.quiet_of(one, self.world, account) for one in stands.all)
 
     def _disturbed(self, account: Account) -> None:
         """An account's state moved: what was quiet for it may not be any more."""

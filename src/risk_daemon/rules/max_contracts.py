@@ -238,7 +238,7 @@ def _by_contract(orders: Iterable[OrderChanged]) -> dict[str, list[OrderChanged]
 def _side_total(orders: list[OrderChanged], side: int) -> int:
     """Add up one side; of an OCO pair only the larger leg can fill."""
     mine = [order for order in orders if order.side == side]
-    if not any([order.linked for order in mine]):
+    if not any(order.linked for order in mine):
         return sum([remaining(order) for order in mine])
     pairs: dict[int, int] = {}
     for order in mine:
