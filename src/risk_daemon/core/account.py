@@ -229,7 +229,12 @@ class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def pnl_is_known(self) -> bool:
         """Day P&L lacks no trade that another message has told of."""
-        return self.known and not any(held.lacks_trade for held in self.holdings.values())
+        if not self.known:
+            return False
+        for held in self.holdings.values():  # noqa: SIM110 - at every record: no generator
+            if held.lacks_trade:
+                return False
+        return True
 
 
 def working(account: Account) -> list[OrderChanged]:

@@ -216,6 +216,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 
 def _woken(finding: Breach | Clear | Several, at: int) -> Finding:
     """Wish to be asked again at the schedule's next change too."""
+    if not at:
+        return finding
     wakes = [instant for instant in (finding.wake_at, at) if instant]
     return msgspec.structs.replace(finding, wake_at=min(wakes, default=0))
 

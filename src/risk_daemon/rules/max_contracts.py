@@ -76,21 +76,22 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         orders: Iterable[OrderChanged],
     ) -> Finding:
         """Compare what some contracts and orders amount to with the limit."""
+        sizes = {name: account.holdings[name].exposure for name in contracts}
         held: dict[str, int] = {}
         missing: list[str] = []
-        for name in contracts:
+        for name, size in sizes.items():
             weight = self._weight(world, name)
             if weight is None:
                 missing.append(name)
             else:
-                held[name] = account.holdings[name].exposure * weight
-        if missing and not all(account.holdings[name].is_flat for name in missing):
+                held[name] = size * weight
+        if missing and any(sizes[name] for name in missing):
             named = ", ".join(sorted(missing))
             return Undecided(why=f"no contract data for {named}: its weight is unknown")
         exposure = self._measure(world, held)
         if exposure > self.limit:
             return self._over(world, account, held, exposure)
-        return self._worst_case(world, account, held, exposure, orders)
+        return self._worst_case(world, sizes, held, exposure, orders)
 
     # --- measuring ---
 
@@ -173,7 +174,7 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
     def _worst_case(
         self,
         world: World,
-        account: Account,
+        sizes: dict[str, int],
         held: dict[str, int],
         exposure: int,
         working: Iterable[OrderChanged],
@@ -182,16 +183,16 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         clear = Clear(figure=exposure, bound=self.limit, places=0, used=used)
         if self.include_working == "off":
             return clear
-        orders = [order for order in working if _counts(account, order)]
-        if not orders or self._reach(world, account, held, orders) <= self.limit:
+        orders = [order for order in working if _counts(order, sizes.get(order.contract, 0))]
+        if not orders or self._reach(world, sizes, held, orders) <= self.limit:
             return clear
         limit = show(self.limit, 0)
-        reach = show(self._reach(world, account, held, orders), 0)
+        reach = show(self._reach(world, sizes, held, orders), 0)
         if self.include_working == "count":
             text = f"working orders could reach {reach}, the limit is {limit}"
             return Breach(observed=reach, limit=limit, text=text, remedy=Remedy(), part="working")
         doomed: list[int] = []
-        while orders and self._reach(world, account, held, orders) > self.limit:
+        while orders and self._reach(world, sizes, held, orders) > self.limit:
             newest = max(orders, key=lambda order: (order.created, order.order))
             orders.remove(newest)
             doomed.append(newest.order)
@@ -204,28 +205,23 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _reach(
-        self, world: World, account: Account, held: dict[str, int], orders: list[OrderChanged]
+        self, world: World, sizes: dict[str, int], held: dict[str, int], orders: list[OrderChanged]
     ) -> int:
         """Return the exposure if, per contract, the worse side of its orders filled."""
         worst = dict(held)
         for name, mine in _by_contract(orders).items():
-            quantity = _quantity(account, name)
+            quantity = sizes.get(name, 0)
             long = quantity + _side_total(mine, 1)
             short = quantity - _side_total(mine, -1)
             worst[name] = max(long, short, key=abs) * (self._weight(world, name) or UNIT)
         return self._measure(world, worst)
 
 
-def _quantity(account: Account, contract: str) -> int:
-    held = account.holdings.get(contract)
-    return held.exposure if held is not None else 0
-
-
-def _counts(account: Account, order: OrderChanged) -> bool:
+def _counts(order: OrderChanged, quantity: int) -> bool:
     """Leave out what protects, what waits for its parent, and what fills at once."""
     if order.status == SUSPENDED or order.type == MARKET:
         return False
-    return is_increasing(order, _quantity(account, order.contract))
+    return is_increasing(order, quantity)
 
 
 def _by_contract(orders: Iterable[OrderChanged]) -> dict[str, list[OrderChanged]]:
@@ -237,11 +233,10 @@ def _by_contract(orders: Iterable[OrderChanged]) -> dict[str, list[OrderChanged]
 
 def _side_total(orders: list[OrderChanged], side: int) -> int:
     """Add up one side; of an OCO pair only the larger leg can fill."""
-    mine = [order for order in orders if order.side == side]
-    if not any(order.linked for order in mine):
-        return sum([remaining(order) for order in mine])
     pairs: dict[int, int] = {}
-    for order in mine:
+    for order in orders:
+        if order.side != side:
+            continue
         group = min(order.order, order.linked or order.order)
         pairs[group] = max(pairs.get(group, 0), remaining(order))
     return sum(pairs.values())
