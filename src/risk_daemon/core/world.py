@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from risk_daemon.core.account import Account
+from risk_daemon.core.account import Account, in_order
 from risk_daemon.core.decision import Finding, Quiet
 from risk_daemon.core.events import Fact, MarkChanged
 from risk_daemon.core.instrument import Instrument
@@ -106,7 +106,7 @@ def encode_account(account: Account) -> bytes:
 
 def decode_account(raw: bytes) -> Account:
     """Read what `encode_account` wrote in this schema."""
-    return msgspec.convert(msgspec.msgpack.decode(raw), Account, str_keys=True)
+    return in_order(msgspec.convert(msgspec.msgpack.decode(raw), Account, str_keys=True))
 
 
 def encode_surroundings(world: World) -> bytes:

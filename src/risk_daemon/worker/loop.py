@@ -233,13 +233,14 @@ class Worker:
     def _note_changed(self, entry: Entry, outputs: list[Fact]) -> None:
         """Remember whose view is to be published anew: a feed, a pulse, a quote name no account."""
         show = self._showing
-        show.happened(number for o in outputs if (number := getattr(o, "account", 0)))
+        if outputs:
+            show.happened(number for o in outputs if (number := getattr(o, "account", 0)))
         if entry.account:
             show.happened((entry.account,))
-        elif isinstance(entry.fact, FeedChanged | OperatorActed):
-            show.happened(self.engine.world.accounts)
         elif isinstance(entry.fact, MarkChanged):
             show.moved(self.engine.holders(entry.fact.contract))
+        elif isinstance(entry.fact, FeedChanged | OperatorActed):
+            show.happened(self.engine.world.accounts)
 
     def _ask_wake(self) -> None:
         times = (self.engine.wake_at(), self._drains.wake_at(), self._differing.wake_at())
