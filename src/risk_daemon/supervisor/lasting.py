@@ -41,7 +41,6 @@ class Daemon(Protocol):
     journal: JournalClient
     clock: Timekeeper
     alarms: Alarms
-
     children: dict[str, process.Child]
     running: dict[str, Running]
     beats: dict[str, tuple[int, Heartbeat]]

@@ -26,7 +26,6 @@ class Daemon(Protocol):
     home: Path
     journal: JournalClient
     clock: Timekeeper
-
     running: dict[str, Running]
     beats: dict[str, tuple[int, Heartbeat]]
 

@@ -20,7 +20,6 @@ class Daemon(Protocol):
     settings: Settings
     release: str
     clock: Timekeeper
-
     children: dict[str, process.Child]
     running: dict[str, Running]
     beats: Beats
