@@ -91,7 +91,7 @@ class OwnRollout(Rolled):
         try:
             problem = step()
         except OperatorError as error:
-            problem = error.sentence.splitlines()[-1]
+            problem = error.sentence
         seconds = round((self._clock.steady_ns() - began) / SECOND_NS, 1)
         self._rows.append({"step": name, "seconds": seconds, "problem": problem})
         self._say("problem" if problem else "step", f"{name}: {problem or 'done'}, {seconds} s")
