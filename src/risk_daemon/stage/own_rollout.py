@@ -70,8 +70,9 @@ class OwnRollout(Rolled):
 
     def _begin(self, stack: contextlib.ExitStack, keep: Path | None) -> None:
         """Have the release before guard the crowd, and this one staged beside it."""
-        scratch = tempfile.TemporaryDirectory(prefix="risk-daemon-own-")
-        folder = keep or Path(stack.enter_context(scratch))
+        folder = keep or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="risk-daemon-own-"))
+        )
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "own.yaml"
         config.write_text(self.crowd.scenario())
