@@ -229,7 +229,12 @@ class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def pnl_is_known(self) -> bool:
         """Day P&L lacks no trade that another message has told of."""
-        return self.known and not any(held.lacks_trade for held in self.holdings.values())
+        if not self.known:
+            return False
+        for held in self.holdings.values():  # noqa: SIM110 - at every record: no generator
+            if held.lacks_trade:
+                return False
+        return True
 
 
 def working(account: Account) -> list[OrderChanged]:
@@ -244,7 +249,7 @@ def remaining(order: OrderChanged) -> int:
 
 def is_increasing(order: OrderChanged, quantity: int) -> bool:
     """Tell whether a fill of this order could raise |quantity| or flip its sign."""
-    return not is_closing(order, quantity) or remaining(order) > abs(quantity)
+    return order.side * quantity >= 0 or order.size - order.filled > abs(quantity)
 
 
 def is_closing(order: OrderChanged, quantity: int) -> bool:
@@ -328,7 +333,8 @@ def _remember_ended(account: Account, order: int, at: int) -> None:
     account.ended[order] = at
     account.asked.pop(order, None)
     if len(account.ended) > ENDED_MAX:
-        del account.ended[min(account.ended, key=lambda number: (account.ended[number], number))]
+        oldest = min(account.ended.values())
+        del account.ended[min([one for one, ended in account.ended.items() if ended == oldest])]
 
 
 def fold_position(account: Account, fact: PositionChanged, seq: int, at: int) -> None:

@@ -113,7 +113,14 @@ class Worker:
         self._differing = differing.Comparer(release, DECLARED)
         self._compared: deque[NewRecord] = deque(maxlen=COMPARED_KEPT)
         self._showing = Showing()
-        self._pieces = Pieces(clock.steady_ns, self._fold, self._folded_some, self._fail)
+        self._pieces = Pieces(
+            clock.steady_ns,
+            self._fold,
+            self._folded_some,
+            self._fail,
+            on_full=self._wait,
+            on_room=journal.resume,
+        )
         self._since_snapshot = 0
         self._asked_wake = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -144,6 +151,11 @@ class Worker:
             on_caught_up=lambda _: self._pieces.afterwards(self._caught_up),
             crc=crc,
         )
+
+    def _wait(self) -> None:
+        """Take nothing more for now; but who acts must hear the answers to what it asked for."""
+        if not self.is_ready:
+            self.journal.pause()
 
     def _caught_up(self) -> None:
         self.is_ready = True
