@@ -52,3 +52,9 @@ def rules(incomplete: str) -> list[str]:
 
 
 NO_REASON = "none given"
+EmergencyOption = Annotated[
+    bool,
+    typer.Option(
+        "--emergency", help="Shorter, without percentages; two persons approve it; needs --reason."
+    ),
+]
