@@ -27,11 +27,13 @@ from risk_daemon.operations.releases import fitting
 from risk_daemon.operations.releases.under_way import OVER, WITHIN_S, now_of, standing
 from risk_daemon.operations.rollouts.open_market import open_market
 from risk_daemon.operations.state_file import FILE
+from risk_daemon.operations.which_release import release
 from risk_daemon.operations.words import count
 from risk_daemon.rollout import eprocess, planning, reading
 from risk_daemon.rollout.order import Member
 from risk_daemon.rollout.reading import Problems, Wish
 from risk_daemon.rollout.thresholds import Thresholds
+from risk_daemon.supervisor.release import interpreter
 from risk_daemon.wire.view import AccountView
 
 PLAN_FILE: Final = "rollout.yaml"
@@ -58,6 +60,7 @@ def plan(
     An emergency is asked for less, by two persons, and says why.
     """
     home.open_home(at)
+    interpreter(at.path, version, release())  # raises NotFound
     fitting.refuse_unfit(at, version, is_back=False)
     now = now_of(at, clock)
     status = daemon.status(at)
