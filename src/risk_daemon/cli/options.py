@@ -60,3 +60,9 @@ OneOption = Annotated[
 RuleArgument = Annotated[
     str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
 ]
+EmergencyOption = Annotated[
+    bool,
+    typer.Option(
+        "--emergency", help="Shorter, without percentages; two persons approve it; needs --reason."
+    ),
+]

@@ -14,9 +14,10 @@ from risk_daemon.programs.report import report
 from risk_daemon.stage import healthy, own_rollout, two_releases
 from risk_daemon.stage.contract_page import PAGE, page
 from risk_daemon.stage.healthy import Healthy
+from risk_daemon.stage.lasting import Lasting
 from risk_daemon.stage.own_rollout import OwnRollout
 from risk_daemon.stage.play import Say
-from risk_daemon.stage.proof import NOTHING_TYPED, Proof, in_words, with_triggers
+from risk_daemon.stage.proof import NOTHING_TYPED, Proof, in_words, with_lasting, with_triggers
 from risk_daemon.stage.triggers import Triggers
 
 
@@ -50,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _play(args: argparse.Namespace, say: Say) -> dict[str, Any]:
     if args.triggers:
-        return with_triggers(NOTHING_TYPED, Triggers(say).run(args.keep))
+        return _bad_ones(NOTHING_TYPED, say, args.keep)
     verdict = Proof(say, short=args.short).run(args.keep)
     if not args.short:
-        verdict = with_triggers(verdict, Triggers(say).run())
+        verdict = _bad_ones(verdict, say)
     if args.write and not args.short:
         today = dt.datetime.fromtimestamp(Clock().now_ns() // SECOND_NS, dt.UTC).date()
         target = two_releases.checkout_of(Path(__file__).parent) / PAGE
@@ -61,6 +62,12 @@ def _play(args: argparse.Namespace, say: Say) -> dict[str, Any]:
         target.write_text(page(verdict, today), encoding="utf-8")
         say("stage", f"{PAGE} has the figures of today")
     return verdict
+
+
+def _bad_ones(verdict: dict[str, Any], say: Say, keep: Path | None = None) -> dict[str, Any]:
+    """Play what goes back by itself, and what is bad only after a while."""
+    verdict = with_triggers(verdict, Triggers(say).run(keep))
+    return with_lasting(verdict, Lasting(say).run(keep / "lasting" if keep else None))
 
 
 if __name__ == "__main__":
