@@ -404,12 +404,18 @@ def http() -> str:
             if takes:
                 heads = ("parameter", "in", "allowed", "default")
                 parts.append(table(heads, takes) + "\n")
+            parts.append(table(("status", "means"), _statuses(told)) + "\n")
             if method == "get" and path in answers:
                 body = json.dumps(answers[path], indent=2)
                 parts.append(f"```json\n{body}\n```\n")
             elif path == "/metrics":
                 parts.append("Prometheus text: [metrics](metrics.md).\n")
     return "\n".join(parts)
+
+
+def _statuses(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say what each status of a route means, the best first."""
+    return [(status, one["description"]) for status, one in sorted(told["responses"].items())]
 
 
 def _schema() -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Kept(msgspec.Struct, kw_only=True):
 
 
 class Alerting:
-    """The shell of `operations.alerting` and `operations.attended`."""
+    """The shell of `operations.alerts.alerting` and `operations.alerts.attended`."""
 
     def __init__(self, home: Home, seen: Seen, clock: Timekeeper) -> None:
         self._home, self._seen, self._clock = home, seen, clock

@@ -28,7 +28,7 @@ from risk_daemon.operations.alerts.outbox import Alarm
 from risk_daemon.operations.words import iso
 
 FILE: Final = "alerts.yaml"
-#: What the file may say; of all but the channels `operations.alert_settings` knows.
+#: What the file may say; of all but the channels `alert_settings` knows.
 KEYS: Final = ("channels", "thresholds", "escalation", "heartbeat")
 AUDIENCES: Final = ("traders", "admins", "management")
 LEVELS: Final = ("info", "warn", "urgent", "page")

@@ -1,6 +1,6 @@
 """What a machine knows of the checklists: each thing is looked at anew whenever it is asked for.
 
-Nothing here decides: `operations.checklist` does. What could not be looked at is not well, and
+Nothing here decides: `checklists.checklist` does. What could not be looked at is not well, and
 says why.
 """
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -26,11 +27,13 @@ from risk_daemon.operations.releases import fitting
 from risk_daemon.operations.releases.under_way import OVER, WITHIN_S, now_of, standing
 from risk_daemon.operations.rollouts.open_market import open_market
 from risk_daemon.operations.state_file import FILE
+from risk_daemon.operations.which_release import release
 from risk_daemon.operations.words import count
 from risk_daemon.rollout import eprocess, planning, reading
 from risk_daemon.rollout.order import Member
 from risk_daemon.rollout.reading import Problems, Wish
 from risk_daemon.rollout.thresholds import Thresholds
+from risk_daemon.supervisor.release import interpreter
 from risk_daemon.wire.view import AccountView
 
 PLAN_FILE: Final = "rollout.yaml"
@@ -50,13 +53,21 @@ def plan(
     clock: Timekeeper,
     *,
     dry_run: bool,
+    is_emergency: bool = False,
 ) -> Outcome:
-    """Make the plan of a rollout, show what is foreseen, and store it as the home's rollout."""
+    """Make the plan of a rollout, show what is foreseen, and store it as the home's rollout.
+
+    An emergency is asked for less, by two persons, and says why.
+    """
     home.open_home(at)
+    interpreter(at.path, version, release())  # raises NotFound
     fitting.refuse_unfit(at, version, is_back=False)
     now = now_of(at, clock)
     status = daemon.status(at)
-    wish = _wish(at, version, [find_account(at, one)[0] for one in tests], file, status, now)
+    numbers = [find_account(at, one)[0] for one in tests]
+    more = {"kind": reading.EMERGENCY} if is_emergency else {}
+    wish = _wish(at, version, numbers, file, status, now, more)
+    wish = msgspec.structs.replace(wish, by=who.by, reason=who.given)
     population = members(at, status, now)
     market, figures = open_market(now), figures_of(Thresholds())
     made = planning.make(wish, population, market, now, figures, _taken(at))
@@ -87,6 +98,7 @@ def _wish(
     file: Path | None,
     status: Mapping[str, Any],
     now: int,
+    more: Mapping[str, Any],
 ) -> Wish:
     raw = _read(file or at.config / PLAN_FILE, must_exist=file is not None)
     commit = next(commits.commits(at.config, 1)).id[:12]
@@ -101,6 +113,7 @@ def _wish(
         "fallback_commit": commit,
         "production": in_force(at).environment == "production",
         **raw,
+        **more,
     }
     if tests:
         raw["test_accounts"] = tests

@@ -175,6 +175,7 @@ def canary(
     waiting: Waiting,
     *,
     dry_run: bool,
+    is_emergency: bool = False,
 ) -> Outcome:
     """Begin a rollout with this account, decide in shadow on all, then switch this one.
 
@@ -189,7 +190,14 @@ def canary(
         if not dry_run:
             _bring(at, release, who, waiting)
         planned = deploy_plan.plan(
-            at, release, [str(number)], None, who, waiting.clock, dry_run=dry_run
+            at,
+            release,
+            [str(number)],
+            None,
+            who,
+            waiting.clock,
+            dry_run=dry_run,
+            is_emergency=is_emergency,
         )
         if dry_run:
             return planned
@@ -200,6 +208,11 @@ def canary(
             f"the rollout {found['rollout']} of {found['release']} is under way, with the canary "
             f"{found['accounts'][0]['account']}; nothing was changed. Go on with it, or end it "
             "with `risk-daemon-admin rollout abort`."
+        )
+    elif is_emergency and found["kind"] != reading.EMERGENCY:
+        raise Refused(
+            f"the rollout {found['rollout']} was not planned as an emergency; nothing was changed. "
+            "End it with `risk-daemon-admin rollout abort`, then begin one that is."
         )
     if dry_run:
         return wish(at, "start", who, dry_run=True)
@@ -234,10 +247,14 @@ def percentage(
 
 
 def _is_there(name: str) -> Waited:
-    """Tell whether a phase's accounts were all switched and looked at, or something holds it."""
+    """Tell whether a phase's accounts were all switched and looked at, or something holds it.
+
+    A rollout that is beyond it has been there: who asks twice asks once.
+    """
 
     def is_there(found: Mapping[str, Any]) -> bool:
-        there = found["stage"] == name and is_verified(found)
+        left = [one["phase"] for one in found["phases"] if one["state"] == "over"]
+        there = name in left or (found["stage"] == name and is_verified(found))
         return there or bool(found["holds"] or found["stuck"]) or is_back(found)
 
     return is_there

@@ -6,6 +6,7 @@ state file and judged by the same pure function: who doubts a verdict can work i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, Final
@@ -138,6 +139,9 @@ def report(at: Home, version: str, clock: Timekeeper) -> Outcome:
 
 
 PEOPLE: Final = "## What people say\n"
+_HEAD: Final = ("| when | what | who | why |", "|---|---|---|---|")
+#: What was left out, and who answered for it.
+_REVIEWED: Final = re.compile(r"\| (?:it is an emergency|broke the glass for|overrode) ?")
 _ASKED: Final = f"""{PEOPLE}
 Lessons learned: (to be written)
 
@@ -153,13 +157,14 @@ def _page(version: str, notes: Sequence[Entry], gap: str) -> str:
         said = msgspec.to_builtins(fact)
         cells = (said["what"], said["actor"], said["reason"].replace("|", "/"))
         rows_of.append(f"| {iso(entry.at)} | {' | '.join(cells)} |")
+    review = [row for row in rows_of if _REVIEWED.search(row)]
+    asked = ("To be reviewed afterwards:", "", *_HEAD, *review, "") if review else ()
+    table = "\n".join((*asked, *_HEAD, *rows_of))
     hours = (notes[-1].at - notes[0].at) / (3600 * SECOND_NS)
     return f"""# Rollout of {version}
 
 From {iso(notes[0].at)} to {iso(notes[-1].at)}, {hours:.1f} hours. Hand-overs to it: {gap}.
 
-| when | what | who | why |
-|---|---|---|---|
-{chr(10).join(rows_of)}
+{table}
 
 """
