@@ -22,7 +22,7 @@ STEPS = [
 ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_this_release_takes_over_from_the_one_before_and_gives_back(tmp_path: Path) -> None:
     verdict = OwnRollout(lambda _kind, _text: None).run(tmp_path / "own")
 
