@@ -181,8 +181,8 @@ _WHEN_CHANNELS: Final = "within two seconds: the console reads the file"
 
 def configuration() -> str:
     """Every key of every file in `config/`, from the shapes that read them."""
-    from risk_daemon.operations import models
-    from risk_daemon.operations.channels import Channel
+    from risk_daemon.operations.alerts.channels import Channel
+    from risk_daemon.operations.configuration import models
 
     files = (
         ("daemon.yaml", models.DaemonFile, "what the deployment is", _WHEN_SETTINGS),
@@ -316,7 +316,7 @@ def _example() -> tuple[Any, Any]:
     from risk_daemon.clock import SECOND_NS, FakeClock
     from risk_daemon.console.seen import Seen
     from risk_daemon.core.events import AlarmRaised, Entry
-    from risk_daemon.operations.outbox import Alarm, Place
+    from risk_daemon.operations.alerts.outbox import Alarm, Place
     from risk_daemon.wire.view import VIEW_VERSION, AccountView, DistanceView, LockView
     from risk_daemon.wire.view import PositionView as Position
 

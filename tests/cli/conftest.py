@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.operations import founding
+from risk_daemon.operations.configuration import founding
 from risk_daemon.operations.home import Home
 from tests.operations import build
 from tests.operations.conftest import wait_for

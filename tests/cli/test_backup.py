@@ -11,10 +11,11 @@ import pytest
 
 from risk_daemon.cli.keeping import KEEP
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations import backup_file, scheduled
 from risk_daemon.operations import daemon as asked
+from risk_daemon.operations.backup import backup_file, scheduled
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.state_file import FILE
+from risk_daemon.stage.waiting import until
 from tests.cli.conftest import Admin
 from tests.operations import lived
 from tests.untraced import untraced_children
@@ -59,7 +60,9 @@ def test_a_backup_beside_a_running_journal_is_verified_and_disturbs_nobody(runni
     assert data["verified"] is True
     assert data["decisions"] == len(lived.LOCKS) + 2
     assert running.told(0, "verify-db", "--json").data()["backup_age_s"] >= 0
-    assert asked.journal_status(running.home)["last_seq"] > data["seq"]
+    until(
+        lambda: asked.journal_status(running.home)["last_seq"] > data["seq"], 10, "the next record"
+    )
     names = zipfile.ZipFile(data["file"]).namelist()
     assert {"manifest.json", "home.json", "config/daemon.yaml", "state/locks-0.txt"} <= {*names}
     assert not [name for name in names if name.startswith(("credentials", "run", "logs"))]

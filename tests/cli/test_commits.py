@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.operations import postponed
+from risk_daemon.operations.configuration import postponed
 from tests.cli.conftest import Admin
 from tests.cli.test_config import limits, log, write
 from tests.operations import build
@@ -122,7 +122,7 @@ def test_a_home_without_a_history_says_so(admin: Admin) -> None:
 def test_a_commit_that_is_not_valid_here_is_refused_and_nothing_is_changed(admin: Admin) -> None:
     two_commits(admin)
     write(admin, "policy.yaml", "mode: enforce", "mode: enforced")
-    from risk_daemon.operations import history
+    from risk_daemon.operations.configuration import history
 
     bad = history.commit(admin.home.config, "tester", "a slip")
     assert bad is not None

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.operations import postponed, state_file
+from risk_daemon.operations import state_file
+from risk_daemon.operations.configuration import postponed
 from tests.cli.conftest import Admin
 from tests.cli.test_with_a_daemon import eventually
 from tests.operations import build

@@ -6,9 +6,10 @@ import re
 import pytest
 from msgspec.structs import asdict
 
-from risk_daemon.operations import postponed, state_file
-from risk_daemon.operations.configuration import load
-from risk_daemon.operations.postponed import Postponed
+from risk_daemon.operations import state_file
+from risk_daemon.operations.configuration import postponed
+from risk_daemon.operations.configuration.loading import load
+from risk_daemon.operations.configuration.postponed import Postponed
 from tests.cli.conftest import Admin, Gateway
 from tests.cli.test_config import limits
 from tests.cli.test_with_a_daemon import buy, eventually, positions, sell

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from risk_daemon.operations import passwords
+from risk_daemon.operations.configuration import passwords
 from tests.cli.conftest import Admin
 
 PASSWORD = "correct horse battery"

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 from risk_daemon import schemas
-from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import FILE
+from risk_daemon.operations.which_release import release
 from tests.cli.conftest import Admin
 
 

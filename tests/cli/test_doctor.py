@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from risk_daemon.operations import home as homes
-from risk_daemon.operations.finding import FAIL, OK, WARN
 from risk_daemon.operations.home import About
-from risk_daemon.operations.machine import judged, python, sqlite
+from risk_daemon.operations.running.finding import FAIL, OK, WARN
+from risk_daemon.operations.running.machine import judged, python, sqlite
 from tests.cli.conftest import Admin
 from tests.cli.old_sqlite import old_sqlite
 from tests.operations import build

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from risk_daemon.operations import flags_kept, postponed, state_file
+from risk_daemon.operations import state_file
+from risk_daemon.operations.configuration import flags_kept, postponed
 from tests.cli.conftest import Admin, Gateway
 from tests.cli.test_config import limits, log
 from tests.cli.test_confirm import alarms

@@ -10,10 +10,11 @@ import pytest
 from risk_daemon.clock import Clock
 from risk_daemon.core.instrument import parse
 from risk_daemon.core.session import chicago_instant
-from risk_daemon.operations import founding, preview
-from risk_daemon.operations.configuration import load
+from risk_daemon.operations.accounts.own_session import Held, Standing
+from risk_daemon.operations.configuration import founding
+from risk_daemon.operations.configuration.loading import load
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.own_session import Held, Standing
+from risk_daemon.operations.running import preview
 from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from tests.cli.conftest import REFEREE, Admin, wait_until_gone
 

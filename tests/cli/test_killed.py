@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.clock import Clock
-from risk_daemon.operations import backups
-from risk_daemon.operations.backup_list import FOLDER
+from risk_daemon.operations.backup import backups
+from risk_daemon.operations.backup.backup_list import FOLDER
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.state_file import FILE
 from tests.cli.conftest import Admin

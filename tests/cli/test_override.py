@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from risk_daemon.operations import flags_kept, postponed, state_file
+from risk_daemon.operations import state_file
+from risk_daemon.operations.configuration import flags_kept, postponed
 from tests.cli.conftest import Admin
 from tests.cli.test_config import log
 from tests.cli.test_confirm import alarms

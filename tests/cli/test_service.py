@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from risk_daemon.operations import founding, service
+from risk_daemon.operations.configuration import founding
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.running import service
 from tests.cli.conftest import Admin, Gateway, wait_until_gone
 from tests.cli.test_with_a_daemon import buy, eventually, positions, sell
 from tests.operations import build

@@ -110,7 +110,8 @@ def test_a_home_that_is_another_users_is_said_to_be_so(admin: Admin) -> None:
     admin.home.path.chmod(0o000)
     # Who may do anything becomes somebody else; everybody else is kept out by the mode alone.
     code = (
-        "import os; from pathlib import Path; from risk_daemon.operations import home, trading\n"
+        "import os; from pathlib import Path; from risk_daemon.operations import home\n"
+        "from risk_daemon.operations.accounts import trading\n"
         "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         f"trading.status(home.Home(Path({str(admin.home.path)!r})))"
     )

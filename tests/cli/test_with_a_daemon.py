@@ -14,7 +14,7 @@ import pytest
 from risk_daemon.depot.store import Depot
 from risk_daemon.operations.daemon import ask
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.rules import CATALOG
 from risk_daemon.stage.waiting import until
 from risk_daemon.supervisor.release import workers_of

@@ -19,7 +19,8 @@ from risk_daemon.console.desk import Desk
 from risk_daemon.console.feeding import Feed
 from risk_daemon.console.history import Store
 from risk_daemon.core.events import ConsoleUsed
-from risk_daemon.operations import daemon, passwords
+from risk_daemon.operations import daemon
+from risk_daemon.operations.configuration import passwords
 from risk_daemon.operations.home import Home
 from risk_daemon.wire.record import decode
 from tests.console.build import NOW, seen, view

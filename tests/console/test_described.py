@@ -23,7 +23,7 @@ from schemathesis.schemas import BaseSchema
 
 from risk_daemon.console import asking
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import passwords
+from risk_daemon.operations.configuration import passwords
 from risk_daemon.operations.home import Home
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon

@@ -15,7 +15,7 @@ import pytest
 from risk_daemon.console.refusals import ROWS_MAX
 from risk_daemon.core.events import RequestsRefused
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import passwords
+from risk_daemon.operations.configuration import passwords
 from risk_daemon.operations.home import Home
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon

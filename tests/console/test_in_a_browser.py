@@ -17,9 +17,9 @@ import pytest
 
 from risk_daemon.core.events import ConsoleUsed
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import passwords
+from risk_daemon.operations.configuration import passwords
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import Gateway

@@ -9,8 +9,8 @@ from risk_daemon.console.figures import Figures, Mark, Sample
 from risk_daemon.console.live import Place, place_of
 from risk_daemon.console.seen import Seen
 from risk_daemon.core.events import Entry, LockPlaced
-from risk_daemon.operations.outbox import Alarm
-from risk_daemon.operations.outbox import Place as AlarmPlace
+from risk_daemon.operations.alerts.outbox import Alarm
+from risk_daemon.operations.alerts.outbox import Place as AlarmPlace
 from tests.console.build import NOW, SECOND, row, seen, view
 from tests.console.test_figures import rollout
 

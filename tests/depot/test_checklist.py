@@ -10,8 +10,8 @@ import pytest
 
 from risk_daemon.clock import Clock
 from risk_daemon.journal.exclusive import try_lock
-from risk_daemon.operations import signatures
-from risk_daemon.operations.checklist import BEFORE, DAY_NS, Signature
+from risk_daemon.operations.checklists import signatures
+from risk_daemon.operations.checklists.checklist import BEFORE, DAY_NS, Signature
 from risk_daemon.rollout.evidence import Count
 from tests.cli.conftest import Admin
 from tests.cli.test_contacts import everybody

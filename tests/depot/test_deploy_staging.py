@@ -18,9 +18,10 @@ import psutil
 import pytest
 
 from risk_daemon.journal.sqlite import connect
-from risk_daemon.operations import founding, staging_gateway
-from risk_daemon.operations.founding import AccountPlan, Plan
+from risk_daemon.operations.configuration import founding
+from risk_daemon.operations.configuration.founding import AccountPlan, Plan
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.staging import staging_gateway
 from risk_daemon.settings import Gateway, Login
 from risk_daemon.sim.config import read as read_config
 from risk_daemon.sim.day import read as read_day

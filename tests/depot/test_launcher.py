@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.operations.following import NAME, TRADERS, pick, write_launcher
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases.following import NAME, TRADERS, pick, write_launcher
 from risk_daemon.stage.second_release import install
 from tests.depot.build import Recipe
 from tests.depot.conftest import Releases
 from tests.depot.leases import lease
 from tests.operations import build as homes
 
-SAYS = ("operations/releases.py", "return f\"v{installed_version('risk-daemon')}\"")
+SAYS = ("operations/which_release.py", "return f\"v{installed_version('risk-daemon')}\"")
 
 
 def test_the_one_with_the_most_accounts_is_followed() -> None:

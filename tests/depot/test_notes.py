@@ -59,10 +59,17 @@ def test_a_key_of_the_configuration_that_is_not_read_any_more_breaks() -> None:
     before = MODELS.format(more="    old: int")
     after = MODELS.format(more="    new: int")
 
-    assert between("operations/models.py", before, after) == [
+    assert between("operations/configuration/models.py", before, after) == [
         ("breaking", "the key old (Login) is not read any more"),
         ("configuration", "the key new (Login) is new"),
     ]
+
+
+def test_a_key_is_found_although_the_file_of_its_shape_has_moved() -> None:
+    before = {"operations/models.py": MODELS.format(more="    old: int")}
+    after = {"operations/configuration/models.py": MODELS.format(more="    old: int\n    new: int")}
+
+    assert changes(before, after, OLD) == [Change("configuration", "the key new (Login) is new")]
 
 
 def test_kinds_of_records_are_named() -> None:

@@ -21,9 +21,9 @@ from typing import Any, Final
 from risk_daemon.clock import Clock
 from risk_daemon.depot.staging import python_of
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations import founding, passwords
-from risk_daemon.operations.channels import AUDIENCES
-from risk_daemon.operations.founding import AccountPlan, Plan
+from risk_daemon.operations.alerts.channels import AUDIENCES
+from risk_daemon.operations.configuration import founding, passwords
+from risk_daemon.operations.configuration.founding import AccountPlan, Plan
 from risk_daemon.operations.home import Home
 from risk_daemon.settings import Gateway as Gateways
 from risk_daemon.settings import Login
@@ -300,7 +300,7 @@ def _until_it_ends(shell: subprocess.Popen[str], within_s: float) -> str:
 def _end_staging_gateway(home: Path) -> None:
     import psutil
 
-    from risk_daemon.operations import staging_gateway
+    from risk_daemon.operations.staging import staging_gateway
 
     found = staging_gateway.running(Home(home))
     if found is not None:

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from risk_daemon.cli.app import ROOMS, app
-from risk_daemon.operations import checklist
+from risk_daemon.operations.checklists import checklist
 from risk_daemon.stage.contract_page import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,10 @@ TABLES = {
     "journal": [("journal/admin.py", "verify")],
     "link": [("link/admin.py", "flatten")],
     "worker": [("programs/worker.py", "test-rule")],
-    "supervisor": [("programs/supervisor.py", "hand-over"), ("operations/hosting.py", "rollout")],
+    "supervisor": [
+        ("programs/supervisor.py", "hand-over"),
+        ("operations/rollouts/hosting.py", "rollout"),
+    ],
     "console": [("programs/console.py", "status")],
 }
 

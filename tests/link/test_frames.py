@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from risk_daemon.link.frames import BYTES_MAX, KEPT, Frames
-from risk_daemon.operations.handing_over import differences
+from risk_daemon.operations.rollouts.handing_over import differences
 from risk_daemon.programs.intake import translated
 
 ORDER = {

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from risk_daemon.operations import founding
-from risk_daemon.operations.founding import AccountPlan, Plan
+from risk_daemon.operations.configuration import founding
+from risk_daemon.operations.configuration.founding import AccountPlan, Plan
 from risk_daemon.operations.home import Home
 from risk_daemon.settings import Login
 

@@ -12,8 +12,8 @@ from risk_daemon.journal.anew import standing_in
 from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.operations import daemon
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import FILE
+from risk_daemon.operations.which_release import release
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Grant, LeasesGranted
 from tests.operations import build

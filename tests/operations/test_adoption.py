@@ -8,12 +8,13 @@ import pytest
 
 from risk_daemon.core.events import PolicyAdopted
 from risk_daemon.errors import Refused
-from risk_daemon.operations import adoption, orders, pending, state_file
 from risk_daemon.operations import home as homes
+from risk_daemon.operations import orders, pending, state_file
+from risk_daemon.operations.changing import adoption
+from risk_daemon.operations.configuration.in_force import in_force
+from risk_daemon.operations.configuration.problems import InvalidConfiguration
 from risk_daemon.operations.home import About, Home
-from risk_daemon.operations.in_force import in_force
 from risk_daemon.operations.orders import Who
-from risk_daemon.operations.problems import InvalidConfiguration
 from tests.operations.build import CREATED
 from tests.operations.conftest import process
 

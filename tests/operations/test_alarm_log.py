@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.operations import alarm_log
-from risk_daemon.operations.alarm_log import AlarmLog, latest, place
+from risk_daemon.operations.alerts import alarm_log
+from risk_daemon.operations.alerts.alarm_log import AlarmLog, latest, place
+from risk_daemon.operations.alerts.outbox import Place
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.outbox import Place
 from tests.operations.test_outbox import alarm, alarms
 
 

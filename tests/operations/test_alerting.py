@@ -7,8 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from risk_daemon.operations import alerting
-from risk_daemon.operations.alerting import SECOND, Limits, Look, Raise, State, again, kept, step
+from risk_daemon.operations.alerts import alerting
+from risk_daemon.operations.alerts.alerting import (
+    SECOND,
+    Limits,
+    Look,
+    Raise,
+    State,
+    again,
+    kept,
+    step,
+)
 
 SLOW, FAST = 200_001, 200_000
 

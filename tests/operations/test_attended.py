@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.operations import alert_settings, attended
-from risk_daemon.operations.alert_settings import AlertSettings, Escalation, Heartbeat
-from risk_daemon.operations.attended import Acknowledged, Attended, Silence
-from risk_daemon.operations.outbox import Alarm, Place
+from risk_daemon.operations.alerts import alert_settings, attended
+from risk_daemon.operations.alerts.alert_settings import AlertSettings, Escalation, Heartbeat
+from risk_daemon.operations.alerts.attended import Acknowledged, Attended, Silence
+from risk_daemon.operations.alerts.outbox import Alarm, Place
 
 MINUTE = 60_000_000_000
 T0 = 1_000_000 * MINUTE

@@ -6,8 +6,8 @@ import pytest
 
 from risk_daemon.clock import Clock
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations import backup_file, backups
-from risk_daemon.operations.backup_list import FOLDER
+from risk_daemon.operations.backup import backup_file, backups
+from risk_daemon.operations.backup.backup_list import FOLDER
 from risk_daemon.operations.home import Home
 from tests.operations import build, lived
 

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from risk_daemon.operations import channels, sending
-from risk_daemon.operations.channel_sink import PLACES_KEPT, ChannelSink, path_of, standing
-from risk_daemon.operations.channels import FORMAT, LONGEST, MESSAGES_MAX, Channel
+from risk_daemon.operations.alerts import channels, sending
+from risk_daemon.operations.alerts.channel_sink import PLACES_KEPT, ChannelSink, path_of, standing
+from risk_daemon.operations.alerts.channels import FORMAT, LONGEST, MESSAGES_MAX, Channel
+from risk_daemon.operations.alerts.outbox import Alarm, Place
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.outbox import Alarm, Place
 from tests.listening import Hook, Mail
 
 HOOK: dict[str, Any] = {

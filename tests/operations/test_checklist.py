@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
-from risk_daemon.operations import checklist
-from risk_daemon.operations.checklist import BEFORE, DAY_NS, Item, Look, Row, Signature
+from risk_daemon.operations.checklists import checklist
+from risk_daemon.operations.checklists.checklist import BEFORE, DAY_NS, Item, Look, Row, Signature
 
 NOW = 100 * DAY_NS
 MACHINE = Item("runbook", "runbook", ("documents", "drill"))

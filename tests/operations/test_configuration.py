@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.operations.configuration import load
-from risk_daemon.operations.problems import InvalidConfiguration
+from risk_daemon.operations.configuration.loading import load
+from risk_daemon.operations.configuration.problems import InvalidConfiguration
 from risk_daemon.settings import TOPSTEPX_API, decode_settings
 from tests.operations.build import DAEMON, POLICY, config
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.errors import Denied
-from risk_daemon.operations.credentials import Secret, resolve
+from risk_daemon.operations.configuration.credentials import Secret, resolve
 from risk_daemon.operations.home import Home
 from risk_daemon.settings import Login
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from risk_daemon.core.events import PolicyAdopted, RuleSetting
-from risk_daemon.operations.difference import Own, changes, split, way_of
+from risk_daemon.operations.changing.difference import Own, changes, split, way_of
 
 LIMIT: Own = frozenset({("max-contracts", "limit")})
 

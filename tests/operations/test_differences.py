@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.operations.differences import of_case
+from risk_daemon.operations.rollouts.differences import of_case
 from risk_daemon.worker.boundary import Decided
 from risk_daemon.worker.canonical import Decision
 

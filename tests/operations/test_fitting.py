@@ -9,8 +9,8 @@ import pytest
 
 from risk_daemon.depot import staging
 from risk_daemon.errors import OperatorError, Refused
-from risk_daemon.operations.fitting import refuse_unfit
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases.fitting import refuse_unfit
 from tests.operations import build
 
 VERSION = "v1.0.0"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from risk_daemon.core.events import PolicyAdopted, RuleSetting
 from risk_daemon.core.session import next_reset
-from risk_daemon.operations import flags
-from risk_daemon.operations.flags import Flag
+from risk_daemon.operations.configuration import flags
+from risk_daemon.operations.configuration.flags import Flag
 
 NOON = 1_796_140_800_000_000_000  # 2026-12-01 16:00 UTC, a Tuesday: trade date 2026-12-01
 DAY = "2026-12-01"

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.errors import UsageError
-from risk_daemon.operations import founding, history
-from risk_daemon.operations.configuration import load
+from risk_daemon.operations.configuration import founding, history
+from risk_daemon.operations.configuration.loading import load
+from risk_daemon.operations.configuration.problems import InvalidConfiguration
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.problems import InvalidConfiguration
 from risk_daemon.rules import CATALOG
 from risk_daemon.settings import TOPSTEPX_USER_HUB
 from tests.operations import build

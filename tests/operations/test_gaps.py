@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from risk_daemon.core.events import DrainAsked, Entry, Fact, LeaseGranted, LeaseTaken
-from risk_daemon.operations.gaps import Handed, handed, heard, in_words, summed
+from risk_daemon.operations.releases.gaps import Handed, handed, heard, in_words, summed
 
 MS = 1_000_000
 HEIR = "worker-1@v2"

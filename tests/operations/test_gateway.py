@@ -3,7 +3,7 @@
 import pytest
 
 from risk_daemon.errors import Refused
-from risk_daemon.operations.gateway import assert_gateway, kind_of
+from risk_daemon.operations.configuration.gateway import assert_gateway, kind_of
 from risk_daemon.settings import Gateway
 
 

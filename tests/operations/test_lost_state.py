@@ -13,7 +13,7 @@ from risk_daemon.clock import Clock
 from risk_daemon.errors import OperatorError
 from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.lock_file import SLOTS
-from risk_daemon.operations import database, restoring
+from risk_daemon.operations.backup import database, restoring
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.state_file import FILE

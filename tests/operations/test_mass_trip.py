@@ -3,7 +3,7 @@
 import pytest
 
 from risk_daemon.errors import Refused
-from risk_daemon.operations import mass_trip
+from risk_daemon.operations.changing import mass_trip
 
 
 @pytest.mark.parametrize(

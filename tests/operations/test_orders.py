@@ -18,7 +18,7 @@ NOW = int(datetime(2026, 11, 25, 16, tzinfo=UTC).timestamp()) * SECOND
 
 
 def settings(home: Home) -> Settings:
-    from risk_daemon.operations.in_force import in_force
+    from risk_daemon.operations.configuration.in_force import in_force
 
     return in_force(home)
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_daemon.operations.outbox import (
+from risk_daemon.operations.alerts.outbox import (
     BATCH_MAX,
     SECOND_NS,
     Alarm,

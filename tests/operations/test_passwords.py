@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from risk_daemon.errors import Denied, NotFound, UsageError
-from risk_daemon.operations import passwords
+from risk_daemon.operations.configuration import passwords
 from risk_daemon.operations.home import Home
 
 GOOD = "correct horse battery"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from risk_daemon.operations import plainly
+from risk_daemon.operations.accounts import plainly
 from risk_daemon.wire.view import AccountView, DistanceView, LockView, PositionView
 
 END = "2026-12-01T23:00:00.000Z"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from risk_daemon.operations import service_unit
-from risk_daemon.operations.service_unit import Service
+from risk_daemon.operations.running import service_unit
+from risk_daemon.operations.running.service_unit import Service
 
 #: systemd's own measure of what a service may do, 0 to 100: a unit without any of it has 96.
 EXPOSED_MAX = 25

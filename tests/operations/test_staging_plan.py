@@ -3,8 +3,8 @@
 import pytest
 
 from risk_daemon.errors import OperatorError, Refused, UsageError
-from risk_daemon.operations import staging_plan
-from risk_daemon.operations.staging_plan import Compared, Wanted
+from risk_daemon.operations.staging import staging_plan
+from risk_daemon.operations.staging.staging_plan import Compared, Wanted
 from risk_daemon.settings import Gateway, Login, Settings
 
 GUARDED = (1001, 1002)

@@ -1,6 +1,6 @@
 """How long the rebuilding of a state is waited for."""
 
-from risk_daemon.operations.truth import MB, VERIFY_WITHIN_S, patience_s
+from risk_daemon.operations.accounts.truth import MB, VERIFY_WITHIN_S, patience_s
 
 
 def test_a_small_state_file_has_the_time_of_the_printed_page() -> None:

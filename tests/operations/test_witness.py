@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from risk_daemon.core.events import AlarmRaised, DecisionCompared, Entry, Fact, FeedChanged, Pulse
-from risk_daemon.operations import witness
-from risk_daemon.operations.witness import Found, Phase, Seen
+from risk_daemon.operations.rollouts import witness
+from risk_daemon.operations.rollouts.witness import Found, Phase, Seen
 from risk_daemon.rollout.exposure import RECONNECT, RESTART
 from risk_daemon.wire.sample import Damaged
 

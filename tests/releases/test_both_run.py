@@ -6,8 +6,8 @@ import asyncio
 import json
 
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import gaps
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import gaps
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage.waiting import until
 from risk_daemon.wire.client import JournalClient

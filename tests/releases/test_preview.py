@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from risk_daemon.operations.upgrading import changes
+from risk_daemon.operations.changing.upgrading import changes
 from tests.releases.conftest import ACCOUNT, Pair
 
 

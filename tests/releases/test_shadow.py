@@ -10,8 +10,8 @@ import pytest
 from risk_daemon.core.events import DecisionCompared, ShadowReseeded
 from risk_daemon.errors import NotFound, OperatorError
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import differences
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.rollouts import differences
 from risk_daemon.operations.stored import entries
 from risk_daemon.rollout import difference
 from risk_daemon.stage.second_release import install

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import differences
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.rollouts import differences
 from risk_daemon.operations.stored import entries
 from risk_daemon.rollout import difference
 from risk_daemon.stage.daemon import Daemon

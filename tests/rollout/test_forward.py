@@ -9,7 +9,7 @@ from risk_daemon.rollout import guards
 from risk_daemon.rollout import messages as said
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.exposure import HOUR, MINUTE
-from risk_daemon.rollout.plan import Freeze
+from risk_daemon.rollout.plan import Freeze, Plan
 from tests.rollout.world import DOLLAR, GATES, NEW, OLD, T0, World, dwell, plan
 
 
@@ -740,6 +740,68 @@ def test_an_emergency_may_skip_dwell_evidence_and_freeze_but_no_look_at_an_accou
 
     assert (world.stage, world.on(NEW)) == ("canary", {1})
     assert "smoke of account 1" in str(world.proceed())
+
+
+def urgent() -> Plan:
+    """A plan without percentages, without a dwell, and without anything to be judged by."""
+    usual = plan()
+    at_once = dwell(minutes=0, events=0)
+    phases = tuple(
+        msgspec.structs.replace(one, dwell=at_once, gates=(), situations=())
+        for one in usual.phases
+        if one.name not in ("10", "50")
+    )
+    return msgspec.structs.replace(
+        usual,
+        phases=phases,
+        risk_cap_ppm=usual.risk_cap_ppm[:4],
+        kind="emergency",
+        approvals=2,
+        gates=("signature",),
+        by="ann",
+        reason="v1.2.0 closes too late",
+    )
+
+
+def test_an_emergency_is_told_as_one_and_two_persons_agree_to_its_start() -> None:
+    world = World(urgent())
+    world.green()
+    assert world.please(said.Start) == ("2 more to approve start",)
+    world.please(said.Approve, actor="ann", phase="start")
+    world.please(said.Approve, actor="ann", phase="start")
+    assert world.please(said.Start) == ("1 more to approve start",)
+    world.please(said.Approve, actor="ben", phase="start")
+
+    assert world.please(said.Start) == ()
+
+    words = [one.words for one in world.tells if one.audience == "admins"]
+    assert words[0] == (
+        "EMERGENCY deployment of v1.3.0 (def456) opening, ann: v1.2.0 closes too late; "
+        "the way back is v1.2.0 (abc123)"
+    )
+    entry = next(one for one in world.entries if one.what == "it is an emergency")
+    assert (entry.actor, entry.reason) == ("ann", "v1.2.0 closes too late")
+
+
+@pytest.mark.parametrize("look", ["smoke", "reconcile", "standby"])
+def test_an_emergency_skips_no_look_at_an_account_and_no_way_back(look: str) -> None:
+    world = World(urgent())
+    world.green()
+    for person in ("ann", "ben"):
+        world.please(said.Approve, actor=person, phase="start")
+    if look != "standby":
+        getattr(world, look)[1] = rows.UNMEASURABLE
+    world.please(said.Start)
+    world.passes()
+    world.passes()
+    assert (world.stage, world.on(NEW)) == ("canary", {1})
+    if look == "standby":
+        world.hear(said.WorkerGone(at=world.now, version=OLD, why="gone", crashed=False))
+        look = "no worker of v1.2.0 (abc123) is warm"
+
+    assert look in str(world.proceed())
+
+    assert world.on(NEW) == {1}
 
 
 # --- freezes ---

@@ -65,6 +65,20 @@ def test_it_says_what_is_over_what_is_watched_and_what_is_to_come() -> None:
     ]
 
 
+@pytest.mark.parametrize("stage", ["draft", "canary", "aborted", "done"])
+def test_an_emergency_is_shown_as_one_with_what_it_was_spared_to_its_end(stage: str) -> None:
+    urgent = {**rollout()["plan"], "kind": "emergency", "by": "anna", "reason": "it loses"}
+    said = ["EMERGENCY: no phase of 10 % and 50 %", "with 7 accounts a percentage is no sample"]
+
+    told = tree(rollout(plan=urgent, said=said, stage=stage, why="crash"))
+
+    assert told[1:4] == [
+        "  EMERGENCY by anna: it loses",
+        "  EMERGENCY: no phase of 10 % and 50 %",
+        "  why: crash",
+    ]
+
+
 def test_what_stops_it_stands_right_below_its_name() -> None:
     hold = {"actor": "anna", "reason": "a look first"}
     accepted = {"person": "bert", "gate": "latency", "reason": "known"}

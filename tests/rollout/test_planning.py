@@ -10,7 +10,7 @@ from risk_daemon.rollout.exposure import MINUTE
 from risk_daemon.rollout.order import MILLION, Member
 from risk_daemon.rollout.plan import Version
 from risk_daemon.rollout.planning import Figures, Made, asked_phase, make, restore, shape, show
-from risk_daemon.rollout.reading import DAY, Problems, Wish, read
+from risk_daemon.rollout.reading import BEFORE, DAY, Problems, Wish, default_phase, read
 from tests.rollout.test_exposure import FRIDAY, market, utc
 from tests.rollout.test_reading import LEAST, phases
 
@@ -26,10 +26,10 @@ def people(n: int, **changes: Any) -> tuple[Member, ...]:
     )
 
 
-def wish(**more: Any) -> Wish:
+def wish(reason: str = "why", **more: Any) -> Wish:
     found = read({**LEAST, "test_accounts": [1], **more})
     assert isinstance(found, Wish), found
-    return found
+    return msgspec.structs.replace(found, by="anna", reason=reason)
 
 
 def made(n: int = 20, now: int = TUESDAY, members: tuple[Member, ...] = (), **more: Any) -> Made:
@@ -292,6 +292,71 @@ def test_a_change_that_is_not_both_harmless_and_of_the_configuration_may_not(
 def test_an_emergency_needs_two_persons() -> None:
     assert made(kind="emergency").plan.approvals == 2
     assert made(kind="emergency", approvals=3).plan.approvals == 3
+
+
+def test_an_emergency_is_short_and_says_what_it_leaves_out() -> None:
+    found = made(kind="emergency")
+
+    assert [(one.name, one.upto) for one in found.plan.phases] == [
+        ("shadow", 0), ("canary", 1), ("100", 20), ("soak", 20),
+    ]  # fmt: skip
+    assert (found.full_at or 0) - TUESDAY < 6 * MINUTE
+    assert (found.plan.by, found.plan.reason) == ("anna", "why")
+    assert found.plan.gates == ("signature",)
+    assert found.plan.said == (
+        "EMERGENCY: not asked before the start: tests, live tests, coverage, benchmarks, audit, "
+        "documents, release notes, rollback drill, backup, parity, checklist",
+        "EMERGENCY: no phase of 10 % and 50 %",
+        "EMERGENCY: phase canary: less wall, open_minutes, events, gate errors, gate latency, "
+        "gate decisions, gate enforcement, gate memory, gate connection, situation session open, "
+        "situation session close, situation daily reset, situation maintenance break, "
+        "situation reconnect, situation restart with equal state",
+    )
+
+
+def test_an_emergency_that_is_asked_for_everything_leaves_nothing_out() -> None:
+    usual = [msgspec.to_builtins(default_phase(name)) for name in ("canary", "10", "50")]
+    steps = [
+        {"name": "shadow"},
+        *(
+            {
+                "name": one["name"],
+                "wall": f"{one['dwell']['wall_ns'] // MINUTE}m",
+                "longest": "14d",
+                "open_minutes": one["dwell"]["open_minutes"],
+                "events": one["dwell"]["events"],
+                "situations": list(one["situations"]),
+                "gates": list(one["gates"]),
+            }
+            for one in usual
+        ),
+        {"name": "100"},
+        {"name": "soak"},
+    ]
+    assert (
+        made(now=utc("07 00:00"), kind="emergency", phases=steps, gates=list(BEFORE)).plan.said
+        == ()
+    )
+
+
+def test_an_emergency_is_held_up_by_no_freeze_and_says_by_which_it_would_have_been() -> None:
+    frozen = {
+        "begin": "2026-01-01T00:00:00Z",
+        "end": "2027-12-31T00:00:00Z",
+        "reason": "the holidays",
+    }
+
+    found = made(kind="emergency", freezes=[frozen])
+
+    assert found.plan.freezes == ()
+    assert "EMERGENCY: not held up by the freeze for the holidays" in found.plan.said
+
+
+def test_an_emergency_that_says_no_reason_is_none() -> None:
+    assert refused(kind="emergency", reason="") == (
+        "reason: an emergency leaves evidence out, so it says why; add --reason",
+    )
+    assert made(reason="").plan.reason == ""
 
 
 def test_an_account_that_is_not_guarded_is_told_with_those_that_are() -> None:

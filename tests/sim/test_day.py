@@ -19,7 +19,7 @@ from risk_daemon.core.events import (
     RequestSettled,
     TradeSeen,
 )
-from risk_daemon.operations import recorded_day
+from risk_daemon.operations.rollouts import recorded_day
 from risk_daemon.sim.config import parse
 from risk_daemon.sim.day import read
 from risk_daemon.sim.timeline import ScenarioRefused

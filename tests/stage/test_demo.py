@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.rules import CATALOG
 from risk_daemon.stage import play
 from risk_daemon.supervisor.release import workers_of

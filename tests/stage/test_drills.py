@@ -16,8 +16,9 @@ import pytest
 
 from risk_daemon.core.events import FeedChanged
 from risk_daemon.errors import OperatorError, UsageError
-from risk_daemon.operations import drilling, home
+from risk_daemon.operations import home
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.running import drilling
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import brief, drill_book
 from risk_daemon.stage.crowd import Crowd

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install

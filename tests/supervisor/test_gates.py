@@ -14,7 +14,7 @@ from risk_daemon.depot import making, signing
 from risk_daemon.depot.manifest import Manifest, Part, Schemas, encode
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.rollout import evidence
 from risk_daemon.rollout.evidence import Count, Suite
 from risk_daemon.rollout.reading import BEFORE

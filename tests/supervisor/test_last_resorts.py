@@ -13,7 +13,7 @@ import pytest
 
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 from risk_daemon.supervisor.lasting import GOOD

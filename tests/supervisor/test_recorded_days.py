@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import differences
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.releases.under_way import standing
+from risk_daemon.operations.rollouts import differences
 from risk_daemon.operations.stored import entries
-from risk_daemon.operations.under_way import standing
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import LIMIT, Crowd
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install

@@ -11,10 +11,10 @@ import pytest
 
 from risk_daemon.clock import Clock
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations.gating import judge
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
-from risk_daemon.operations.under_way import now_of
+from risk_daemon.operations.releases.gating import judge
+from risk_daemon.operations.releases.under_way import now_of
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon, Done
 from risk_daemon.stage.gateway import Gateway

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from risk_daemon.core.world import Parser
-from risk_daemon.operations.differences import of_script
+from risk_daemon.operations.rollouts.differences import of_script
 from risk_daemon.rules import CATALOG
 from risk_daemon.worker.canonical import LOOSER
 from risk_daemon.worker.scripted import Scripted, Told, decide, scripts

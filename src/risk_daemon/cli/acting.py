@@ -58,7 +58,7 @@ def flatten_all(
     Examples:
       risk-daemon-admin emergency flatten-all --reason "System emergency"
     """
-    from risk_daemon.operations import emergency as operations
+    from risk_daemon.operations.accounts import emergency as operations
 
     who = Who(operator(), reason)
     finish(as_json, lambda: operations.flatten_all(choose(home), who, dry_run=dry_run))
@@ -79,7 +79,7 @@ def shutdown(
     Examples:
       risk-daemon-admin emergency shutdown --reason "Manual intervention required"
     """
-    from risk_daemon.operations import emergency as operations
+    from risk_daemon.operations.accounts import emergency as operations
 
     who = Who(operator(), reason)
     finish(as_json, lambda: operations.switch_off(choose(home), who, alarm=True, dry_run=dry_run))
@@ -99,7 +99,7 @@ def emergency_lockout(
     Examples:
       risk-daemon-admin emergency lockout --account 1001 --reason "runaway copier"
     """
-    from risk_daemon.operations import emergency as operations
+    from risk_daemon.operations.accounts import emergency as operations
 
     who = Who(operator(), reason)
     finish(as_json, lambda: operations.lock_out(choose(home), account, who, dry_run=dry_run))
@@ -121,7 +121,7 @@ def contacts_show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin emergency contacts show
     """
-    from risk_daemon.operations import contacts as operations
+    from risk_daemon.operations.changing import contacts as operations
 
     finish(as_json, lambda: operations.show(choose(home)))
 
@@ -147,7 +147,7 @@ def contacts_set(
           --phone "+1 312 555 0100" --email anna@example.org
       risk-daemon-admin emergency contacts set sdk-support --email support@example.org
     """
-    from risk_daemon.operations import contacts as operations
+    from risk_daemon.operations.changing import contacts as operations
 
     given = {"name": name, "phone": phone, "email": email}
     who = Who(operator(), reason)
@@ -160,7 +160,7 @@ def contacts_set(
 @lockout.command("clear")
 def lockout_clear(
     account: AccountOption,
-    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    reason: ReasonOption,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -173,7 +173,7 @@ def lockout_clear(
     Examples:
       risk-daemon-admin lockout clear --account 1001 --reason "news is over"
     """
-    from risk_daemon.operations import lockouts
+    from risk_daemon.operations.accounts import lockouts
 
     who = Who(operator(), reason)
     finish(as_json, lambda: lockouts.clear(choose(home), account, who, dry_run=dry_run))
@@ -182,7 +182,7 @@ def lockout_clear(
 @lockout.command("confirm")
 def lockout_confirm(
     account: AccountOption,
-    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    reason: ReasonOption,
     by: ByOption = None,
     yes: YesOption = False,
     home: HomeOption = None,
@@ -198,7 +198,7 @@ def lockout_confirm(
       risk-daemon-admin lockout confirm --account 1001 --reason "the limit is meant" --dry-run
       risk-daemon-admin lockout confirm --account 1001 --reason "the limit is meant" --yes
     """
-    from risk_daemon.operations import lockouts
+    from risk_daemon.operations.accounts import lockouts
     from risk_daemon.operations.outcome import Outcome
 
     def act() -> Outcome:
@@ -232,7 +232,7 @@ def lockout_set(
       risk-daemon-admin lockout set --account 1001 --mode reduce-only --for 30m --reason "news"
       risk-daemon-admin lockout set --account test_trader_1 --mode flatten-lock
     """
-    from risk_daemon.operations import lockouts
+    from risk_daemon.operations.accounts import lockouts
 
     who = Who(operator(), reason)
     finish(

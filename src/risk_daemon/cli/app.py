@@ -266,7 +266,7 @@ def root(
     if home is not None:
         context.default_map = _everywhere(str(home), context.command)
     if version:
-        from risk_daemon.operations import releases
+        from risk_daemon.operations import which_release as releases
 
         finish(as_json, lambda: releases.version(choose(home)))
     if context.invoked_subcommand is None:

@@ -73,7 +73,8 @@ def init(
           --start-balance 150000.00 --drawdown 4500.00
       risk-daemon-admin init --environment production --login alpha:me:env:1001 --dry-run
     """
-    from risk_daemon.operations import beginnings, founding
+    from risk_daemon.operations.configuration import founding
+    from risk_daemon.operations.running import beginnings
 
     at = choose(home)
     if moved:
@@ -122,7 +123,7 @@ def start(
       risk-daemon-admin start --home /srv/risk --timeout 60
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import lifecycle
+    from risk_daemon.operations.running import lifecycle
 
     who = Who(operator(), reason)
     finish(as_json, lambda: lifecycle.start(choose(home), who, waiting(timeout), dry_run=dry_run))
@@ -144,7 +145,7 @@ def stop(
       risk-daemon-admin stop --reason "moving to another machine"
       risk-daemon-admin stop --yes
     """
-    from risk_daemon.operations import emergency
+    from risk_daemon.operations.accounts import emergency
 
     if not dry_run and reason is None:
         confirm("Stop the daemon? Nothing will protect the accounts.", yes, "--reason or --yes")
@@ -165,7 +166,7 @@ def restart(
       risk-daemon-admin restart
       ./scripts/restart_daemon.sh
     """
-    from risk_daemon.operations import lifecycle
+    from risk_daemon.operations.running import lifecycle
 
     who = Who(operator(), reason)
     finish(as_json, lambda: lifecycle.restart(choose(home), who, dry_run=dry_run))

@@ -100,7 +100,7 @@ def _either(
     dry_run: bool,
 ) -> Outcome:
     """Sign an item where one is named, else show how the list stands."""
-    from risk_daemon.operations import checking
+    from risk_daemon.operations.checklists import checking
 
     asked = checking.Asked(list=which, version=version)
     if sign is None:

@@ -15,6 +15,7 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    RuleArgument,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
@@ -26,7 +27,6 @@ config = typer.Typer(no_args_is_help=True, help="Rules and settings: look, chang
 AccountArgument = Annotated[
     str, typer.Argument(help="Number or name of the account, or all.", show_default=False)
 ]
-RuleArgument = Annotated[str, typer.Argument(help="Name of the rule.", show_default=False)]
 
 
 class Telling(StrEnum):
@@ -44,7 +44,7 @@ def validate(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin config validate
     """
-    from risk_daemon.operations import policy
+    from risk_daemon.operations.changing import policy
 
     finish(as_json, lambda: policy.validate(choose(home)))
 
@@ -64,7 +64,7 @@ def show(
       risk-daemon-admin config show
       risk-daemon-admin config show --effective
     """
-    from risk_daemon.operations import policy
+    from risk_daemon.operations.changing import policy
 
     finish(as_json, lambda: policy.show(choose(home), effective=effective))
 
@@ -77,7 +77,7 @@ def diff(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin config diff
     """
-    from risk_daemon.operations import policy
+    from risk_daemon.operations.changing import policy
 
     finish(as_json, lambda: policy.diff(choose(home)))
 
@@ -96,7 +96,7 @@ def preview(
     Examples:
       risk-daemon-admin config preview v1.3.0
     """
-    from risk_daemon.operations import upgrading
+    from risk_daemon.operations.changing import upgrading
 
     finish(as_json, lambda: upgrading.preview(choose(home), version))
 
@@ -118,7 +118,7 @@ def reload(
     Examples:
       risk-daemon-admin config reload --reason "smaller size before the holiday"
     """
-    from risk_daemon.operations import policy
+    from risk_daemon.operations.changing import policy
 
     who = Who(operator(), reason)
     finish(as_json, lambda: policy.reload(choose(home), who, dry_run=dry_run, accepts=accept_trips))
@@ -127,7 +127,7 @@ def reload(
 @config.command("approve")
 def approve(
     account: AccountArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    reason: ReasonOption,
     by: ByOption = None,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
@@ -142,7 +142,7 @@ def approve(
       risk-daemon-admin config approve 1001 --by anna --reason "agreed with the desk"
       risk-daemon-admin config approve all --by anna --reason "holiday" --dry-run
     """
-    from risk_daemon.operations import policy
+    from risk_daemon.operations.changing import policy
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: policy.approve(choose(home), account, who, dry_run=dry_run))
@@ -161,7 +161,7 @@ def show_history(
       risk-daemon-admin config history
       risk-daemon-admin config history --limit 100 --json
     """
-    from risk_daemon.operations import commits
+    from risk_daemon.operations.changing import commits
 
     finish(as_json, lambda: commits.history(choose(home), limit))
 
@@ -189,7 +189,7 @@ def apply(
     Examples:
       risk-daemon-admin config apply --to-commit abc123 --dry-run
     """
-    from risk_daemon.operations import commits
+    from risk_daemon.operations.changing import commits
 
     who = Who(operator(), reason)
     finish(
@@ -215,7 +215,7 @@ def rollback(
       risk-daemon-admin config rollback --to-commit abc123
       risk-daemon-admin config rollback --to-commit before-holiday --dry-run
     """
-    from risk_daemon.operations import commits
+    from risk_daemon.operations.changing import commits
 
     who = Who(operator(), reason)
     finish(as_json, lambda: commits.rollback(choose(home), to_commit, who, dry_run=dry_run))
@@ -241,7 +241,7 @@ def set_rule(
       risk-daemon-admin config set-rule 1001 max-contracts limit=3
       risk-daemon-admin config set-rule all daily-combined-loss limit=500.00 --dry-run
     """
-    from risk_daemon.operations import editing
+    from risk_daemon.operations.changing import editing
 
     who = Who(operator(), reason)
     finish(
@@ -268,7 +268,7 @@ def enable_rule(
     Examples:
       risk-daemon-admin config enable-rule 1001 daily-combined-loss
     """
-    from risk_daemon.operations import editing
+    from risk_daemon.operations.changing import editing
 
     who = Who(operator(), reason)
     finish(
@@ -297,7 +297,7 @@ def disable_rule(
     Examples:
       risk-daemon-admin config disable-rule 1001 daily-combined-loss --reason "trial account"
     """
-    from risk_daemon.operations import editing
+    from risk_daemon.operations.changing import editing
 
     who = Who(operator(), reason)
     finish(

@@ -11,6 +11,7 @@ from risk_daemon.cli.options import (
     NO_REASON,
     ByOption,
     DryRunOption,
+    EmergencyOption,
     HomeOption,
     JsonOption,
     ReasonOption,
@@ -35,6 +36,7 @@ def plan(
     file: Annotated[
         Path | None, typer.Option("--file", help="A plan in YAML; else config/rollout.yaml.")
     ] = None,
+    emergency: EmergencyOption = False,
     reason: ReasonOption = NO_REASON,
     by: ByOption = None,
     home: HomeOption = None,
@@ -43,20 +45,30 @@ def plan(
 ) -> None:
     """Make the plan of a rollout, and say what is foreseen of each phase.
 
-    Who goes when is decided here and stored; nothing is moved.
+    Who goes when is decided here and stored; nothing is moved. An emergency is asked for a
+    signature only, its canary is looked at for five minutes, then it goes to all; what it leaves
+    out is said here and shown to its end.
 
     \b
     Examples:
       risk-daemon-admin deploy plan v1.3.0 --account TEST-1 --dry-run
       risk-daemon-admin deploy plan v1.3.0 --file rollout.yaml
+      risk-daemon-admin deploy plan v1.3.1 --account TEST-1 --emergency --reason "v1.3.0 is wrong"
     """
-    from risk_daemon.operations import deploy_plan
+    from risk_daemon.operations.rollouts import deploy_plan
 
     who = Who(by or operator(), reason)
     finish(
         as_json,
         lambda: deploy_plan.plan(
-            choose(home), version, account or [], file, who, Clock(), dry_run=dry_run
+            choose(home),
+            version,
+            account or [],
+            file,
+            who,
+            Clock(),
+            dry_run=dry_run,
+            is_emergency=emergency,
         ),
     )
 
@@ -76,7 +88,7 @@ def gates(
       risk-daemon-admin deploy gates v1.3.0
       risk-daemon-admin deploy gates v1.3.0 --json
     """
-    from risk_daemon.operations import before
+    from risk_daemon.operations.rollouts import before
 
     finish(as_json, lambda: before.show(choose(home), version, Clock()))
 
@@ -111,7 +123,7 @@ def staging(
       risk-daemon-admin deploy staging --version v1.3.0 --dry-run
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploy_staging
+    from risk_daemon.operations.staging import deploy_staging
 
     who = Who(by or operator(), reason)
     wish = deploy_staging.Wish(version, key, gateway)
@@ -130,6 +142,7 @@ def canary(
     version: Annotated[
         str | None, typer.Option("--version", help="The release; else the newest that is staged.")
     ] = None,
+    emergency: EmergencyOption = False,
     reason: ReasonOption = NO_REASON,
     by: ByOption = None,
     home: HomeOption = None,
@@ -142,14 +155,23 @@ def canary(
     Examples:
       risk-daemon-admin deploy canary --account TEST-1
       risk-daemon-admin deploy canary --account TEST-1 --version v1.3.0 --dry-run
+      risk-daemon-admin deploy canary --account TEST-1 --emergency --reason "v1.3.0 is wrong"
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(
         as_json,
-        lambda: deploying.canary(choose(home), account, version, who, waiting(), dry_run=dry_run),
+        lambda: deploying.canary(
+            choose(home),
+            account,
+            version,
+            who,
+            waiting(),
+            dry_run=dry_run,
+            is_emergency=emergency,
+        ),
     )
 
 
@@ -169,7 +191,7 @@ def percentage(
       risk-daemon-admin deploy percentage --percent 10
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(
@@ -192,7 +214,7 @@ def stop(
     Examples:
       risk-daemon-admin deploy stop --reason "too many alarms"
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: deploying.stop(choose(home), who, dry_run=dry_run))

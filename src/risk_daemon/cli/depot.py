@@ -29,7 +29,7 @@ def keygen(
     Examples:
       risk-daemon-admin release keygen --out ~/keys/release.key
     """
-    from risk_daemon.operations import depot
+    from risk_daemon.operations.releases import depot
 
     finish(as_json, lambda: depot.keygen(out.expanduser().absolute()))
 
@@ -56,7 +56,7 @@ def build(
       risk-daemon-admin release build --key ~/keys/release.key
       risk-daemon-admin release build --key ~/keys/release.key --out /tmp/v1.2.0.tar
     """
-    from risk_daemon.operations import depot
+    from risk_daemon.operations.releases import depot
 
     finish(
         as_json,
@@ -86,7 +86,7 @@ def add(
       risk-daemon-admin release add /media/v1.2.0.tar
     """
     from risk_daemon.depot.store import Depot
-    from risk_daemon.operations import depot
+    from risk_daemon.operations.releases import depot
 
     act = depot.Act(Clock().now_ns(), operator(), talk, dry_run)
     path = source.expanduser().absolute()
@@ -116,7 +116,7 @@ def notes(
       risk-daemon-admin release notes v1.3.0 --write
     """
     from risk_daemon.depot.store import Depot
-    from risk_daemon.operations import release_notes
+    from risk_daemon.operations.releases import release_notes
 
     folder = checkout.expanduser().absolute()
     finish(
@@ -134,7 +134,7 @@ def list_(home: HomeOption = None, as_json: JsonOption = False) -> None:
       risk-daemon-admin release list
     """
     from risk_daemon.depot.store import Depot
-    from risk_daemon.operations import depot
+    from risk_daemon.operations.releases import depot
 
     finish(as_json, lambda: depot.listed(choose(home), Depot(depot_path())))
 
@@ -148,7 +148,7 @@ def show(version: VersionArgument, home: HomeOption = None, as_json: JsonOption 
       risk-daemon-admin release show v1.2.0
     """
     from risk_daemon.depot.store import Depot
-    from risk_daemon.operations import depot
+    from risk_daemon.operations.releases import depot
 
     finish(as_json, lambda: depot.shown(choose(home), Depot(depot_path()), version))
 
@@ -164,7 +164,7 @@ def verify(version: VersionArgument, home: HomeOption = None, as_json: JsonOptio
       risk-daemon-admin release verify v1.2.0
     """
     from risk_daemon.depot.store import Depot
-    from risk_daemon.operations import depot
+    from risk_daemon.operations.releases import depot
 
     finish(as_json, lambda: depot.verified(choose(home), Depot(depot_path()), version))
 
@@ -183,10 +183,36 @@ def stage(
       risk-daemon-admin release stage v1.2.0
     """
     from risk_daemon.depot.store import Depot
-    from risk_daemon.operations import depot
+    from risk_daemon.operations.releases import depot
 
     act = depot.Act(Clock().now_ns(), operator(), talk, dry_run)
     finish(as_json, lambda: depot.stage(choose(home), Depot(depot_path()), version, act))
+
+
+@release.command("tag")
+def tag(
+    version: VersionArgument,
+    checkout: Annotated[
+        Path, typer.Option("--from", help="The checkout; else the working folder.")
+    ] = Path(),
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tag the commit a release was made of, with the digest that was signed.
+
+    Only what is in the depot, signed by a key this home trusts, and has its notes.
+
+    \b
+    Examples:
+      risk-daemon-admin release tag v1.2.0
+    """
+    from risk_daemon.depot.store import Depot
+    from risk_daemon.operations.releases import depot, tagging
+
+    act = depot.Act(Clock().now_ns(), operator(), talk, dry_run)
+    where = checkout.expanduser().absolute()
+    finish(as_json, lambda: tagging.tag(choose(home), Depot(depot_path()), version, where, act))
 
 
 @release.command("prune")
@@ -209,7 +235,7 @@ def prune(
       risk-daemon-admin release prune v1.1.0
     """
     from risk_daemon.depot.store import Depot
-    from risk_daemon.operations import depot
+    from risk_daemon.operations.releases import depot
 
     finish(
         as_json,

@@ -40,6 +40,6 @@ def drill(
       risk-daemon-admin drill crash
       risk-daemon-admin drill all --json
     """
-    from risk_daemon.operations import drilling
+    from risk_daemon.operations.running import drilling
 
     finish(as_json, lambda: drilling.run(choose(home), name, size_mb, is_beside=scratch))

@@ -29,6 +29,6 @@ def doctor(
       risk-daemon-admin doctor
       risk-daemon-admin doctor --bundle /tmp/risk-daemon.zip
     """
-    from risk_daemon.operations import doctor as operations
+    from risk_daemon.operations.running import doctor as operations
 
     finish(as_json, lambda: operations.examine(choose(home), bundle))

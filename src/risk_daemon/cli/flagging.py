@@ -14,8 +14,8 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    RuleArgument,
     accounts,
-    rules,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
@@ -25,10 +25,6 @@ from risk_daemon.operations.orders import Who
 flag = typer.Typer(
     no_args_is_help=True, help="Rules in another mode for a while: list, set, clear."
 )
-
-RuleArgument = Annotated[
-    str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
-]
 
 
 class Mode(StrEnum):
@@ -47,7 +43,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin flag list
     """
-    from risk_daemon.operations import flagging
+    from risk_daemon.operations.changing import flagging
 
     finish(as_json, lambda: flagging.show(choose(home)))
 
@@ -84,7 +80,7 @@ def put(
       risk-daemon-admin flag set no-stop-loss-grace --mode enforce --percent 10 \\
         --owner anna --until 2026-12-31 --reason "trial" --dry-run
     """
-    from risk_daemon.operations import flagging
+    from risk_daemon.operations.changing import flagging
 
     who = Who(operator(), reason)
     asked = flagging.Asked(
@@ -120,7 +116,7 @@ def clear(
       risk-daemon-admin flag clear no-stop-loss-grace --reason "all is well"
       risk-daemon-admin flag clear max-contracts --account 1001
     """
-    from risk_daemon.operations import flagging
+    from risk_daemon.operations.changing import flagging
 
     who = Who(operator(), reason)
     finish(

@@ -39,7 +39,7 @@ def create(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin backup create
     """
-    from risk_daemon.operations import backups
+    from risk_daemon.operations.backup import backups
 
     finish(as_json, lambda: backups.create(choose(home), Clock()))
 
@@ -52,7 +52,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin backup list
     """
-    from risk_daemon.operations import backups
+    from risk_daemon.operations.backup import backups
 
     finish(as_json, lambda: backups.show(choose(home), Clock()))
 
@@ -69,7 +69,7 @@ def verify(
     Examples:
       risk-daemon-admin backup verify
     """
-    from risk_daemon.operations import backups
+    from risk_daemon.operations.backup import backups
 
     finish(as_json, lambda: backups.verify(choose(home), file, Clock()))
 
@@ -88,7 +88,7 @@ def prune(
     Examples:
       risk-daemon-admin backup prune --keep 30 --yes
     """
-    from risk_daemon.operations import backups
+    from risk_daemon.operations.backup import backups
 
     if not dry_run:
         confirm(f"Remove all backups but the newest {keep}?", yes)
@@ -130,7 +130,8 @@ def restore(
       risk-daemon-admin restore --rebuild
       risk-daemon-admin restore --config
     """
-    from risk_daemon.operations import restored_config, restoring
+    from risk_daemon.operations.backup import restoring
+    from risk_daemon.operations.changing import restored_config
 
     who = Who(by or operator(), reason)
 

@@ -34,7 +34,7 @@ def status(
       risk-daemon-admin status --show-events
       risk-daemon-admin status --watch
     """
-    from risk_daemon.operations import looking
+    from risk_daemon.operations.accounts import looking
 
     def look() -> Outcome:
         return looking.status(choose(home), show_events=show_events)
@@ -54,7 +54,7 @@ def health(home: HomeOption = None, as_json: JsonOption = False) -> None:
       risk-daemon-admin health
       risk-daemon-admin health --json
     """
-    from risk_daemon.operations import looking
+    from risk_daemon.operations.accounts import looking
 
     finish(as_json, lambda: looking.health(choose(home)))
 
@@ -73,6 +73,6 @@ def why(
       risk-daemon-admin why 1001
       risk-daemon-admin why test_trader_1
     """
-    from risk_daemon.operations import looking
+    from risk_daemon.operations.accounts import looking
 
     finish(as_json, lambda: looking.why(choose(home), account))

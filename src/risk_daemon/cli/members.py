@@ -26,7 +26,7 @@ def accounts_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin accounts list
     """
-    from risk_daemon.operations import members
+    from risk_daemon.operations.changing import members
 
     finish(as_json, lambda: members.accounts(choose(home)))
 
@@ -47,7 +47,7 @@ def accounts_add(
     Examples:
       risk-daemon-admin accounts add 1003 --login alpha --name "test_trader_3"
     """
-    from risk_daemon.operations import members
+    from risk_daemon.operations.changing import members
 
     who = Who(operator(), reason)
     finish(
@@ -71,7 +71,7 @@ def mark_test(
     Examples:
       risk-daemon-admin accounts mark-test test_trader_1
     """
-    from risk_daemon.operations import members
+    from risk_daemon.operations.changing import members
 
     who = Who(operator(), reason)
     finish(
@@ -88,7 +88,7 @@ def logins_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin logins list
     """
-    from risk_daemon.operations import members
+    from risk_daemon.operations.changing import members
 
     finish(as_json, lambda: members.logins(choose(home)))
 
@@ -114,7 +114,7 @@ def logins_add(
     Examples:
       risk-daemon-admin logins add beta:other_user:file:credentials/beta.key:2001,2002
     """
-    from risk_daemon.operations import members
+    from risk_daemon.operations.changing import members
 
     who = Who(operator(), reason)
     finish(as_json, lambda: members.add_login(choose(home), login, who, dry_run=dry_run))
@@ -147,7 +147,7 @@ def credentials_rotate(
       risk-daemon-admin credentials rotate alpha < new.key
       risk-daemon-admin credentials rotate alpha --from-env PROJECT_X_NEW_KEY
     """
-    from risk_daemon.operations import rotating
+    from risk_daemon.operations.changing import rotating
 
     who = Who(operator(), reason)
 
@@ -170,6 +170,6 @@ def credentials_check(home: HomeOption = None, as_json: JsonOption = False) -> N
     Examples:
       risk-daemon-admin credentials check
     """
-    from risk_daemon.operations import members
+    from risk_daemon.operations.changing import members
 
     finish(as_json, lambda: members.check_credentials(choose(home)))

@@ -33,8 +33,8 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 def accounts(context: typer.Context, incomplete: str) -> list[str]:
     """Complete an account: by its name, or by its number. A shell is told of no trouble."""
     from risk_daemon.errors import OperatorError
+    from risk_daemon.operations.configuration.in_force import policies_in_force
     from risk_daemon.operations.home import choose
-    from risk_daemon.operations.in_force import policies_in_force
 
     try:
         found = list(policies_in_force(choose(context.params.get("home"))))
@@ -52,3 +52,17 @@ def rules(incomplete: str) -> list[str]:
 
 
 NO_REASON = "none given"
+
+OneOption = Annotated[
+    str | None,
+    typer.Option("--account", help="Number or name of one account.", autocompletion=accounts),
+]
+RuleArgument = Annotated[
+    str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
+]
+EmergencyOption = Annotated[
+    bool,
+    typer.Option(
+        "--emergency", help="Shorter, without percentages; two persons approve it; needs --reason."
+    ),
+]

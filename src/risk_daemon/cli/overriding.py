@@ -12,8 +12,8 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    RuleArgument,
     accounts,
-    rules,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
@@ -25,9 +25,6 @@ override = typer.Typer(no_args_is_help=True, help="A rule off on one account, fo
 AccountArgument = Annotated[
     str, typer.Argument(help="Number or name.", show_default=False, autocompletion=accounts)
 ]
-RuleArgument = Annotated[
-    str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
-]
 
 
 @override.command("disable")
@@ -37,7 +34,7 @@ def disable(
     duration: Annotated[
         str, typer.Option("--duration", help="How long from now: 30m, 2h, at most 1d.")
     ],
-    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    reason: ReasonOption,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -52,7 +49,7 @@ def disable(
       risk-daemon-admin override disable 1001 max-contracts --duration 30m --reason "roll"
       risk-daemon-admin override disable NORTH-1 max-contracts --duration 2h --reason x --dry-run
     """
-    from risk_daemon.operations import overriding
+    from risk_daemon.operations.changing import overriding
 
     who = Who(operator(), reason)
     finish(
@@ -69,7 +66,7 @@ def show(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin override list
     """
-    from risk_daemon.operations import overriding
+    from risk_daemon.operations.changing import overriding
 
     finish(as_json, lambda: overriding.show(choose(home)))
 
@@ -89,7 +86,7 @@ def clear(
     Examples:
       risk-daemon-admin override clear 1001 max-contracts --reason "roll is done"
     """
-    from risk_daemon.operations import overriding
+    from risk_daemon.operations.changing import overriding
 
     who = Who(operator(), reason)
     finish(as_json, lambda: overriding.clear(choose(home), account, rule, who, dry_run=dry_run))

@@ -35,7 +35,7 @@ def password(
       risk-daemon-admin dashboard password --user anna
       risk-daemon-admin dashboard password --user anna < password.txt
     """
-    from risk_daemon.operations import passwords
+    from risk_daemon.operations.configuration import passwords
 
     def act() -> Outcome:
         return passwords.set_password(choose(home), user, _asked(user), dry_run=dry_run)
@@ -56,7 +56,7 @@ def remove(
     Examples:
       risk-daemon-admin dashboard remove --user anna
     """
-    from risk_daemon.operations import passwords
+    from risk_daemon.operations.configuration import passwords
 
     finish(as_json, lambda: passwords.remove(choose(home), user, dry_run=dry_run))
 

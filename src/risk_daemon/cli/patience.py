@@ -6,7 +6,7 @@ import threading
 
 from risk_daemon.cli.show import talk
 from risk_daemon.clock import Clock
-from risk_daemon.operations.lifecycle import Waiting
+from risk_daemon.operations.running.lifecycle import Waiting
 
 
 def waiting(within_s: float = 0.0) -> Waiting:

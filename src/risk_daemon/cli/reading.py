@@ -23,7 +23,7 @@ def tail(lines: LinesOption = 20, home: HomeOption = None, as_json: JsonOption =
     Examples:
       risk-daemon-admin logs tail --lines 50
     """
-    from risk_daemon.operations import logs as operations
+    from risk_daemon.operations.accounts import logs as operations
 
     finish(as_json, lambda: operations.tail(choose(home), lines))
 
@@ -36,7 +36,7 @@ def errors(lines: LinesOption = 20, home: HomeOption = None, as_json: JsonOption
     Examples:
       risk-daemon-admin logs errors
     """
-    from risk_daemon.operations import logs as operations
+    from risk_daemon.operations.accounts import logs as operations
 
     finish(as_json, lambda: operations.tail(choose(home), lines, errors=True))
 
@@ -51,6 +51,6 @@ def enforcement(
     Examples:
       risk-daemon-admin logs enforcement --lines 100
     """
-    from risk_daemon.operations import logs as operations
+    from risk_daemon.operations.accounts import logs as operations
 
     finish(as_json, lambda: operations.enforcement(choose(home), lines))

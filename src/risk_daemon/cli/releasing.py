@@ -12,8 +12,8 @@ from risk_daemon.cli.options import (
     DryRunOption,
     HomeOption,
     JsonOption,
+    OneOption,
     ReasonOption,
-    accounts,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.errors import UsageError
@@ -24,10 +24,6 @@ from risk_daemon.operations.outcome import Outcome
 
 VersionOption = Annotated[
     str, typer.Option("--to-version", help="The release that is to hold them.")
-]
-OneOption = Annotated[
-    str | None,
-    typer.Option("--account", help="Number or name of one account.", autocompletion=accounts),
 ]
 #: A process that ends within a few seconds of its start would do so at every start.
 STAYS_S = 5.0
@@ -88,7 +84,7 @@ def retire(
     Examples:
       risk-daemon-admin retire v1.3.0
     """
-    from risk_daemon.operations import moving
+    from risk_daemon.operations.rollouts import moving
 
     who = Who(operator(), reason)
     finish(as_json, lambda: moving.retire(choose(home), version, who, dry_run=dry_run))
@@ -114,7 +110,7 @@ def hand_over(
       risk-daemon-admin hand-over --to-version v1.3.0
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import handing_over
+    from risk_daemon.operations.rollouts import handing_over
 
     finish(
         as_json,
@@ -135,7 +131,7 @@ def _move(
     is_back: bool,
 ) -> Outcome:
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import moving
+    from risk_daemon.operations.rollouts import moving
 
     if (account is None) != every:
         raise UsageError("say either --account NUMBER for one account, or --all for every one.")

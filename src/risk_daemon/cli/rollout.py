@@ -12,8 +12,8 @@ from risk_daemon.cli.options import (
     DryRunOption,
     HomeOption,
     JsonOption,
+    OneOption,
     ReasonOption,
-    accounts,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.clock import Clock
@@ -22,11 +22,6 @@ from risk_daemon.operations.home import choose
 from risk_daemon.operations.orders import Who
 
 rollout = typer.Typer(no_args_is_help=True, help="A release on its way to the accounts.")
-
-OneOption = Annotated[
-    str | None,
-    typer.Option("--account", help="Number or name of one account.", autocompletion=accounts),
-]
 
 
 @rollout.command("diff")
@@ -41,7 +36,7 @@ def diff(account: OneOption = None, home: HomeOption = None, as_json: JsonOption
       risk-daemon-admin rollout diff
       risk-daemon-admin rollout diff --account 1001 --json
     """
-    from risk_daemon.operations import differences
+    from risk_daemon.operations.rollouts import differences
 
     finish(as_json, lambda: differences.diff(choose(home), account))
 
@@ -54,7 +49,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin rollout status
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     finish(as_json, lambda: deploying.status(choose(home)))
 
@@ -69,7 +64,7 @@ def _ask(verb: str, short: str, example: str) -> None:
         dry_run: DryRunOption = False,
         as_json: JsonOption = False,
     ) -> None:
-        from risk_daemon.operations import deploying
+        from risk_daemon.operations.rollouts import deploying
 
         who = Who(by or operator(), reason)
         finish(as_json, lambda: deploying.wish(choose(home), ASKS[verb], who, dry_run=dry_run))
@@ -99,7 +94,7 @@ def complete(
     Examples:
       risk-daemon-admin rollout complete
     """
-    from risk_daemon.operations import completing
+    from risk_daemon.operations.rollouts import completing
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: completing.complete(choose(home), who, Clock(), dry_run=dry_run))
@@ -120,7 +115,7 @@ def promote(
     Examples:
       risk-daemon-admin rollout promote 10 --reason "a calm day"
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(
@@ -147,7 +142,7 @@ def approve(
     Examples:
       risk-daemon-admin rollout approve start --by anna
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(
@@ -179,7 +174,7 @@ def override(
     Examples:
       risk-daemon-admin rollout override "live tests" --reason "no second user" --hours 12
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(
@@ -205,7 +200,7 @@ def abort(
       risk-daemon-admin rollout abort --reason "limits look wrong"
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: deploying.abort(choose(home), who, waiting(), dry_run=dry_run))
@@ -226,7 +221,7 @@ def incident(
       risk-daemon-admin rollout incident --reason "a key was seen in a log"
     """
     from risk_daemon.cli.patience import waiting
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: deploying.incident(choose(home), who, waiting(), dry_run=dry_run))
@@ -244,7 +239,7 @@ def history(
     Examples:
       risk-daemon-admin rollout history
     """
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     finish(as_json, lambda: deploying.history(choose(home), limit))
 
@@ -258,7 +253,7 @@ def watch(home: HomeOption = None, as_json: JsonOption = False) -> None:
       risk-daemon-admin rollout watch
     """
     from risk_daemon.cli import watching
-    from risk_daemon.operations import deploying
+    from risk_daemon.operations.rollouts import deploying
 
     watching.watch(as_json, lambda: deploying.status(choose(home)), Clock())
 
@@ -275,7 +270,7 @@ def explain(
     Examples:
       risk-daemon-admin rollout explain errors
     """
-    from risk_daemon.operations import explaining
+    from risk_daemon.operations.rollouts import explaining
 
     finish(as_json, lambda: explaining.explain(choose(home), gate, Clock()))
 
@@ -292,6 +287,6 @@ def report(
     Examples:
       risk-daemon-admin rollout report v1.3.0
     """
-    from risk_daemon.operations import explaining
+    from risk_daemon.operations.rollouts import explaining
 
     finish(as_json, lambda: explaining.report(choose(home), version, Clock()))

@@ -63,7 +63,7 @@ def install(
       risk-daemon-admin service install --home /var/lib/risk-daemon
       risk-daemon-admin service install --with nssm
     """
-    from risk_daemon.operations import service as operations
+    from risk_daemon.operations.running import service as operations
 
     who = Who(operator(), reason)
     kind = keeper.value if keeper else operations.of_platform()
@@ -92,7 +92,7 @@ def uninstall(
       risk-daemon-admin service uninstall --dry-run
       risk-daemon-admin service uninstall --reason "moving to another machine" --yes
     """
-    from risk_daemon.operations import service as operations
+    from risk_daemon.operations.running import service as operations
 
     kind = keeper.value if keeper else operations.of_platform()
 
@@ -115,7 +115,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin service status
     """
-    from risk_daemon.operations import service as operations
+    from risk_daemon.operations.running import service as operations
 
     finish(as_json, lambda: operations.status(choose(home)))
 
@@ -123,7 +123,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 @service.command("may-start", hidden=True)
 def may_start(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Tell the service manager whether the daemon may be started: exit 3 if it was switched off."""
-    from risk_daemon.operations import service as operations
+    from risk_daemon.operations.running import service as operations
 
     finish(as_json, lambda: operations.may_start(choose(home)))
 
@@ -131,7 +131,7 @@ def may_start(home: HomeOption = None, as_json: JsonOption = False) -> None:
 @service.command("run", hidden=True)
 def run(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Become the supervisor, for a service manager."""
-    from risk_daemon.operations import service as operations
+    from risk_daemon.operations.running import service as operations
 
     finish(as_json, lambda: operations.run(choose(home)))
 
@@ -139,6 +139,6 @@ def run(home: HomeOption = None, as_json: JsonOption = False) -> None:
 @service.command("gave-up", hidden=True)
 def gave_up(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Call people: the service manager has given up."""
-    from risk_daemon.operations import service as operations
+    from risk_daemon.operations.running import service as operations
 
     finish(as_json, lambda: operations.gave_up(choose(home), Clock()))

@@ -44,7 +44,7 @@ def send(
       risk-daemon-admin alert send "Deployment rolled back to v1.2.0"
       risk-daemon-admin alert send "Back in ten minutes" --to traders --level info
     """
-    from risk_daemon.operations import alerts
+    from risk_daemon.operations.alerts import by_hand as alerts
 
     who = Who(by or operator(), reason)
     finish(
@@ -63,7 +63,7 @@ def channels(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin alert list
     """
-    from risk_daemon.operations import alerts
+    from risk_daemon.operations.alerts import by_hand as alerts
 
     finish(as_json, lambda: alerts.listed(choose(home)))
 
@@ -76,7 +76,7 @@ def outbox(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin alert outbox
     """
-    from risk_daemon.operations import alerts
+    from risk_daemon.operations.alerts import by_hand as alerts
 
     finish(as_json, lambda: alerts.outbox(choose(home)))
 
@@ -94,7 +94,7 @@ def try_out(
     Examples:
       risk-daemon-admin alert test traders
     """
-    from risk_daemon.operations import alerts
+    from risk_daemon.operations.alerts import by_hand as alerts
 
     who = Who(by or operator(), NO_REASON)
     finish(as_json, lambda: alerts.tried(choose(home), channel, who, Clock()))
@@ -115,7 +115,7 @@ def acknowledge(
     Examples:
       risk-daemon-admin alert ack 412 --by kim
     """
-    from risk_daemon.operations import attending
+    from risk_daemon.operations.alerts import attending
 
     who = Who(by or operator(), reason)
     finish(as_json, lambda: attending.acknowledge(choose(home), number, who, dry_run=dry_run))
@@ -142,7 +142,7 @@ def silence(
       risk-daemon-admin alert silence latency --for 2h --reason "backfill of the tape"
       risk-daemon-admin alert silence latency --end
     """
-    from risk_daemon.operations import attending
+    from risk_daemon.operations.alerts import attending
 
     who = Who(by or operator(), reason)
 

@@ -21,7 +21,7 @@ def connection(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin test-connection
     """
-    from risk_daemon.operations import smoke
+    from risk_daemon.operations.accounts import smoke
 
     finish(as_json, lambda: smoke.connection(choose(home)))
 
@@ -41,7 +41,7 @@ def rule(
       risk-daemon-admin test-rule max-contracts
       risk-daemon-admin test-rule --all
     """
-    from risk_daemon.operations import smoke
+    from risk_daemon.operations.accounts import smoke
 
     def act() -> Outcome:
         if (name is None) != every:
@@ -60,7 +60,7 @@ def persistence(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin test-persistence
     """
-    from risk_daemon.operations import smoke
+    from risk_daemon.operations.accounts import smoke
 
     finish(as_json, lambda: smoke.persistence(choose(home)))
 
@@ -72,7 +72,7 @@ def reconcile(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin reconcile-state
     """
-    from risk_daemon.operations import truth
+    from risk_daemon.operations.accounts import truth
 
     finish(as_json, lambda: truth.reconcile(choose(home)))
 
@@ -84,7 +84,7 @@ def verify(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin verify-state
     """
-    from risk_daemon.operations import truth
+    from risk_daemon.operations.accounts import truth
 
     finish(as_json, lambda: truth.verify(choose(home)))
 
@@ -99,7 +99,7 @@ def database(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon-admin verify-db
     """
-    from risk_daemon.operations import database as operations
+    from risk_daemon.operations.backup import database as operations
 
     finish(as_json, lambda: operations.verify(choose(home), Clock()))
 
@@ -127,7 +127,7 @@ def database_rollback(
     Examples:
       risk-daemon-admin db rollback --to-version 5
     """
-    from risk_daemon.operations import db_rollback
+    from risk_daemon.operations.releases import db_rollback
 
     del reason  # taken, so that the line may give one; nothing changes that could be recorded
     finish(as_json, lambda: db_rollback.rollback(choose(home), to_version))

@@ -56,7 +56,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     Examples:
       risk-daemon status
     """
-    from risk_daemon.operations import trading
+    from risk_daemon.operations.accounts import trading
 
     finish(as_json, lambda: trading.status(choose(home)), PROGRAM)
 
@@ -72,7 +72,7 @@ def why(
       risk-daemon why 1001
       risk-daemon why NORTH-1
     """
-    from risk_daemon.operations import trading
+    from risk_daemon.operations.accounts import trading
 
     finish(as_json, lambda: trading.why(choose(home), account), PROGRAM)
 
@@ -110,7 +110,7 @@ def lock(
       risk-daemon lock 1001 --for 30m --reason "two losers in a row"
       risk-daemon lock 1001 --until "end of week" --flat --yes
     """
-    from risk_daemon.operations import trading
+    from risk_daemon.operations.accounts import trading
 
     def act() -> Outcome:
         wanted = trading.plan(choose(home), account, (until, for_), flat=flat)
@@ -131,6 +131,6 @@ def unlock(
     Examples:
       risk-daemon why 1001
     """
-    from risk_daemon.operations import trading
+    from risk_daemon.operations.accounts import trading
 
     finish(as_json, lambda: trading.refuse_unlock(choose(home), account), PROGRAM)

@@ -23,16 +23,12 @@ from risk_daemon.core import calendar_table
 from risk_daemon.core.events import AlarmRaised
 from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.journal.exclusive import Hold
-from risk_daemon.operations import (
-    alerting,
-    attended,
-    attended_file,
-    backup_list,
-    contacts,
-    daemon,
-)
-from risk_daemon.operations.alert_settings import AlertSettings
-from risk_daemon.operations.channel_file import settings
+from risk_daemon.operations import daemon
+from risk_daemon.operations.alerts import alerting, attended, attended_file
+from risk_daemon.operations.alerts.alert_settings import AlertSettings
+from risk_daemon.operations.alerts.channel_file import settings
+from risk_daemon.operations.backup import backup_list
+from risk_daemon.operations.changing import contacts
 from risk_daemon.operations.home import Home
 from risk_daemon.wire.transport import write_private
 
@@ -64,7 +60,7 @@ class Kept(msgspec.Struct, kw_only=True):
 
 
 class Alerting:
-    """The shell of `operations.alerting` and `operations.attended`."""
+    """The shell of `operations.alerts.alerting` and `operations.alerts.attended`."""
 
     def __init__(self, home: Home, seen: Seen, clock: Timekeeper) -> None:
         self._home, self._seen, self._clock = home, seen, clock

@@ -14,9 +14,9 @@ from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.console import view
 from risk_daemon.console.seen import Seen
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations import heartbeat
-from risk_daemon.operations.alert_settings import Heartbeat
-from risk_daemon.operations.channel_file import settings
+from risk_daemon.operations.alerts import heartbeat
+from risk_daemon.operations.alerts.alert_settings import Heartbeat
+from risk_daemon.operations.alerts.channel_file import settings
 from risk_daemon.operations.home import Home
 
 LOOK_EVERY_S: Final = 1.0

@@ -21,11 +21,11 @@ from risk_daemon.console.seen import Seen
 from risk_daemon.core.events import AlarmRaised
 from risk_daemon.errors import DaemonError, Malformed, Refused
 from risk_daemon.journal.exclusive import Hold
-from risk_daemon.operations import outbox
-from risk_daemon.operations.alarm_log import AlarmLog
+from risk_daemon.operations.alerts import outbox
+from risk_daemon.operations.alerts.alarm_log import AlarmLog
+from risk_daemon.operations.alerts.outbox import Alarm, Outbox, Place
+from risk_daemon.operations.alerts.sending import in_words
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.outbox import Alarm, Outbox, Place
-from risk_daemon.operations.sending import in_words
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import Record, decode

@@ -14,9 +14,9 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.console.carrying import Carrier
 from risk_daemon.console.seen import Seen
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations.channel_file import read
-from risk_daemon.operations.channel_sink import ChannelSink
-from risk_daemon.operations.channels import Channel
+from risk_daemon.operations.alerts.channel_file import read
+from risk_daemon.operations.alerts.channel_sink import ChannelSink
+from risk_daemon.operations.alerts.channels import Channel
 from risk_daemon.operations.home import Home
 
 LOOK_EVERY_S: Final = 2.0

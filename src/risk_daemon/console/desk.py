@@ -21,11 +21,12 @@ from risk_daemon.console.login import Logins, Session
 from risk_daemon.console.seen import Seen
 from risk_daemon.core.events import ConsoleUsed
 from risk_daemon.errors import DaemonError, Denied, OperatorError
-from risk_daemon.operations import daemon, passwords
+from risk_daemon.operations import daemon
+from risk_daemon.operations.configuration import passwords
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import Outcome
-from risk_daemon.operations.under_way import is_back, standing
+from risk_daemon.operations.releases.under_way import is_back, standing
 
 #: What is told of an outcome in the audit.
 TOLD_MAX: Final = 500
@@ -165,7 +166,8 @@ class Desk:
 
         def do() -> Outcome:
             # Imported here: a console that only shows stays small.
-            from risk_daemon.operations import deploying, emergency, moving
+            from risk_daemon.operations.accounts import emergency
+            from risk_daemon.operations.rollouts import deploying, moving
 
             if asked.action == asking.FLATTEN:
                 return emergency.flatten_all(home, who)

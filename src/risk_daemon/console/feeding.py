@@ -17,7 +17,7 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.console import live
 from risk_daemon.console.live import Place
 from risk_daemon.console.seen import Seen
-from risk_daemon.operations.outbox import Alarm
+from risk_daemon.operations.alerts.outbox import Alarm
 
 #: Views come four times a second; more often a person sees nothing.
 TICK_S: Final = 0.25

@@ -19,8 +19,8 @@ from risk_daemon.console import view as views
 from risk_daemon.console.figures import cohort_of
 from risk_daemon.console.seen import Seen
 from risk_daemon.core.events import Entry
-from risk_daemon.operations.channels import OWNERS
-from risk_daemon.operations.outbox import Alarm
+from risk_daemon.operations.alerts.channels import OWNERS
+from risk_daemon.operations.alerts.outbox import Alarm
 from risk_daemon.operations.words import iso
 
 ACCOUNT: Final = "account/"

@@ -30,8 +30,8 @@ from risk_daemon.core.events import (
     SampleTaken,
     Timed,
 )
-from risk_daemon.operations.channels import OWNERS
-from risk_daemon.operations.outbox import Alarm
+from risk_daemon.operations.alerts.channels import OWNERS
+from risk_daemon.operations.alerts.outbox import Alarm
 from risk_daemon.wire.view import AccountView
 
 EVENTS_MAX: Final = 500

@@ -14,9 +14,9 @@ import msgspec
 
 from risk_daemon.console.seen import Seen
 from risk_daemon.core.events import Entry
-from risk_daemon.operations import guard
-from risk_daemon.operations.alerting import Look
-from risk_daemon.operations.outbox import Alarm
+from risk_daemon.operations.accounts import guard
+from risk_daemon.operations.alerts.alerting import Look
+from risk_daemon.operations.alerts.outbox import Alarm
 from risk_daemon.operations.words import in_words, iso, kind_of
 
 API_VERSION: Final = 1

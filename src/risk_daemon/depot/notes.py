@@ -27,6 +27,8 @@ HEADINGS: Final = {
 }
 NONE: Final = "None known."
 _RULES: Final = "rules/"
+#: Where the shape of a release's configuration stands; the second: before that room had walls.
+_MODELS: Final = ("operations/configuration/models.py", "operations/models.py")
 #: What rules share, and is no rule.
 _SHARED: Final = {
     "__init__",
@@ -125,14 +127,17 @@ def _below(sources: Sources) -> list[str]:
 
 def _keys(before: Sources, after: Sources) -> Iterable[Change]:
     """Keys of the configuration's files, by the fields of their models."""
-    path = "operations/models.py"
-    if path not in before:
+    theirs, ours = (_fields(_first(sources, _MODELS)) for sources in (before, after))
+    if not theirs:
         return
-    theirs, ours = _fields(before[path]), _fields(after.get(path, ""))
     for key in sorted(theirs - ours):
         yield Change(BREAKING, f"the key {key} is not read any more")
     for key in sorted(ours - theirs):
         yield Change("configuration", f"the key {key} is new")
+
+
+def _first(sources: Sources, paths: Iterable[str]) -> str:
+    return next((sources[path] for path in paths if path in sources), "")
 
 
 def _fields(text: str) -> set[str]:

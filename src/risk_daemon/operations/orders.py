@@ -23,6 +23,8 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.words import EXCHANGE
 from risk_daemon.settings import Settings
 
+#: What stands where somebody gave no reason.
+NO_REASON: Final = "none given"
 MODES: Final = {
     "flatten-lock": "flat and fully locked",
     "reduce-only": "may only reduce its positions",
@@ -38,6 +40,11 @@ class Who:
 
     by: str
     reason: str
+
+    @property
+    def given(self) -> str:
+        """The reason, empty where none was given."""
+        return "" if self.reason == NO_REASON else self.reason.strip()
 
 
 @dataclass(frozen=True, slots=True)

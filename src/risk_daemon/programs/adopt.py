@@ -18,7 +18,14 @@ from typing import Final
 import msgspec
 
 from risk_daemon.errors import JournalAway, OperatorError
-from risk_daemon.operations.adoption import Adopted, adopt, approve, for_start, put_back, reload
+from risk_daemon.operations.changing.adoption import (
+    Adopted,
+    adopt,
+    approve,
+    for_start,
+    put_back,
+    reload,
+)
 from risk_daemon.operations.home import Home, choose
 from risk_daemon.operations.orders import Who
 from risk_daemon.settings import encode_settings

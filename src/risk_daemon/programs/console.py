@@ -36,10 +36,10 @@ from risk_daemon.console.history import Store
 from risk_daemon.console.sampling import Sampler
 from risk_daemon.console.seen import Seen
 from risk_daemon.errors import NotFound, OperatorError
-from risk_daemon.operations.alarm_log import AlarmLog
+from risk_daemon.operations.alerts.alarm_log import AlarmLog
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import standing
+from risk_daemon.operations.which_release import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings, decode_settings
 from risk_daemon.wire.control import Op

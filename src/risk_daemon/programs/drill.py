@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS, Clock
-from risk_daemon.operations import drilling
+from risk_daemon.operations.running import drilling
 from risk_daemon.programs.report import report
 from risk_daemon.stage import drill_book, drill_page, small_disk, two_releases
 from risk_daemon.stage.drills import SIZE_MB, Drills

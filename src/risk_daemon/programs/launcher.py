@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from risk_daemon.errors import NotFound
-from risk_daemon.operations.following import followed
 from risk_daemon.operations.home import Home, choose
+from risk_daemon.operations.releases.following import followed
 from risk_daemon.supervisor.release import interpreter
 
 _MODULE = "risk_daemon.programs.admin"

@@ -19,7 +19,7 @@ from risk_daemon.journal import segment
 from risk_daemon.link import send_log
 from risk_daemon.link.admin import ops
 from risk_daemon.link.loop import Link
-from risk_daemon.operations import credentials, gateway
+from risk_daemon.operations.configuration import credentials, gateway
 from risk_daemon.operations.home import Home
 from risk_daemon.programs import process, service, spare
 from risk_daemon.settings import Login, Settings

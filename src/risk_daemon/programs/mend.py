@@ -15,7 +15,7 @@ from typing import Final
 
 from risk_daemon.clock import Clock
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations import restoring
+from risk_daemon.operations.backup import restoring
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.programs.report import report
-from risk_daemon.stage import healthy, two_releases
+from risk_daemon.stage import healthy, own_rollout, two_releases
 from risk_daemon.stage.contract_page import PAGE, page
 from risk_daemon.stage.healthy import Healthy
+from risk_daemon.stage.lasting import Lasting
+from risk_daemon.stage.own_rollout import OwnRollout
 from risk_daemon.stage.play import Say
-from risk_daemon.stage.proof import NOTHING_TYPED, Proof, in_words, with_triggers
+from risk_daemon.stage.proof import NOTHING_TYPED, Proof, in_words, with_lasting, with_triggers
 from risk_daemon.stage.triggers import Triggers
 
 
@@ -27,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="from one account to all at once")
     parser.add_argument("--triggers", action="store_true", help="only what goes back by itself")
     parser.add_argument("--healthy", type=int, metavar="N", help="N rollouts of a good release")
+    parser.add_argument("--own", action="store_true", help="this release over the one before")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args(argv)
     if args.healthy:
@@ -36,15 +39,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             healthy.in_words,
             as_json=args.json,
         )
+    if args.own:
+        return report(
+            "proof",
+            lambda say: OwnRollout(say).run(args.keep),
+            own_rollout.in_words,
+            as_json=args.json,
+        )
     return report("proof", lambda say: _play(args, say), in_words, as_json=args.json)
 
 
 def _play(args: argparse.Namespace, say: Say) -> dict[str, Any]:
     if args.triggers:
-        return with_triggers(NOTHING_TYPED, Triggers(say).run(args.keep))
+        return _bad_ones(NOTHING_TYPED, say, args.keep)
     verdict = Proof(say, short=args.short).run(args.keep)
     if not args.short:
-        verdict = with_triggers(verdict, Triggers(say).run())
+        verdict = _bad_ones(verdict, say)
     if args.write and not args.short:
         today = dt.datetime.fromtimestamp(Clock().now_ns() // SECOND_NS, dt.UTC).date()
         target = two_releases.checkout_of(Path(__file__).parent) / PAGE
@@ -52,6 +62,12 @@ def _play(args: argparse.Namespace, say: Say) -> dict[str, Any]:
         target.write_text(page(verdict, today), encoding="utf-8")
         say("stage", f"{PAGE} has the figures of today")
     return verdict
+
+
+def _bad_ones(verdict: dict[str, Any], say: Say, keep: Path | None = None) -> dict[str, Any]:
+    """Play what goes back by itself, and what is bad only after a while."""
+    verdict = with_triggers(verdict, Triggers(say).run(keep))
+    return with_lasting(verdict, Lasting(say).run(keep / "lasting" if keep else None))
 
 
 if __name__ == "__main__":

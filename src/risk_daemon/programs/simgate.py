@@ -81,8 +81,8 @@ def main(argv: list[str] | None = None) -> int:
 def _record(home: Path | None, out: Path, date: str) -> int:
     # Imported here: a gateway needs nothing of it.
     from risk_daemon.errors import OperatorError
-    from risk_daemon.operations import recorded_day
     from risk_daemon.operations.home import choose
+    from risk_daemon.operations.rollouts import recorded_day
 
     try:
         day = recorded_day.of_home(choose(home), date)

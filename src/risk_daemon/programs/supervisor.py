@@ -19,11 +19,13 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import ProtectionDisabled, ProtectionEnabled
 from risk_daemon.errors import OperatorError, Refused
 from risk_daemon.journal.exclusive import Hold
-from risk_daemon.operations import contacts, flags_kept, postponed, scheduled
 from risk_daemon.operations import home as homes
+from risk_daemon.operations.backup import scheduled
+from risk_daemon.operations.changing import contacts
+from risk_daemon.operations.configuration import flags_kept, postponed
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.hosting import Host
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.rollouts.hosting import Host
+from risk_daemon.operations.which_release import release
 from risk_daemon.programs import process, service
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import handing_over, restarting
@@ -302,12 +304,12 @@ def _operations(daemon: Supervisor, stop: asyncio.Event, notifier: Notifier) -> 
     async def move(args: dict[str, Any]) -> dict[str, Any]:
         accounts = [int(one) for one in args.get("accounts") or daemon.promotion.accounts]
         release, is_back = str(args["release"]), bool(args.get("is_back"))
-        moved = await daemon.move(release, accounts, is_back=is_back)
+        moved = await daemon.pairs.move(release, accounts, is_back=is_back)
         return {"release": release, "accounts": moved}
 
     async def warm(args: dict[str, Any]) -> dict[str, Any]:
-        await daemon.warm(str(args["release"]))
-        return {"releases": daemon.releases}
+        await daemon.pairs.warm(str(args["release"]))
+        return {"releases": daemon.pairs.releases}
 
     async def hand_over(args: dict[str, Any]) -> dict[str, Any]:
         names, stays_s = [str(one) for one in args["processes"]], float(args["stays_s"])
@@ -320,8 +322,8 @@ def _operations(daemon: Supervisor, stop: asyncio.Event, notifier: Notifier) -> 
         return {"pid": pid}
 
     async def retire(args: dict[str, Any]) -> dict[str, Any]:
-        await daemon.retire(str(args["release"]))
-        return {"releases": daemon.releases}
+        await daemon.pairs.retire(str(args["release"]))
+        return {"releases": daemon.pairs.releases}
 
     reloading = asyncio.Lock()
     return {

@@ -10,6 +10,7 @@ import msgspec
 from risk_daemon.rollout import guards, telling
 from risk_daemon.rollout import messages as said
 from risk_daemon.rollout import row as rows
+from risk_daemon.rollout.reading import EMERGENCY
 from risk_daemon.rollout.returning import go_back
 from risk_daemon.rollout.row import Override
 from risk_daemon.rollout.turn import PERSON, Turn, end_holds, enter, hold, verify
@@ -58,7 +59,12 @@ def _start(turn: Turn, asked: said.Start) -> tuple[str, ...]:
     turn.order(rows.WARM, 0, row.plan.candidate)
     turn.order(rows.WARM, 0, row.plan.ways_back[0])
     turn.note("started", asked.actor, asked.reason)
-    turn.tell(telling.WINDOW)
+    plan = row.plan
+    if plan.kind == EMERGENCY:
+        turn.note("it is an emergency", plan.by, plan.reason)
+        turn.tell(telling.URGENTLY, f"{plan.by}: {plan.reason}")
+    else:
+        turn.tell(telling.WINDOW)
     return ()
 
 

@@ -59,7 +59,8 @@ def doing(row: Shown) -> str:
 
 
 def _troubles(found: Shown) -> list[str]:
-    lines = [f"why: {found['why']}"] if found["why"] else []
+    lines = _urgency(found)
+    lines += [f"why: {found['why']}"] if found["why"] else []
     if found["stuck"]:
         lines.append(f"STANDS STILL: {found['stuck']}")
     lines += [f"ON HOLD since {one['actor']} said: {one['reason']}" for one in found["holds"]]
@@ -67,6 +68,15 @@ def _troubles(found: Shown) -> list[str]:
         f"ACCEPTED by {one['person']}: {one['gate']}: {one['reason']}" for one in found["overrides"]
     ]
     return lines
+
+
+def _urgency(found: Shown) -> list[str]:
+    """Say that it is an emergency, who asked for it, and what it was spared: to the end."""
+    plan = found["plan"]
+    if plan.get("kind") != "emergency":
+        return []
+    spared = [one for one in found["said"] if one.startswith("EMERGENCY: ")]
+    return [f"EMERGENCY by {plan['by']}: {plan['reason']}", *spared]
 
 
 def _phase(one: Shown) -> str:

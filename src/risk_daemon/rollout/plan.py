@@ -80,7 +80,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     `together` accounts are under way at a time. The fallback stays warm for `window_ns` after the
     end. What can't be measured for `blind_ns` holds the rollout. `minute_ns` is what a minute of a
     dwell lasts: in a rehearsal less than a minute. `said` are the sentences a person was told at
-    planning.
+    planning; `by` planned it, and said `reason`.
     """
 
     rollout: str
@@ -102,6 +102,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     blind_ns: int = 5 * 60 * 1_000_000_000
     minute_ns: int = 60 * 1_000_000_000
     said: tuple[str, ...] = ()
+    by: str = ""
+    reason: str = ""
 
     @property
     def candidate(self) -> Version:

@@ -7,7 +7,7 @@ What is allowed but should be known is said before the start; for some of it som
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +20,7 @@ from risk_daemon.rollout.reading import (
     BEFORE,
     CANARY,
     DAY,
+    EMERGENCY,
     EPOCH,
     SHADOW,
     WATCH,
@@ -28,6 +29,8 @@ from risk_daemon.rollout.reading import (
     default_phase,
 )
 
+#: The phases between the canary and all accounts, if nobody plans others.
+USUAL: Final = ("10", "50")
 #: Below this a percentage is a handful of accounts, and no sample of anything.
 SMALL: Final = 20
 #: Until all accounts are on the candidate; above, it is said.
@@ -85,9 +88,13 @@ def make(
     `spans` are the open market of the weeks to come; `taken` names the rollout that an account is
     in already.
     """
-    wrong = (*_unfit(wish, population, taken or {}), *_lowered(wish))
+    is_emergency = wish.kind == EMERGENCY
+    wrong = (*_unfit(wish, population, taken or {}), *_unasked(wish), *_not_lowered(wish))
     if wrong:
         return Problems(wrong)
+    skipped = _skipped(wish) if is_emergency else ()
+    if is_emergency:
+        wish = msgspec.structs.replace(wish, freezes=())
     uptos = _uptos(wish, len(population))
     caps = tuple(cap * MILLION // 100 for cap in wish.caps)
     tests = wish.tests[: len(population)]
@@ -111,12 +118,14 @@ def make(
         auto_advance=wish.auto_advance,
         kind=wish.kind,
         gates=wish.gates,
-        approvals=max(wish.approvals, 2 * (wish.kind == "emergency"), int(bool(grave))),
+        approvals=max(wish.approvals, 2 * is_emergency, int(bool(grave))),
         older=wish.older,
         window_ns=7 * 24 * 60 * wish.minute_ns,
         blind_ns=5 * MINUTE,
         minute_ns=wish.minute_ns,
-        said=(*grave, *_told(wish, foreseen, now)),
+        said=(*skipped, *grave, *_told(wish, foreseen, now)),
+        by=wish.by,
+        reason=wish.reason,
     )
     ends = [one.ends for one in foreseen]
     horizon = ends[-1] if ends[-1] is not None else now + 30 * DAY
@@ -166,9 +175,28 @@ def _unfit(wish: Wish, population: tuple[Member, ...], taken: Mapping[int, str])
     return tuple(found)
 
 
-def _lowered(wish: Wish) -> tuple[str, ...]:
+def _unasked(wish: Wish) -> tuple[str, ...]:
+    """Say that an emergency has a reason, or it is none."""
+    if wish.kind != EMERGENCY or wish.reason:
+        return ()
+    return ("reason: an emergency leaves evidence out, so it says why; add --reason",)
+
+
+def _skipped(wish: Wish) -> tuple[str, ...]:
+    """Say what an emergency leaves out of what a release is asked for."""
+    names = {phase.name for phase in wish.phases}
+    gates = [gate for gate in BEFORE if gate not in wish.gates]
+    steps = [name for name in USUAL if name not in names]
+    found = [f"not asked before the start: {', '.join(gates)}"] if gates else []
+    found += [f"no phase of {' and '.join(f'{name} %' for name in steps)}"] if steps else []
+    found += [f"phase {name}: less {', '.join(less)}" for name, less in _less(wish)]
+    found += [f"not held up by the freeze for {one.reason}" for one in wish.freezes]
+    return tuple(f"EMERGENCY: {one}" for one in found)
+
+
+def _not_lowered(wish: Wish) -> tuple[str, ...]:
     """Say where a plan for production asks for less than it must."""
-    is_shorter = wish.kind == "emergency" or (wish.kind == "configuration" and wish.is_harmless)
+    is_shorter = wish.kind == EMERGENCY or (wish.kind == "configuration" and wish.is_harmless)
     if not wish.in_production or is_shorter:
         return ()
     found = [
@@ -178,6 +206,16 @@ def _lowered(wish: Wish) -> tuple[str, ...]:
     ]
     if wish.minute_ns != MINUTE:
         found.append("minute: a minute lasts 60s in production; rehearse elsewhere")
+    found += [
+        f"phase {name}: {', '.join(less)} below what production asks for; "
+        "leave it out to get that, or plan it as an emergency"
+        for name, less in _less(wish)
+    ]
+    return tuple(found)
+
+
+def _less(wish: Wish) -> Iterator[tuple[str, list[str]]]:
+    """Yield each phase that asks for less than usual, and what of."""
     for phase in wish.phases:
         usual = default_phase(phase.name)
         pairs = (
@@ -189,11 +227,7 @@ def _lowered(wish: Wish) -> tuple[str, ...]:
         less += [f"gate {gate}" for gate in usual.gates if gate not in phase.gates]
         less += [f"situation {one}" for one in usual.situations if one not in phase.situations]
         if less:
-            found.append(
-                f"phase {phase.name}: {', '.join(less)} below what production asks for; "
-                "leave it out to get that, or plan it as an emergency"
-            )
-    return tuple(found)
+            yield phase.name, less
 
 
 def _foresee(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +24,8 @@ SHADOW: Final = "shadow"
 CANARY: Final = "canary"
 ALL: Final = "100"
 WATCH: Final = "soak"
-KINDS: Final = ("release", "configuration", "emergency")
+EMERGENCY: Final = "emergency"
+KINDS: Final = ("release", "configuration", EMERGENCY)
 #: Gates of every phase, by the name under which the judge speaks.
 GATES: Final = ("errors", "latency", "decisions", "enforcement", "memory", "connection")
 #: Gates before anything moves.
@@ -55,6 +56,12 @@ _SITUATIONS: Final = {
     CANARY: (*OF_CALENDAR, exposure.RECONNECT, exposure.RESTART),
 }
 _CAPS: Final = {SHADOW: 0, CANARY: 10}
+#: An emergency has no percentages between, and its canary is only looked at; the week after it
+#: stays as it is, and so does the shadow.
+_SHORT: Final = (SHADOW, CANARY, ALL, WATCH)
+_SHORT_CANARY: Final = Dwell(wall_ns=5 * MINUTE, open_minutes=0, events=0, longest_ns=DAY)
+#: What an emergency is still asked for before anything moves.
+OF_EMERGENCY: Final = ("signature",)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +69,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     `caps` are percent of open risk, per phase. `in_production`: evidence may not be lowered.
     `is_harmless`: a change of configuration that decides nothing (a comment, whom to tell).
+    `by` asked for it, and said `reason`.
     """
 
     rollout: str
@@ -79,12 +87,22 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     minute_ns: int = MINUTE
     in_production: bool = True
     is_harmless: bool = False
+    by: str = ""
+    reason: str = ""
 
 
 class Problems(msgspec.Struct, frozen=True):
     """Why there is no plan, one sentence each."""
 
     sentences: tuple[str, ...]
+
+
+def short_phase(name: str) -> Phase:
+    """Return a phase of an emergency: its canary is looked at, and not judged over a day."""
+    usual = default_phase(name)
+    if name != CANARY:
+        return usual
+    return msgspec.structs.replace(usual, dwell=_SHORT_CANARY, situations=(), gates=())
 
 
 def default_phase(name: str) -> Phase:
@@ -192,7 +210,12 @@ def read(raw: object) -> Wish | Problems:
     reader = _Reader()
     found = reader.table("the plan", raw)
     reader.keys("", found, _KEYS)
-    phases = _phases(reader, found.get("phases", [{"name": name} for name in _DWELLS]))
+    kind = reader.one_of("kind", found.get("kind", "release"), KINDS)
+    is_short = kind == EMERGENCY
+    usual = [{"name": name} for name in (_SHORT if is_short else _DWELLS)]
+    phase_of = short_phase if is_short else default_phase
+    phases = _phases(reader, found.get("phases", usual), phase_of)
+    gates = list(OF_EMERGENCY if is_short else BEFORE)
     wish = Wish(
         rollout=reader.text("rollout", found.get("rollout")),
         candidate=Version(
@@ -202,12 +225,12 @@ def read(raw: object) -> Wish | Problems:
             reader.text("fallback", found.get("fallback")),
             reader.text("fallback_commit", found.get("fallback_commit")),
         ),
-        kind=reader.one_of("kind", found.get("kind", "release"), KINDS),
+        kind=kind,
         tests=_accounts(reader, "test_accounts", found.get("test_accounts", [])),
         phases=tuple(phase for phase, _ in phases),
         caps=tuple(cap for _, cap in phases),
         freezes=_freezes(reader, found.get("freezes", [])),
-        gates=_names(reader, "gates", found.get("gates", list(BEFORE))),
+        gates=_names(reader, "gates", found.get("gates", gates)),
         approvals=reader.number("approvals", found.get("approvals", 0), 0, 9),
         older=_older(reader, found.get("older", [])),
         auto_advance=reader.flag("auto_advance", found.get("auto_advance", False)),
@@ -271,7 +294,7 @@ def _freezes(reader: _Reader, raw: object) -> tuple[Freeze, ...]:
     return tuple(found)
 
 
-def _phases(reader: _Reader, raw: object) -> list[tuple[Phase, int]]:
+def _phases(reader: _Reader, raw: object, usual: Callable[[str], Phase]) -> list[tuple[Phase, int]]:
     found: list[tuple[Phase, int]] = []
     for at, item in enumerate(reader.items("phases", raw)):
         one, here = reader.table(f"phases[{at}]", item), f"phases[{at}]."
@@ -281,9 +304,7 @@ def _phases(reader: _Reader, raw: object) -> list[tuple[Phase, int]]:
             # A phase between them is named by its percentage; YAML reads 10 as a number.
             number = int(name) if isinstance(name, str) and name.isdigit() else name
             name = str(reader.number(f"{here}name (a percentage)", number, 1, 100))
-        found.append(
-            (_phase(reader, here, one, default_phase(name)), _cap(reader, here, one, name))
-        )
+        found.append((_phase(reader, here, one, usual(name)), _cap(reader, here, one, name)))
     _in_order(reader, tuple(phase for phase, _ in found))
     return found
 

@@ -14,6 +14,7 @@ URGENT: Final = "urgent"
 PAGE: Final = "page"
 
 WINDOW: Final = "window opening"
+URGENTLY: Final = "emergency opening"
 PHASE: Final = "phase entered"
 HELD: Final = "held"
 BLIND: Final = "blind"
@@ -30,6 +31,12 @@ WORDS: Final[dict[str, tuple[str, str, str, str]]] = {
         "A new version is being deployed; you stay protected throughout",
         "Deployment window opening: {candidate}, {accounts} accounts; the way back is {fallback}",
         "Deployment of {candidate} has begun",
+    ),
+    URGENTLY: (
+        URGENT,
+        "A correction is being deployed urgently; you stay protected throughout",
+        "EMERGENCY deployment of {candidate} opening, {why}; the way back is {fallback}",
+        "Emergency deployment of {candidate} has begun",
     ),
     PHASE: (
         INFO,

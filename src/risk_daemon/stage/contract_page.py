@@ -31,6 +31,12 @@ Releases that are bad in one way from a moment on: each passes its shadow, is gi
 then shows what it is, in the canary and again at half of ten accounts. The time is from that moment
 until every account is back and was looked at; after it each of them breaks a limit, and is met.
 """
+LASTING_HEAD: Final = """\
+Both pass their shadow and are given an account. The one that leaks is held by the line that its
+memory follows, before it is at the limit; a person brings it back. The other ends, both workers at
+the same record, an hour of stream time (here: seconds) after it was given the account. For how long
+nobody enforced, from that record to the heir's own word, stands beside what a killed worker costs.
+"""
 UNMEASURED: Final = "not measured yet"
 
 
@@ -40,6 +46,7 @@ def page(verdict: Mapping[str, Any] | None, on: dt.date | None = None) -> str:
     parts = [HEAD]
     parts += [_chapter(chapter, measured) for chapter in CHAPTERS]
     parts.append(_triggers(verdict.get("triggers", ()) if verdict else ()))
+    parts.append(lasting(verdict.get("lasting", ()) if verdict else ()))
     parts.append(_foot(verdict, on))
     return "\n".join(parts)
 
@@ -60,6 +67,24 @@ def _triggers(rows: Sequence[Mapping[str, Any]]) -> str:
         by = str(row.get("by", "")).partition(":")[0]
         told = (row["trigger"], row["phase"], by, str(row.get("accounts", "")), took)
         lines.append(f"| {' | '.join(told)} |")
+    return "\n".join(lines) + "\n"
+
+
+def lasting(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write what came of releases that are bad only after a while."""
+    lines = ["## What is bad only after a while", "", LASTING_HEAD]
+    lines += ["| release | ended | seen by | after | nobody enforced | a killed worker |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for row in rows:
+        if row["problem"]:
+            told: tuple[str, ...] = ("", "", f"**{row['problem']}**", "", "")
+        else:
+            waited = [
+                f"{row[name]:g} ms" if name in row else ""
+                for name in ("unprotected_ms", "failover_ms")
+            ]
+            told = (row["ended"], row["by"], f"{row['seconds']:g} s", *waited)
+        lines.append(f"| {row['release']} | {' | '.join(told)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,7 @@ from risk_daemon.clock import Clock
 from risk_daemon.core.events import Entry, LockEnded, LockPlaced
 from risk_daemon.errors import OperatorError, TimedOut
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import looking
+from risk_daemon.operations.accounts import looking
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.outcome import DONE
 from risk_daemon.operations.stored import entries

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from risk_daemon.operations.drilling import ALL
+from risk_daemon.operations.running.drilling import ALL
 from risk_daemon.stage import brief
 
 MINUTE_S: Final = 60.0

@@ -20,7 +20,7 @@ from risk_daemon.errors import OperatorError, TimedOut
 from risk_daemon.journal.swap import ASIDE
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage import brief, figures, large, small_disk
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.drill_book import (

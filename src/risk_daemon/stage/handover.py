@@ -22,8 +22,8 @@ from risk_daemon.errors import OperatorError
 from risk_daemon.journal.reserve import FILE as RESERVE
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
 from risk_daemon.operations.stored import entries
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage import figures, small_disk
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.gateway import Gateway

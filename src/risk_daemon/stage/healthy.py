@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from risk_daemon.clock import SECOND_NS
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.rolled import Rolled

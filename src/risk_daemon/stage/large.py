@@ -17,8 +17,8 @@ from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.sequencer import Sequencer
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
 from risk_daemon.operations.state_file import FILE
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.waiting import until

@@ -24,10 +24,10 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import AlarmRaised, PolicyAdopted
 from risk_daemon.errors import DaemonError, TimedOut
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations.following import write_launcher
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases.following import write_launcher
 from risk_daemon.operations.stored import entries
-from risk_daemon.stage import brief, two_releases
+from risk_daemon.stage import brief, lasting, two_releases
 from risk_daemon.stage.brief import Chapter, Line
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon
@@ -457,6 +457,15 @@ def with_triggers(verdict: dict[str, Any], rows: Sequence[dict[str, Any]]) -> di
     return verdict | {"ok": not problems, "triggers": list(rows), "problems": problems}
 
 
+def with_lasting(verdict: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Add what became of the releases that are bad only after a while."""
+    problems = [
+        *verdict["problems"],
+        *(f"{row['release']}: {row['problem']}" for row in rows if row["problem"]),
+    ]
+    return verdict | {"ok": not problems, "lasting": list(rows), "problems": problems}
+
+
 def in_words(verdict: dict[str, Any]) -> list[str]:
     """Say the verdict as a person would."""
     lines = []
@@ -469,6 +478,7 @@ def in_words(verdict: dict[str, Any]) -> list[str]:
             f"{len(back)} of {len(rows)} times every account was back by itself, after"
             f" {max(back, default=0):g} s at the most"
         )
+    lines += lasting.in_words(verdict.get("lasting", ()))
     lines += [f"not in this run: {text}" for text in verdict["left_out"]]
     lines += [f"problem: {text}" for text in verdict["problems"]]
     lines.append("verdict: every line does what it says" if verdict["ok"] else "verdict: NOT ok")

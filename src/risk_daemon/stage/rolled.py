@@ -15,7 +15,7 @@ from risk_daemon.clock import Clock
 from risk_daemon.errors import TimedOut
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import Crowd, hold
 from risk_daemon.stage.handover import closes
 from risk_daemon.stage.opening import open_all

@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 from risk_daemon.clock import SECOND_NS
 from risk_daemon.errors import TimedOut
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations import gaps
-from risk_daemon.operations.releases import release
+from risk_daemon.operations.releases import gaps
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage import figures
 from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.rolled import Change, Rolled

@@ -15,8 +15,8 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.core.events import DrainAsked, LeaseGranted
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases import release
 from risk_daemon.operations.stored import entries
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage import figures
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.handover import OTHER, move

@@ -19,7 +19,7 @@ import msgspec
 
 from risk_daemon.depot.staging import python_of
 from risk_daemon.errors import OperatorError
-from risk_daemon.operations import gaps
+from risk_daemon.operations.releases import gaps
 from risk_daemon.stage import figures, two_releases
 from risk_daemon.stage.daemon import Daemon, Done
 from risk_daemon.stage.gateway import Gateway
