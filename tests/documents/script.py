@@ -164,6 +164,13 @@ def has_a_key(host: Host) -> None:
     secret.chmod(0o600)
 
 
+def nothing_is_begun(host: Host) -> None:
+    """What was planned is given up: an emergency is planned as one from its beginning."""
+    host.daemon.run("rollout", "abort", "--reason", "an emergency is planned otherwise").ok()
+    plan = host.daemon.home / "config" / "rollout.yaml"
+    plan.write_text(plan.read_text().replace("\nphases", "\ngates: []\nphases", 1))
+
+
 def in_its_own_home(name: str) -> Step:
     """This is about a home that is made here."""
 
@@ -274,6 +281,11 @@ INIT: Final = (
     "./dev run init --environment production --login me:MY_USER:env:1234567 "
     "--start-balance 50000.00 --drawdown 2000.00"
 )
+#: Planned, and waits for two people.
+EMERGENCY: Final = (
+    "./scripts/deploy_canary.sh --account test_trader_1 --emergency "
+    '--reason "v1.3.0 closes too late"'
+)
 #: In one document only.
 SPECIAL: Final[dict[tuple[str, str], Way]] = {
     # The last but one line of "a new version": it says what is missing, and the release goes on.
@@ -284,6 +296,7 @@ SPECIAL: Final[dict[tuple[str, str], Way]] = {
     # It is written, and asks people for what only they know.
     (CHECKLIST, "risk-daemon-admin rollout report v1.3.0"): Way(exits=(1,)),
     (CHECKLIST, "risk-daemon-admin checklist post"): Way(exits=(3,)),
+    (STRATEGY, EMERGENCY): Way(exits=(3,)),
     (STRATEGY, "risk-daemon-admin deploy gates v1.3.0"): Way(exits=(3,)),
     (README, INIT): Way(then=has_a_port),
     (README, "./dev run init --environment staging --login me:MY_USER:env:ACCOUNT_ID"): Way(
@@ -318,6 +331,7 @@ BEFORE: Final[dict[Place, Step]] = {
     (STRATEGY, 1): beside_production,
     (STRATEGY, 2): in_the_home_again,
     (STRATEGY, 6): planned_anew,
+    (STRATEGY, 8): nothing_is_begun,
     (INSTALL, 2): has_a_key,
     (CHECKLIST, 1): staged,
     (CHECKLIST, 4): in_its_canary,
