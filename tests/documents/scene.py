@@ -242,7 +242,6 @@ class Host:
         if sys.platform == "win32":
             raise OperatorError("documents are typed into sh")
         terminal, ours = os.openpty()
-        os.write(terminal, keys.encode())
         shell = subprocess.Popen(
             ["sh", "-c", text],
             cwd=self.checkout if self.checkout.exists() else self._installed(),
@@ -255,6 +254,8 @@ class Host:
         )
         os.close(ours)
         try:
+            if keys:
+                _answer(shell, terminal, keys)
             said = _until_it_ends(shell, LOOKED_AT_S if goes_on else WITHIN_S)
         finally:
             os.close(terminal)
@@ -280,6 +281,19 @@ class Host:
             if home.is_dir():
                 Daemon(home).stop()
                 _end_staging_gateway(home)
+
+
+def _answer(shell: subprocess.Popen[str], terminal: int, keys: str) -> None:
+    """Type once nothing is shown of it: whoever asks for a secret drops what came before."""
+    if sys.platform == "win32":
+        raise OperatorError("documents are typed into sh")
+    import termios
+
+    def is_hidden() -> bool:
+        return shell.poll() is not None or not termios.tcgetattr(terminal)[3] & termios.ECHO
+
+    until(is_hidden, WITHIN_S, "the question for a secret", every_s=0.05)
+    os.write(terminal, keys.encode())
 
 
 def _until_it_ends(shell: subprocess.Popen[str], within_s: float) -> str:
