@@ -230,7 +230,15 @@ class Host:
 
     # --- typing ---
 
-    def type(self, line: str, text: str, *, keys: str = "", goes_on: bool = False) -> Typed:
+    def type(
+        self,
+        line: str,
+        text: str,
+        *,
+        keys: str = "",
+        is_secret: bool = False,
+        goes_on: bool = False,
+    ) -> Typed:
         """Type `text`, which is `line` with this host's own names; `keys` is what is answered.
 
         `goes_on`: it does until somebody ends it, who looks at it for a moment.
@@ -254,8 +262,9 @@ class Host:
         )
         os.close(ours)
         try:
-            if keys:
-                _answer(shell, terminal, keys)
+            if is_secret:
+                _hidden(shell, terminal)
+            os.write(terminal, keys.encode())
             said = _until_it_ends(shell, LOOKED_AT_S if goes_on else WITHIN_S)
         finally:
             os.close(terminal)
@@ -283,8 +292,8 @@ class Host:
                 _end_staging_gateway(home)
 
 
-def _answer(shell: subprocess.Popen[str], terminal: int, keys: str) -> None:
-    """Type once nothing is shown of it: whoever asks for a secret drops what came before."""
+def _hidden(shell: subprocess.Popen[str], terminal: int) -> None:
+    """Wait until nothing is shown of what is typed: what came before that is dropped."""
     if sys.platform == "win32":
         raise OperatorError("documents are typed into sh")
     import termios
@@ -293,7 +302,6 @@ def _answer(shell: subprocess.Popen[str], terminal: int, keys: str) -> None:
         return shell.poll() is not None or not termios.tcgetattr(terminal)[3] & termios.ECHO
 
     until(is_hidden, WITHIN_S, "the question for a secret", every_s=0.05)
-    os.write(terminal, keys.encode())
 
 
 def _until_it_ends(shell: subprocess.Popen[str], within_s: float) -> str:

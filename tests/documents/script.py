@@ -30,12 +30,14 @@ class Way:
 
     What is asked is answered as by somebody who means it.
 
-    `again`: it is refused until something has been seen, and is typed until it is not. `first` and
-    `then` are what others do just before and after.
+    `is_secret`: nothing is shown of what is answered. `again`: it is refused until something has
+    been seen, and is typed until it is not. `first` and `then` are what others do just before and
+    after.
     """
 
     exits: tuple[int, ...] = (0,)
     keys: str = "y\n"
+    is_secret: bool = False
     goes_on: bool = False
     again: bool = False
     first: Step | None = None
@@ -261,6 +263,12 @@ def knows_a_backup(host: Host) -> None:
     return None
 
 
+def is_agreed_to(host: Host) -> None:
+    """The rollout is planned, and another person agrees to its start."""
+    host.daemon.run("deploy", "plan", "v1.3.0", "--account", "test_trader_1").ok()
+    host.daemon.run("rollout", "approve", "start", "--by", "anna").ok()
+
+
 def nobody_is_locked(host: Host) -> None:
     """What the lines before have locked is open again."""
     for account in GUARDED:
@@ -289,6 +297,8 @@ EMERGENCY: Final = (
 )
 #: In one document only.
 SPECIAL: Final[dict[tuple[str, str], Way]] = {
+    # So few accounts: a second person agrees to the start.
+    (ADMIN, "./scripts/deploy_canary.sh --account test_trader_1"): Way(first=is_agreed_to),
     # The last but one line of "a new version": it says what is missing, and the release goes on.
     (ADMIN, "risk-daemon-admin checklist pre --version v1.3.0"): Way(exits=(3,)),
     (SUMMARY, "risk-daemon-admin checklist pre --version v1.3.0"): Way(exits=(3,)),
@@ -313,7 +323,9 @@ SPECIAL: Final[dict[tuple[str, str], Way]] = {
     (README, "./dev run release keygen --out ~/keys/release.key"): Way(then=trusts),
     (README, "./dev run release notes v0.2.0 --write"): Way(then=is_committed),
     (ADMIN, "risk-daemon-admin credentials rotate alpha"): Way(
-        keys=f"{NEW_KEY}\n", first=lambda host: host.has_key("alpha", NEW_KEY)
+        keys=f"{NEW_KEY}\n",
+        is_secret=True,
+        first=lambda host: host.has_key("alpha", NEW_KEY),
     ),
 }
 

@@ -80,7 +80,7 @@ def typed(host: Host, block: Block, line: str) -> Typed:
     text = script.as_typed(line, host, block)
     if way.first is not None:
         way.first(host)
-    last = host.type(line, text, keys=way.keys, goes_on=way.goes_on)
+    last = host.type(line, text, keys=way.keys, is_secret=way.is_secret, goes_on=way.goes_on)
     if way.again and last.code not in way.exits:
         with contextlib.suppress(TimedOut):
             until(
