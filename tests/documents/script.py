@@ -170,8 +170,10 @@ def nothing_is_begun(host: Host) -> None:
     """What was planned is given up: an emergency is planned as one from its beginning."""
     host.daemon.run("rollout", "abort", "--reason", "an emergency is planned otherwise").ok()
     plan = host.daemon.home / "config" / "rollout.yaml"
-    # Phases that a home writes down are an emergency's too: here it is to have its own.
-    plan.write_text(plan.read_text().partition("\nphases")[0] + "\n")
+    # Phases that a home writes down are an emergency's too: it has none of percentages.
+    lines = plan.read_text().splitlines()
+    kept = [line for line in lines if "name: 10," not in line and "name: 50," not in line]
+    plan.write_text("\n".join(kept) + "\n")
 
 
 def in_its_own_home(name: str) -> Step:
