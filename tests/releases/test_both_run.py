@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 
+from risk_daemon.core.events import HashTaken
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.releases import gaps
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage.waiting import until
 from risk_daemon.wire.client import JournalClient
-from risk_daemon.wire.record import PROMISE, NewRecord
+from risk_daemon.wire.record import PROMISE, NewRecord, decode
 from risk_daemon.wire.transport import Hello
 from tests.releases.conftest import ACCOUNT, Pair
 
@@ -35,11 +36,23 @@ def test_an_account_goes_to_the_other_release_and_comes_back(pair: Pair) -> None
     assert pair.pids_of(pair.old) == pids, "a worker of the old release did not survive the stream"
 
 
+def trade_until_hashed(pair: Pair, release: str) -> None:
+    """Have limits broken until a release has stored a hash, as each does every so many records."""
+
+    def is_hashed() -> bool:
+        pair.breach_is_answered()
+        found = asked.tail(Home(pair.daemon.home), 2_000, ("hash-taken",))
+        facts = [decode(record).fact for record in found]
+        return any(isinstance(one, HashTaken) and one.release == release for one in facts)
+
+    until(is_hashed, 60, f"a hash by {release}")
+
+
 def test_each_reads_the_whole_stream_and_decides_it_all(pair: Pair) -> None:
     pair.command("promote", pair.new).ok()
-    pair.breach_is_answered()
+    trade_until_hashed(pair, pair.new)
     pair.command("rollback", pair.old).ok()
-    pair.breach_is_answered()
+    trade_until_hashed(pair, pair.old)
 
     new = pair.in_release(pair.new, "-m", "risk_daemon.programs.worker", "--verify")
     old = pair.daemon.replay()

@@ -22,6 +22,7 @@ from risk_daemon.errors import NotFound, OperatorError
 CHANGED: Final = "v0.2.0"
 CACHE: Final = Path(".dev") / "releases"
 _CODE: Final = "src/risk_daemon"
+_PACKAGE: Final = f"{_CODE}/__init__.py"
 _AT: Final = 1_795_000_000
 
 
@@ -149,10 +150,14 @@ CHANGES: Final = (*RULE, *DEFAULT, *KINDS, *SNAPSHOT, *COLUMN)
 def previous(checkout: Path, target: Path, version: str = "") -> Path:
     """Write the commit before the checkout's newest into a checkout of its own, or renamed.
 
-    Raises NotFound where there is no such commit.
+    Renamed it is other code as well, by a line that does nothing: where a commit changed none,
+    nothing would be handed over. Raises NotFound where there is no such commit.
     """
     files = dict(making.read_parent(checkout).files)
-    return _committed(checkout, target, renamed(files, version) if version else files)
+    if version:
+        files = renamed(files, version)
+        files[_PACKAGE] = files[_PACKAGE] + f"\n# {version}\n".encode()
+    return _committed(checkout, target, files)
 
 
 def changed(
