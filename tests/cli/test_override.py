@@ -185,7 +185,7 @@ def test_it_comes_back_also_where_the_files_can_t_be_read_any_more(daemon: Admin
     eventually(lambda: modes(daemon)[101] == "enforce", "the rule acts again")
 
     path.write_text(text)
-    assert flags_kept.read(daemon.home).flags == ()
+    eventually(lambda: flags_kept.read(daemon.home).flags == (), "the override to be forgotten")
     reload = daemon.told(0, "config", "reload")
     assert "nothing differs from what is in force" in reload.out
 
