@@ -120,7 +120,7 @@ def _command(program: str, name: str, command: Any, shared: set[tuple[str, str]]
     if also:
         parts.append(f"Also: {', '.join(also)}.\n")
     if examples:
-        parts.append(f"```\n{examples}\n```\n")
+        parts.append(f"```text\n{examples}\n```\n")
     return "\n".join(parts)
 
 
@@ -132,7 +132,7 @@ def _help(command: Any) -> tuple[str, str]:
         if text.startswith("Examples:\n"):
             examples = textwrap.dedent(text.partition("\n")[2]).strip("\n")
         elif text != block:
-            paragraphs.append("```\n" + text.strip("\n") + "\n```")
+            paragraphs.append("```text\n" + text.strip("\n") + "\n```")
         else:
             paragraphs.append(" ".join(text.split()))
     return "\n\n".join(paragraphs), examples
@@ -404,12 +404,18 @@ def http() -> str:
             if takes:
                 heads = ("parameter", "in", "allowed", "default")
                 parts.append(table(heads, takes) + "\n")
+            parts.append(table(("status", "means"), _statuses(told)) + "\n")
             if method == "get" and path in answers:
                 body = json.dumps(answers[path], indent=2)
                 parts.append(f"```json\n{body}\n```\n")
             elif path == "/metrics":
                 parts.append("Prometheus text: [metrics](metrics.md).\n")
     return "\n".join(parts)
+
+
+def _statuses(told: dict[str, Any]) -> list[tuple[str, str]]:
+    """Say what each status of a route means, the best first."""
+    return [(status, one["description"]) for status, one in sorted(told["responses"].items())]
 
 
 def _schema() -> dict[str, Any]:

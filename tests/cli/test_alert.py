@@ -31,6 +31,7 @@ def stored(admin: Admin) -> list[tuple[str, str, str]]:
     [
         (("",), "the message is empty; nothing was sent"),
         (("  \n",), "the message is empty"),
+        (("x" * 100_000,), "the message has 100,000 characters, at most 2,000"),
         (("x" * 2_001,), "the message has 2,001 characters, at most 2,000"),
         (("a\x07b",), "the message contains the control character '\\x07'"),
         (("hello", "--to", "trader"), "there is no audience 'trader'; there are: traders, admins"),

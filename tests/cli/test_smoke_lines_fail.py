@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.stage.daemon import Daemon
+from risk_daemon.stage.defects import Defect, Patch, plant
 from risk_daemon.stage.gateway import Gateway
 from risk_daemon.stage.waiting import until
 
@@ -28,19 +29,26 @@ limits:
 """
 
 
+OVER, UNDER = "        if exposure > self.limit:\n", "        if exposure < self.limit:\n"
+INVERTED = Defect(
+    name="inverted",
+    sentence="max-contracts trips below its limit",
+    patches=(Patch("rules", OVER, UNDER),),
+    told_by="test-rule",
+    tells=lambda _: True,
+)
+
+
 class Scene:
-    """A daemon whose `max-contracts` only looks: that rule is broken from the start."""
+    """A daemon whose `max-contracts` is the wrong way round from the start."""
 
     def __init__(self, folder: Path) -> None:
         config = folder / "referee.yaml"
         config.write_text(REFEREE)
         self.gateway = Gateway(folder, config=config)
-        self.daemon = Daemon(folder / "home")
+        plant(INVERTED, folder / "tree")
+        self.daemon = Daemon(folder / "home", folder / "tree")
         self.daemon.found(self.gateway)
-        policy = self.daemon.home / "config" / "policy.yaml"
-        text, enforced = policy.read_text(), "max-contracts:\n    mode: enforce"
-        assert enforced in text
-        policy.write_text(text.replace(enforced, enforced.replace("enforce", "alert")))
         self.daemon.start()
 
     def close(self) -> None:
@@ -113,7 +121,7 @@ def test_persistence_says_no_when_the_journal_does_not_write(scene: Scene) -> No
     assert "journal" in said.err + said.out
 
 
-def test_a_rule_that_would_ask_for_nothing_fails(scene: Scene) -> None:
+def test_a_rule_that_is_the_wrong_way_round_fails(scene: Scene) -> None:
     said = scene.daemon.run("test-rule", "max-contracts")
 
     assert said.code == 1

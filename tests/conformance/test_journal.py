@@ -492,6 +492,28 @@ async def test_a_subscriber_that_does_not_read_is_cut_and_may_resume(home: Home)
     assert_chained(received + seen.records)
 
 
+@on_loop
+async def test_who_pauses_is_given_nothing_until_it_resumes(home: Home) -> None:
+    appender, patient, other = [await home.client(name) for name in ("link", "worker", "other")]
+    paused, seen = Seen(), Seen()
+    paused.subscribe(patient)
+    seen.subscribe(other)
+    await paused.until_caught_up()
+    patient.pause()
+    patient.pause()
+    last = (await appender.append([act("meanwhile")])).last_seq
+    await seen.until_seq(last)
+    meanwhile = paused.seqs
+    patient.resume()
+    await paused.until_seq(last)
+
+    assert last not in meanwhile
+    assert_chained(paused.records)
+    patient.close()
+    patient.pause()  # nobody is there to wait
+    patient.resume()
+
+
 async def subscribers(home: Home) -> list[str]:
     answer = await ask(home.run_dir, "journal", "status")
     return [one["name"] for one in answer.data["subscribers"]]

@@ -125,6 +125,31 @@ def test_a_dead_channel_delays_no_other_and_has_its_messages_later_once(scene: S
     assert len(scene.slack.got) == 2
 
 
+def test_a_wrong_webhook_and_a_server_that_refuses_are_named_and_nothing_is_lost(
+    scene: Scene,
+) -> None:
+    scene.discord.code, scene.mail.refuses = 404, True
+
+    scene.send("kept until it arrives")
+
+    for name, why in (("traders", "HTTPError 404"), ("admins", "SMTPRecipientsRefused")):
+        until(lambda: why in scene.channel(name)["failed"], 20, f"{name} to fail")  # noqa: B023
+        failed = scene.daemon.run("alert", "test", name)
+        assert (failed.code, failed.out) == (1, "")
+        assert "it did not arrive" in failed.err
+        assert why in failed.err
+        assert len(failed.err.strip().splitlines()) == 1
+    waiting = scene.daemon.run("alert", "outbox")
+    assert waiting.code == 1
+    for name in ("traders", "admins"):
+        assert f"{name}: URGENT kept until it arrives" in waiting.out
+
+    scene.discord.code, scene.mail.refuses = 204, False
+    until(lambda: scene.daemon.run("alert", "outbox").out == "nothing waits\n", 60, "all of it")
+    assert sum("kept until it arrives" in one["content"] for one in scene.discord.got) == 1
+    assert sum("kept until it arrives" in one for one in scene.mail.got) == 1
+
+
 def test_after_a_kill_of_the_console_nothing_comes_twice(scene: Scene) -> None:
     scene.configure()
     before = (len(scene.discord.got), len(scene.slack.got), len(scene.mail.got))

@@ -36,6 +36,7 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.core.world import (
+    Aspect,
     World,
     decode_account,
     decode_surroundings,
@@ -78,6 +79,7 @@ class Odd:
 
     name = "odd"
     priority = 50
+    reads: frozenset[Aspect] = frozenset()
 
     def __init__(self, params: Mapping[str, object]) -> None:
         self.does = params["does"]

@@ -57,6 +57,27 @@ def test_a_finding_demands_nothing_it_does_not_name() -> None:
     assert loud_defaults(quiet) == {"Span.bid": quiet.WIDEST, "Span.ask": quiet.WIDEST}
 
 
+# --- what is remembered of ended orders --------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [0, 300, fold.ENDED_MAX, 600], ids=lambda cut: f"cut at {cut}")
+def test_the_orders_that_ended_last_are_remembered_whenever_the_state_is_read_back(
+    cut: int,
+) -> None:
+    account, when = Account(account=ACCOUNT), {}
+    for number in range(700):
+        # Numbers fall and rise, and three orders at a time end in one instant.
+        mixed, at = number * 389 % 701, WEDNESDAY_TEN + number // 3
+        when[mixed] = at
+        fold.fold_order(account, order(mixed, 1, 1, status=fold.CANCELLED), at)
+        if number == cut:
+            account = world.decode_account(world.encode_account(account))
+
+    kept = sorted(when, key=lambda one: (when[one], one))[-fold.ENDED_MAX :]
+    assert sorted(account.ended) == sorted(kept)
+    assert account.ended == {number: when[number] for number in kept}
+
+
 # --- names of states and decisions -------------------------------------------------
 
 

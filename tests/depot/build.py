@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import sys
+import sysconfig
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from risk_daemon.depot.manifest import (
     encode,
     tree_digest,
 )
+from risk_daemon.stage import two_releases
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "c" * 40
@@ -182,9 +184,41 @@ def commit(folder: Path, *names: str) -> str:
         ).decode()
 
 
+def commit_all(folder: Path) -> None:
+    """Commit whatever has changed in a checkout."""
+    porcelain.add(str(folder))
+    with Repo(str(folder)) as repo:
+        names = [name.decode() for name in porcelain.status(repo).staged["delete"]]
+    assert names == []
+    commit(folder)
+
+
 def lock_of(name: str) -> str:
     """One package of the project's own lock, with its hashes."""
     lock = (ROOT / LOCK).read_text()
     found = re.search(rf"^{name}==.*?(?=^\S|\Z)", lock, re.MULTILINE | re.DOTALL)
     assert found
     return found.group()
+
+
+def program(folder: Path, version: str) -> Path:
+    """Write this program as a checkout of its own that takes others' packages from here.
+
+    A release of it is made, signed and unpacked like any other, in a tenth of the time.
+    """
+    checkout = two_releases.changed(ROOT, folder, ())
+    (checkout / "src" / "risk_daemon" / "here.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    module = checkout / "src" / "risk_daemon" / "__init__.py"
+    module.write_text(f"{module.read_text()}\n# Other code than the one before: {version}.\n")
+    project = checkout / "pyproject.toml"
+    text = re.sub(
+        r'^version = ".*"$', f'version = "{version}"', project.read_text(), flags=re.MULTILINE
+    )
+    project.write_text(
+        text
+        + "\n[tool.hatch.build.targets.wheel.force-include]\n"
+        + '"src/risk_daemon/here.pth" = "here.pth"\n'
+    )
+    (checkout / LOCK).write_text(lock_of("tzdata"))
+    commit(checkout, "src/risk_daemon/here.pth", "src/risk_daemon/__init__.py")
+    return checkout

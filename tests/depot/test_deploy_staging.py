@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from typing import Any
 import psutil
 import pytest
 
-from risk_daemon.depot.manifest import LOCK
 from risk_daemon.journal.sqlite import connect
 from risk_daemon.operations.configuration import founding
 from risk_daemon.operations.configuration.founding import AccountPlan, Plan
@@ -27,7 +25,6 @@ from risk_daemon.operations.staging import staging_gateway
 from risk_daemon.settings import Gateway, Login
 from risk_daemon.sim.config import read as read_config
 from risk_daemon.sim.day import read as read_day
-from risk_daemon.stage import two_releases
 from risk_daemon.stage.gateway import Gateway as Simulated
 from tests.cli.conftest import Said
 from tests.depot import build
@@ -327,33 +324,10 @@ class Deployed(Beside):
         return said.data()
 
 
-def program(folder: Path, version: str) -> Path:
-    """Write this program as a checkout of its own that takes others' packages from here.
-
-    A release of it is made, signed and unpacked like any other, in a tenth of the time.
-    """
-    checkout = two_releases.changed(ROOT, folder, ())
-    (checkout / "src" / "risk_daemon" / "here.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    module = checkout / "src" / "risk_daemon" / "__init__.py"
-    module.write_text(f"{module.read_text()}\n# Other code than the one before: {version}.\n")
-    project = checkout / "pyproject.toml"
-    text = re.sub(
-        r'^version = ".*"$', f'version = "{version}"', project.read_text(), flags=re.MULTILINE
-    )
-    project.write_text(
-        text
-        + "\n[tool.hatch.build.targets.wheel.force-include]\n"
-        + '"src/risk_daemon/here.pth" = "here.pth"\n'
-    )
-    (checkout / LOCK).write_text(build.lock_of("tzdata"))
-    build.commit(checkout, "src/risk_daemon/here.pth", "src/risk_daemon/__init__.py")
-    return checkout
-
-
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Deployed, Said]]:
     folder = tmp_path_factory.mktemp("deployed")
-    checkout = program(folder / "checkout", "0.2.0")
+    checkout = build.program(folder / "checkout", "0.2.0")
     made = beside(folder, checkout)
     place = Deployed(made.folder, made.standing_in)
     with untraced_children():
@@ -466,7 +440,7 @@ def lived(source: Home, target: Home) -> None:
 
 def test_another_release_takes_every_account_over(deployed: tuple[Deployed, Said]) -> None:
     place, _ = deployed
-    checkout = program(place.folder / "next", "0.3.0")
+    checkout = build.program(place.folder / "next", "0.3.0")
     place = Deployed(place.folder, checkout)
 
     told = place.told(0, "--json")

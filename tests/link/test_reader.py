@@ -1,4 +1,7 @@
-"""Reads of accounts: only of those whose own row is known, and the first one before all else."""
+"""Reads of accounts: only of those whose own row is known, and the first one before all else.
+
+Played in virtual time: nothing here waits.
+"""
 
 import asyncio
 import math
@@ -9,11 +12,11 @@ import pytest
 from risk_daemon.broker import budget as rationing
 from risk_daemon.broker.budget import Budget
 from risk_daemon.broker.port import COST, FULL, POSITIONS, RECENT, Broker, Reading, Rows
-from risk_daemon.clock import Clock
 from risk_daemon.core.events import TradeSeen
 from risk_daemon.link.loop import WARM_EVERY_S
 from risk_daemon.link.reader import ASKED, ASKED_KEEPS, BUDGET_LOOK_S, RECONNECT_KEEPS, Reader
 from risk_daemon.settings import READS_PER_ACCOUNT, READS_PER_ROUND, REGULAR_PER_MINUTE, Login
+from tests.virtual import BEGINS, VirtualTime
 
 ACCOUNT = 7
 WITHIN_S = 10.0
@@ -53,12 +56,12 @@ class AtWork:
     """A reader at work, what it is told of the account, and what came of it."""
 
     def __init__(self, budget: Budget, standing: tuple[int, bool] | None) -> None:
-        self.desk, self.standing = Desk(), standing
+        self.desk, self.standing, self.time = Desk(), standing, VirtualTime()
         self.found: list[Reading] = []
         self.reader = Reader(
             cast("Broker", self.desk),
             budget,
-            Clock(),
+            self.time.clock(),
             arrivals=lambda _: 0,
             since=lambda _, at: at,
             standing=lambda _: self.standing,
@@ -76,7 +79,7 @@ class AtWork:
                     await step()
             serving.cancel()
 
-        asyncio.run(story())
+        self.time.play(story())
 
     async def is_wanted(self, depth: str = FULL) -> None:
         self.reader.want(ACCOUNT, depth, why="a test")
@@ -87,13 +90,17 @@ class AtWork:
         self.reader.want(ACCOUNT, why="regular", urgent=False)
         await asyncio.sleep(0)
 
+    async def looks_for_its_turn(self) -> None:
+        """Let the reader look at the budget three times."""
+        await asyncio.sleep(3 * BUDGET_LOOK_S)
+
     async def is_read(self) -> None:
         await self.reader.read_since((ACCOUNT,), 1)
 
 
 def used_up(*shares: str) -> Budget:
     """A budget in which these classes have nothing left."""
-    budget, now = Budget(), Clock().now_ns()
+    budget, now = Budget(), BEGINS
     for share in shares:
         budget.answered += [(now, share)] * rationing.SHARES[share]
     return budget
@@ -184,11 +191,7 @@ def test_one_that_waits_for_its_turn_holds_up_no_urgent_one() -> None:
     budget = used_up(rationing.REST)
     one = AtWork(budget, standing=(500, True))
 
-    async def poll_looks_for_its_turn() -> None:
-        for _ in range(3):
-            await asyncio.sleep(BUDGET_LOOK_S)
-
-    one.run(one.is_polled, poll_looks_for_its_turn, one.is_wanted, one.is_read)
+    one.run(one.is_polled, one.looks_for_its_turn, one.is_wanted, one.is_read)
 
     assert [reading.rows.why for reading in one.found] == ["a test"]
 
@@ -202,16 +205,12 @@ def test_a_regular_one_takes_its_turn_while_the_rest_has_room_for_a_reconnect() 
 
 
 def test_and_leaves_the_room_of_a_reconnect_untouched() -> None:
-    budget, now = Budget(), Clock().now_ns()
+    budget, now = Budget(), BEGINS
     spent = rationing.SHARES[rationing.REST] - RECONNECT_KEEPS
     budget.answered += [(now, rationing.REST)] * spent
     one = AtWork(budget, standing=(500, True))
 
-    async def poll_looks_for_its_turn() -> None:
-        for _ in range(3):
-            await asyncio.sleep(BUDGET_LOOK_S)
-
-    one.run(one.is_polled, poll_looks_for_its_turn)
+    one.run(one.is_polled, one.looks_for_its_turn)
 
     assert one.desk.reads == 0
 
@@ -222,10 +221,8 @@ def test_what_was_read_urgently_is_not_polled_again() -> None:
 
     async def rest_is_free_again() -> None:
         budget.answered.clear()
-        for _ in range(3):
-            await asyncio.sleep(BUDGET_LOOK_S)
 
-    one.run(one.is_polled, one.is_wanted, one.is_read, rest_is_free_again)
+    one.run(one.is_polled, one.is_wanted, one.is_read, rest_is_free_again, one.looks_for_its_turn)
 
     assert one.desk.reads == 1
 
@@ -309,7 +306,7 @@ def test_a_read_that_waits_for_the_budget_is_not_late() -> None:
 def spent(enforcement: int) -> Budget:
     """A budget whose shares for reads are used up, and so much of enforcement's."""
     budget = used_up(rationing.VERIFICATION, rationing.REST)
-    budget.answered += [(Clock().now_ns(), rationing.ENFORCEMENT)] * enforcement
+    budget.answered += [(BEGINS, rationing.ENFORCEMENT)] * enforcement
     return budget
 
 
@@ -320,7 +317,7 @@ def test_what_somebody_asked_for_is_read_of_what_closes_do_not_need(left: int, r
 
     async def it_is_asked_for() -> None:
         one.reader.want(ACCOUNT, why=ASKED)
-        await asyncio.sleep(2 * BUDGET_LOOK_S)
+        await one.looks_for_its_turn()
 
     one.run(it_is_asked_for)
 
@@ -333,7 +330,7 @@ def test_a_read_that_waits_is_what_somebody_asks_for_meanwhile() -> None:
 
     async def it_waits_and_is_asked_for() -> None:
         await one.is_wanted()
-        await asyncio.sleep(BUDGET_LOOK_S)
+        await one.looks_for_its_turn()
         assert one.desk.reads == 0
         one.reader.want(ACCOUNT, why=ASKED)
         await one.reader.read_since((ACCOUNT,), 2)

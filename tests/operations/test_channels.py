@@ -12,7 +12,7 @@ import pytest
 
 from risk_daemon.operations.alerts import channels, sending
 from risk_daemon.operations.alerts.channel_sink import PLACES_KEPT, ChannelSink, path_of, standing
-from risk_daemon.operations.alerts.channels import LONGEST, MESSAGES_MAX, Channel
+from risk_daemon.operations.alerts.channels import FORMAT, LONGEST, MESSAGES_MAX, Channel
 from risk_daemon.operations.alerts.outbox import Alarm, Place
 from risk_daemon.operations.home import Home
 from tests.listening import Hook, Mail
@@ -66,7 +66,9 @@ def test_a_file_names_its_channels_in_order() -> None:
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        ({"chanels": []}, "'chanels' is no key of it; allowed are channels, thresholds"),
+        ({"format": 0}, "format is a whole number from 1 on, was 0"),
+        ({"format": "new"}, "format is a whole number from 1 on, was 'new'"),
+        ({"chanels": []}, "'chanels' is no key of it; allowed are format, channels, thresholds"),
         ({"channels": {}}, ""),
         ({"channels": {"a": 1}}, "channels is a list"),
         ({"channels": [HOOK | {"kind": "pigeon"}]}, "channel 1: Invalid enum value 'pigeon'"),
@@ -254,3 +256,10 @@ def test_a_sink_that_is_rewound_begins_there(home: Home) -> None:
         sink.rewind(Place(4, 4))
 
         assert ChannelSink(home, channel(), 9_000).place == Place(4, 4)
+
+
+def test_what_a_release_to_come_has_written_keeps_its_channels_when_one_goes_back() -> None:
+    raw = {"format": FORMAT + 1, "channels": [], "moon": {"phase": "new"}}
+
+    assert channels.read(raw) == ()
+    assert "'moon' is no key of it" in str(channels.read(raw | {"format": FORMAT}))

@@ -178,7 +178,7 @@ class Milder:
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
-        self.name, self.priority = rule.name, rule.priority
+        self.name, self.priority, self.reads = rule.name, rule.priority, rule.reads
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         return self._rule.quiet(world, account)

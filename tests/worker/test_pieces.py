@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable
 
 from risk_daemon.wire.record import Record
-from risk_daemon.worker.pieces import PIECE_NS, Pieces
+from risk_daemon.worker.pieces import LEFT_MAX, PIECE_NS, Pieces
 
 
 def steps() -> Callable[[], int]:
@@ -28,7 +28,14 @@ def pieces(folded: list[object], *, error_at: int = 0) -> tuple[Pieces, list[Exc
             raise ValueError("a record that cannot be folded")
         folded.append(record.seq)
 
-    made = Pieces(steps(), fold, lambda count: folded.append(f"piece of {count}"), errors.append)
+    made = Pieces(
+        steps(),
+        fold,
+        lambda count: folded.append(f"piece of {count}"),
+        errors.append,
+        on_full=lambda: folded.append("full"),
+        on_room=lambda: folded.append("room"),
+    )
     return made, errors
 
 
@@ -62,6 +69,26 @@ def test_what_waits_for_the_end_of_the_stream_comes_after_all_of_it() -> None:
     asyncio.run(play())
 
     assert seen == [1, 2, 3, "piece of 3", 4, "piece of 1", "caught up", "at once"]
+
+
+def test_who_is_given_more_than_it_folds_says_so_and_when_there_is_room() -> None:
+    seen: list[object] = []
+
+    async def play() -> None:
+        made, _ = pieces(seen)
+        made.take(records(LEFT_MAX))
+        made.take(records(4))
+        made.take(records(1))
+        folded = asyncio.Event()
+        made.afterwards(folded.set)
+        await folded.wait()
+
+    asyncio.run(play())
+
+    told = [one for one in seen if one in ("full", "room")]
+    assert told == ["full", "full", "room"]
+    folded = [one for one in seen[: seen.index("room")] if isinstance(one, int)]
+    assert LEFT_MAX // 2 <= len(folded) < LEFT_MAX
 
 
 def test_nothing_is_folded_after_a_record_that_cannot_be() -> None:

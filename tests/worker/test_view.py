@@ -6,7 +6,7 @@ from risk_daemon.core.account import Account
 from risk_daemon.core.decision import NO_PRICE, Finding, Quiet
 from risk_daemon.core.events import OperatorActed
 from risk_daemon.core.instrument import UNIT
-from risk_daemon.core.world import World
+from risk_daemon.core.world import Aspect, World
 from risk_daemon.rules import CATALOG
 from risk_daemon.wire.view import decode_view, encode_view
 from risk_daemon.worker.loop import why_lines
@@ -100,6 +100,7 @@ class Broken:
 
     name = "broken"
     priority = 50
+    reads: frozenset[Aspect] = frozenset()
 
     def __init__(self, params: object) -> None:
         del params

@@ -305,7 +305,7 @@ class Renamed:
 
     def __init__(self, rule: Rule, priority: int) -> None:
         self._rule = rule
-        self.name, self.priority = rule.name, priority
+        self.name, self.priority, self.reads = rule.name, priority, rule.reads
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         return self._rule.quiet(world, account)

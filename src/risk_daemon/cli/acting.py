@@ -160,7 +160,7 @@ def contacts_set(
 @lockout.command("clear")
 def lockout_clear(
     account: AccountOption,
-    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    reason: ReasonOption,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -182,7 +182,7 @@ def lockout_clear(
 @lockout.command("confirm")
 def lockout_confirm(
     account: AccountOption,
-    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    reason: ReasonOption,
     by: ByOption = None,
     yes: YesOption = False,
     home: HomeOption = None,

@@ -15,6 +15,7 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    RuleArgument,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
@@ -26,7 +27,6 @@ config = typer.Typer(no_args_is_help=True, help="Rules and settings: look, chang
 AccountArgument = Annotated[
     str, typer.Argument(help="Number or name of the account, or all.", show_default=False)
 ]
-RuleArgument = Annotated[str, typer.Argument(help="Name of the rule.", show_default=False)]
 
 
 class Telling(StrEnum):
@@ -127,7 +127,7 @@ def reload(
 @config.command("approve")
 def approve(
     account: AccountArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    reason: ReasonOption,
     by: ByOption = None,
     home: HomeOption = None,
     dry_run: DryRunOption = False,

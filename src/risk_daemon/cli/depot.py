@@ -189,6 +189,32 @@ def stage(
     finish(as_json, lambda: depot.stage(choose(home), Depot(depot_path()), version, act))
 
 
+@release.command("tag")
+def tag(
+    version: VersionArgument,
+    checkout: Annotated[
+        Path, typer.Option("--from", help="The checkout; else the working folder.")
+    ] = Path(),
+    home: HomeOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tag the commit a release was made of, with the digest that was signed.
+
+    Only what is in the depot, signed by a key this home trusts, and has its notes.
+
+    \b
+    Examples:
+      risk-daemon-admin release tag v1.2.0
+    """
+    from risk_daemon.depot.store import Depot
+    from risk_daemon.operations.releases import depot, tagging
+
+    act = depot.Act(Clock().now_ns(), operator(), talk, dry_run)
+    where = checkout.expanduser().absolute()
+    finish(as_json, lambda: tagging.tag(choose(home), Depot(depot_path()), version, where, act))
+
+
 @release.command("prune")
 def prune(
     version: Annotated[

@@ -14,8 +14,8 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    RuleArgument,
     accounts,
-    rules,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
@@ -25,10 +25,6 @@ from risk_daemon.operations.orders import Who
 flag = typer.Typer(
     no_args_is_help=True, help="Rules in another mode for a while: list, set, clear."
 )
-
-RuleArgument = Annotated[
-    str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
-]
 
 
 class Mode(StrEnum):

@@ -52,6 +52,14 @@ def rules(incomplete: str) -> list[str]:
 
 
 NO_REASON = "none given"
+
+OneOption = Annotated[
+    str | None,
+    typer.Option("--account", help="Number or name of one account.", autocompletion=accounts),
+]
+RuleArgument = Annotated[
+    str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
+]
 EmergencyOption = Annotated[
     bool,
     typer.Option(

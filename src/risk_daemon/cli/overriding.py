@@ -12,8 +12,8 @@ from risk_daemon.cli.options import (
     HomeOption,
     JsonOption,
     ReasonOption,
+    RuleArgument,
     accounts,
-    rules,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.operations.daemon import operator
@@ -25,9 +25,6 @@ override = typer.Typer(no_args_is_help=True, help="A rule off on one account, fo
 AccountArgument = Annotated[
     str, typer.Argument(help="Number or name.", show_default=False, autocompletion=accounts)
 ]
-RuleArgument = Annotated[
-    str, typer.Argument(help="Name of the rule.", show_default=False, autocompletion=rules)
-]
 
 
 @override.command("disable")
@@ -37,7 +34,7 @@ def disable(
     duration: Annotated[
         str, typer.Option("--duration", help="How long from now: 30m, 2h, at most 1d.")
     ],
-    reason: Annotated[str, typer.Option("--reason", help="Why; journalled and shown to everyone.")],
+    reason: ReasonOption,
     home: HomeOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,

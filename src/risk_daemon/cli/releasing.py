@@ -12,8 +12,8 @@ from risk_daemon.cli.options import (
     DryRunOption,
     HomeOption,
     JsonOption,
+    OneOption,
     ReasonOption,
-    accounts,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.errors import UsageError
@@ -24,10 +24,6 @@ from risk_daemon.operations.outcome import Outcome
 
 VersionOption = Annotated[
     str, typer.Option("--to-version", help="The release that is to hold them.")
-]
-OneOption = Annotated[
-    str | None,
-    typer.Option("--account", help="Number or name of one account.", autocompletion=accounts),
 ]
 #: A process that ends within a few seconds of its start would do so at every start.
 STAYS_S = 5.0

@@ -12,8 +12,8 @@ from risk_daemon.cli.options import (
     DryRunOption,
     HomeOption,
     JsonOption,
+    OneOption,
     ReasonOption,
-    accounts,
 )
 from risk_daemon.cli.show import finish
 from risk_daemon.clock import Clock
@@ -22,11 +22,6 @@ from risk_daemon.operations.home import choose
 from risk_daemon.operations.orders import Who
 
 rollout = typer.Typer(no_args_is_help=True, help="A release on its way to the accounts.")
-
-OneOption = Annotated[
-    str | None,
-    typer.Option("--account", help="Number or name of one account.", autocompletion=accounts),
-]
 
 
 @rollout.command("diff")

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from risk_daemon.console import asking, desk, door
+from risk_daemon.console import asking, described, desk, door
 from risk_daemon.console.desk import Desk, Stale, Wait
 from risk_daemon.console.login import LONGEST_NS, SECOND_NS
 from risk_daemon.errors import Denied, OperatorError
 
 #: Of a body that is longer nothing is read.
-BODY_MAX: Final = 4_096
+BODY_MAX: Final = 16_384
 #: What the page shows with everything it asks for.
 CSRF: Final = "x-csrf-token"
-_STATUS: Final = {2: 422, 3: 409, 4: 401, 5: 404, 7: 504, 8: 503}
+#: Of a command's exit: what is not named here is not in the state it would need.
+_STATUS: Final = {2: 422, 4: 401, 5: 404, 7: 504, 8: 503}
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,18 +36,21 @@ class Refusal(Exception):
         self.code, self.more = code, more
 
 
-def router(at: Desk) -> APIRouter:
-    """Return the routes over a desk."""
-    routes = APIRouter()
+def add_routes(app: FastAPI, at: Desk) -> None:
+    """Add the routes over a desk."""
 
-    @routes.get("/api/v1/session")
+    @app.get("/api/v1/session", responses=described.SESSION)
     async def session(request: Request) -> JSONResponse:
         """Who is logged in here; `people` is whether anybody could be."""
         found = await at.session(_token(at, request))
         shown = {"user": found.user, "csrf": found.csrf} if found else {"user": None, "csrf": None}
         return _answer(200, {**shown, "people": await at.people()})
 
-    @routes.post("/api/v1/session")
+    @app.post(
+        "/api/v1/session",
+        responses=described.ENTER,
+        openapi_extra=described.TO_ENTER,
+    )
     async def enter(request: Request) -> Response:
         """Log in."""
         try:
@@ -71,20 +75,22 @@ def router(at: Desk) -> APIRouter:
         )
         return answer
 
-    @routes.delete("/api/v1/session")
+    @app.delete("/api/v1/session", responses=described.LEAVE)
     async def leave(request: Request) -> Response:
         """Log out."""
         try:
             _from_here(request)
             await at.check(_token(at, request), request.headers.get(CSRF, ""))
-        except (Refusal, Denied) as refusal:
-            return _refused(Refusal(403, str(refusal)))
+        except Refusal as refusal:
+            return _refused(refusal)
+        except Denied as error:
+            return _refused(Refusal(401, error.sentence))
         await at.leave(_token(at, request))
         answer = _answer(200, {"user": None, "csrf": None})
         answer.delete_cookie(at.cookie, httponly=True, samesite="strict")
         return answer
 
-    @routes.post("/api/v1/actions")
+    @app.post("/api/v1/actions", responses=described.ACT, openapi_extra=described.TO_ACT)
     async def act(request: Request) -> Response:
         """Have something done, by who is logged in."""
         try:
@@ -104,12 +110,10 @@ def router(at: Desk) -> APIRouter:
                 )
             )
         except OperatorError as error:
-            code = _STATUS.get(error.exit_code, 500)
+            code = _STATUS.get(error.exit_code, 409)
             return _refused(Refusal(code, error.sentence, exit=error.exit_code))
         lines = list(desk.told(asked, outcome))
         return _answer(200, {"ok": outcome.ok, "exit": outcome.exit_code, "lines": lines})
-
-    return routes
 
 
 def _token(at: Desk, request: Request) -> str:

@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import FastAPI, Header, HTTPException, Query, Response
+from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from risk_daemon.clock import Timekeeper
-from risk_daemon.console import acting, door, live, view
+from risk_daemon.console import acting, described, door, live, view
 from risk_daemon.console.assets import assets
 from risk_daemon.console.desk import Desk
 from risk_daemon.console.feeding import TABS_MAX, Feed
@@ -49,12 +51,19 @@ _MINUTE_MS: Final = 60_000
 
 def make_app(seen: Seen, clock: Timekeeper, feed: Feed, store: Store, desk: Desk) -> FastAPI:
     """Build the application over what is seen."""
-    app = FastAPI(title="Risk daemon", version=seen.release, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Risk daemon",
+        version=seen.release,
+        docs_url=None,
+        redoc_url=None,
+        responses=described.EVERYWHERE,
+    )
     _add_numbers(app, seen, clock)
     _add_lists(app, seen, clock)
     _add_graphs(app, seen, clock, feed, store)
     _add_page(app, seen, clock)
-    app.include_router(acting.router(desk))
+    acting.add_routes(app, desk)
+    app.add_exception_handler(405, _name_the_methods)
     app.add_middleware(_Door)
     return app
 
@@ -64,13 +73,13 @@ def _add_numbers(app: FastAPI, seen: Seen, clock: Timekeeper) -> None:
     registry = CollectorRegistry()
     registry.register(_Metrics(seen, clock))
 
-    @app.get("/health")
+    @app.get("/health", responses=described.HEALTH)
     async def health() -> JSONResponse:
         """200 only when every account is enforced and connected."""
         status, body = view.health(seen, clock.steady_ns())
         return JSONResponse(body, status)
 
-    @app.get("/metrics")
+    @app.get("/metrics", responses=described.METRICS, response_class=PlainTextResponse)
     async def metrics() -> PlainTextResponse:
         """Numbers for Prometheus."""
         return PlainTextResponse(generate_latest(registry), media_type=METRICS_TYPE)
@@ -79,12 +88,12 @@ def _add_numbers(app: FastAPI, seen: Seen, clock: Timekeeper) -> None:
 def _add_lists(app: FastAPI, seen: Seen, clock: Timekeeper) -> None:
     """What there is, as JSON."""
 
-    @app.get("/api/v1/accounts")
+    @app.get("/api/v1/accounts", responses=described.ACCOUNTS, response_model=None)
     async def accounts() -> dict[str, Any]:
         """Every account as its active worker published it."""
         return view.accounts(seen, clock.steady_ns())
 
-    @app.get("/api/v1/accounts/{number}")
+    @app.get("/api/v1/accounts/{number}", responses=described.ACCOUNT, response_model=None)
     async def account(number: int) -> dict[str, Any]:
         """One account."""
         body = view.account(seen, number, clock.steady_ns())
@@ -92,17 +101,17 @@ def _add_lists(app: FastAPI, seen: Seen, clock: Timekeeper) -> None:
             raise HTTPException(404, f"no account {number} has been published")
         return body
 
-    @app.get("/api/v1/processes")
+    @app.get("/api/v1/processes", responses=described.PROCESSES, response_model=None)
     async def processes() -> dict[str, Any]:
         """What the supervisor says of its processes."""
         return view.processes(seen, clock.steady_ns())
 
-    @app.get("/api/v1/events")
+    @app.get("/api/v1/events", responses=described.EVENTS, response_model=None)
     async def events(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
         """The latest records, newest last."""
         return view.events(seen, limit)
 
-    @app.get("/api/v1/alarms")
+    @app.get("/api/v1/alarms", responses=described.ALARMS, response_model=None)
     async def alarms(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> dict[str, Any]:
         """The latest alarms that were delivered, newest last."""
         return view.alarms(seen, limit)
@@ -111,7 +120,7 @@ def _add_lists(app: FastAPI, seen: Seen, clock: Timekeeper) -> None:
 def _add_graphs(app: FastAPI, seen: Seen, clock: Timekeeper, feed: Feed, store: Store) -> None:
     """What moves, and what was."""
 
-    @app.get("/api/v1/live")
+    @app.get("/api/v1/live", responses=described.LIVE, response_class=StreamingResponse)
     async def stream(
         after: Annotated[str, Query(max_length=64)] = "",
         last_event_id: Annotated[str, Header(max_length=64)] = "",
@@ -126,14 +135,14 @@ def _add_graphs(app: FastAPI, seen: Seen, clock: Timekeeper, feed: Feed, store: 
             headers={"Cache-Control": "no-store"},
         )
 
-    @app.get("/api/v1/figures")
+    @app.get("/api/v1/figures", responses=described.FIGURES)
     async def of_account(account: int) -> Response:
         """What one account came to in the last minute."""
         found = figures_of(seen, account, clock.steady_ns())
         body = {"version": view.API_VERSION, "figures": found}
         return Response(msgspec.json.encode(body), media_type="application/json")
 
-    @app.get("/api/v1/history")
+    @app.get("/api/v1/history", responses=described.HISTORY)
     async def history(
         minutes: Annotated[int, Query(ge=1, le=DAY_MINUTES)] = 60,
         points: Annotated[int, Query(ge=2, le=9_000)] = 400,
@@ -175,6 +184,16 @@ def _add_page(app: FastAPI, seen: Seen, clock: Timekeeper) -> None:
         """The page for people."""
         html = page(seen, clock.steady_ns(), clock.now_ns(), None)
         return HTMLResponse(html, headers=HEADERS)
+
+
+async def _name_the_methods(request: Request, error: Exception) -> Response:
+    """Name all that a path takes: the framework names those of the first route it has for it."""
+    assert isinstance(error, HTTPException)
+    there = (one for one in request.app.routes if isinstance(one, Route))
+    found = (one for one in there if one.matches(request.scope)[0] is not Match.NONE)
+    methods = sorted({method for one in found for method in one.methods or ()})
+    headers = {"Allow": ", ".join(methods)}
+    return JSONResponse({"detail": error.detail}, error.status_code, headers=headers)
 
 
 class _Door:

@@ -31,7 +31,8 @@ REASON_MAX: Final = 500
 #: Gates say something every few seconds before the start: that alone makes nothing another state.
 _NOT_BEGUN: Final = ("draft", "gated")
 _BEFORE: Final = "before"
-_NAMED: Final = {"approve": "phase", "promote": "phase", ROLLBACK: "release"}
+#: What has to be said beside the reason.
+NAMED: Final = {"approve": "phase", "promote": "phase", ROLLBACK: "release"}
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,7 +56,7 @@ def objection(asked: Asked) -> str:
     wanted = TYPED.get(asked.action, "")
     if asked.typed.strip().lower() != wanted and wanted:
         return f"type {wanted!r} to have it done; it says {asked.typed!r}, nothing was done."
-    named = _NAMED.get(asked.action)
+    named = NAMED.get(asked.action)
     if named is not None and not getattr(asked, named):
         return f"{asked.action} needs a {named}; nothing was done."
     return ""

@@ -3,11 +3,13 @@
 The state is owned and folded in place (frozen state costs four times as much);
 everything that goes in or comes out is frozen. Its canonical encoding is what
 active, standby and replay compare, so nothing here may depend on the order in
-which a dict was filled: iterate sorted, prune by value.
+which a dict was filled: iterate sorted, prune by value. `ended` alone is kept in
+the order of its instants (`in_order`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Final
 
@@ -229,7 +231,12 @@ class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def pnl_is_known(self) -> bool:
         """Day P&L lacks no trade that another message has told of."""
-        return self.known and not any(held.lacks_trade for held in self.holdings.values())
+        if not self.known:
+            return False
+        for held in self.holdings.values():  # noqa: SIM110 - at every record: no generator
+            if held.lacks_trade:
+                return False
+        return True
 
 
 def working(account: Account) -> list[OrderChanged]:
@@ -244,7 +251,7 @@ def remaining(order: OrderChanged) -> int:
 
 def is_increasing(order: OrderChanged, quantity: int) -> bool:
     """Tell whether a fill of this order could raise |quantity| or flip its sign."""
-    return not is_closing(order, quantity) or remaining(order) > abs(quantity)
+    return order.side * quantity >= 0 or order.size - order.filled > abs(quantity)
 
 
 def is_closing(order: OrderChanged, quantity: int) -> bool:
@@ -328,7 +335,24 @@ def _remember_ended(account: Account, order: int, at: int) -> None:
     account.ended[order] = at
     account.asked.pop(order, None)
     if len(account.ended) > ENDED_MAX:
-        del account.ended[min(account.ended, key=lambda number: (account.ended[number], number))]
+        del account.ended[_first_ended(account.ended)]
+
+
+def _first_ended(ended: dict[int, int]) -> int:
+    """Return the order that ended first, of those of one instant the lowest number.
+
+    They are in the order of their instants: so they are filled, for `at` never decreases in a
+    stream, and so `in_order` puts them back. To look through all of them would cost more than
+    everything else that an ended order leads to.
+    """
+    first = next(iter(ended.values()))
+    return min(itertools.takewhile(lambda number: ended[number] == first, ended))
+
+
+def in_order(account: Account) -> Account:
+    """Put a state that was read back into the order in which it is filled."""
+    account.ended = dict(sorted(account.ended.items(), key=lambda one: (one[1], one[0])))
+    return account
 
 
 def fold_position(account: Account, fact: PositionChanged, seq: int, at: int) -> None:

@@ -91,6 +91,7 @@ class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     `used` is the share of the limit in units of 1e-9, rounded down, and `whole` the money it
     is a share of where prices move it; `nearing` tells people, once for each share and day.
     `look` asks for one read of the account before the rule goes on; the words say what for.
+    `is_passing`: time alone may change what is remembered, before `wake_at` too.
     """
 
     figure: int | None = None
@@ -102,6 +103,7 @@ class Clear(msgspec.Struct, frozen=True, kw_only=True, tag="clear"):
     used: int | None = None
     whole: int = 0
     nearing: Nearing | None = None
+    is_passing: bool = False
 
     @property
     def observed(self) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from risk_daemon.core import account as fold
-from risk_daemon.core import doubt, executor, lockout, reseed, session, shadow
+from risk_daemon.core import doubt, executor, lockout, reseed, session, shadow, standing
 from risk_daemon.core import marks as market
 from risk_daemon.core.account import POLLING, Account, Doubt
 from risk_daemon.core.decision import (
@@ -72,6 +72,7 @@ from risk_daemon.core.incident import alarm, end_lock, held_now, stand, weigh
 from risk_daemon.core.instrument import Instrument
 from risk_daemon.core.lockout import Lock
 from risk_daemon.core.quiet import WIDEST, Span, narrower, together
+from risk_daemon.core.standing import Standing
 from risk_daemon.core.world import Parser, Rule, World, seal
 
 #: Time and prices touch many accounts and are counted by none.
@@ -79,6 +80,11 @@ _OF_NO_ACCOUNT: Final = (Pulse, MarkChanged, PrintSeen)
 #: Written by the daemon about its own decisions: no news to it.
 OWN: Final = (Intended, BreachFound, AlarmRaised, HashTaken, LockEnded, *shadow.KINDS)
 INERT: Final = (*OWN, DrainAsked, Probed)
+#: What the broker shows of one account while it trades: most records.
+_OF_ONE: Final = frozenset({OrderChanged, PositionChanged, TradeSeen, AccountSeen})
+#: Changes nothing that a quote is judged by, as long as the rules' own quiet prices are the same.
+_OF_NO_HOLDING: Final = frozenset({OrderChanged, AccountSeen})
+_SHOWS: Final = (AccountSeen, OrderChanged, PositionChanged, TradeSeen)
 
 
 class Poison(NamedTuple):
@@ -111,8 +117,10 @@ class Engine:
         self._held: dict[int, tuple[str, ...]] = {}
         self._holders: dict[str, set[int]] = {}
         #: What follows from the state and is made anew when it changed; never part of it.
+        self._standing: dict[int, Standing] = {}
         self._quiet: dict[int, dict[str, Quiet] | None] = {}
         self._spans: dict[str, Span | None] = {}
+        self._stirred: set[int] = set()
         self._due_at: int | None = None
         self.adopt(world or World())
 
@@ -121,7 +129,8 @@ class Engine:
         self.world = world
         self.poisoned = {}
         self._rules, self._held, self._holders = {}, {}, {}
-        self._quiet, self._spans = {}, {}
+        self._standing, self._quiet, self._spans = {}, {}, {}
+        self._stirred, self._due_at = set(), None
         for account in world.accounts.values():
             self._index(account)
 
@@ -133,10 +142,14 @@ class Engine:
         """Fold one record; return what it makes necessary, in a fixed order."""
         world = self.world
         world.seq, world.at = entry.seq, entry.at
+        if type(entry.fact) in _OF_ONE and entry.account:
+            return self._one(entry, entry.account)
         match entry.fact:
+            case MarkChanged() as quote:
+                return self._quoted(entry, quote)
             case Pulse():
                 return self._pulse(entry)
-            case MarkChanged() | PrintSeen() | QuoteAged() | ContractSeen():
+            case PrintSeen() | QuoteAged() | ContractSeen():
                 return self._of_market(entry, entry.fact)
             case FeedChanged() as feed:
                 return self._feed(entry, feed)
@@ -163,16 +176,13 @@ class Engine:
                 reseed.reseed(account, account.shadow, entry.seq, entry.at)
             case fact:
                 shadow.hear(account, account.shadow, fact, self.release)
+        self._standing.pop(account.account, None)
         self._disturbed(account)
 
     # --- which accounts a record touches ---
 
-    def _of_market(
-        self, entry: Entry, seen: MarkChanged | PrintSeen | QuoteAged | ContractSeen
-    ) -> list[Fact]:
+    def _of_market(self, entry: Entry, seen: PrintSeen | QuoteAged | ContractSeen) -> list[Fact]:
         match seen:
-            case MarkChanged():
-                return self._quoted(entry, seen)
             case PrintSeen():
                 return self._printed(entry, seen)
             case QuoteAged():
@@ -181,6 +191,7 @@ class Engine:
                 self.world.instruments[seen.contract] = Instrument(
                     seen.contract, seen.root, seen.tick_size, seen.tick_value
                 )
+                self._standing, self._quiet, self._spans = {}, {}, {}
                 return []
 
     def _market(self, contract: str) -> market.Market:
@@ -203,6 +214,7 @@ class Engine:
         self.world.markets.pop(contract, None)
         self.world.marks.pop(contract, None)
         for number in self.holders(contract):
+            self._standing.pop(number, None)
             self._disturbed(self.world.accounts[number])
         return []
 
@@ -227,6 +239,8 @@ class Engine:
         """Tell whether a mark changes no decision of any holder: nothing due, within all spans."""
         if self._asks_always:
             return False
+        if self._stirred:
+            self._look_at_the_stirred()
         if contract not in self._spans:
             self._spans[contract] = self._span(contract)
         if self._due_at is None:
@@ -250,28 +264,31 @@ class Engine:
                 ask = narrower(ask, found)
         return Span(bid, ask)
 
+    def _look_at_the_stirred(self) -> None:
+        """Forget what was quiet for an account unless its rules still name the same prices."""
+        for number in sorted(self._stirred):
+            stands = self._standing.get(number)
+            account = self.world.accounts[number]
+            if stands is None or not standing.is_as_quiet(stands, self.world, account):
+                self._moved(account)
+        self._stirred.clear()
+
     def _quiet_of(self, account: Account) -> dict[str, Quiet] | None:
-        if account.plans or account.slots or account.asked:
-            return None  # the executor looks at the market while it acts
-        if (
-            account.doubts
-            or account.unarmed
-            or not all(h.agreed for h in account.holdings.values())
-        ):
+        """Join what the rules of a calm account say; while anything is open every quote asks."""
+        stands = self._standing.get(account.account)
+        if stands is None or not all(held.agreed for held in account.holdings.values()):
             return None
-        if any(incident.is_open for incident in account.incidents.values()):
-            return None
-        try:
-            return together(rule.quiet(self.world, account) for _, rule in self.rules_of(account))
-        except Exception:  # noqa: BLE001 - what cannot be said is asked; `check` tells why
-            return None
+        return together(standing.quiet_of(one, self.world, account) for one in stands.all)
 
     def _disturbed(self, account: Account) -> None:
         """An account's state moved: what was quiet for it may not be any more."""
+        self._due_at = None
+        self._moved(account)
+
+    def _moved(self, account: Account) -> None:
         before = self._held.get(account.account, ())
         self._index(account)
         self._quiet.pop(account.account, None)
-        self._due_at = None
         for name in (*before, *self._held[account.account]):
             self._spans.pop(name, None)
 
@@ -360,7 +377,9 @@ class Engine:
         for name in self._held.pop(number, ()):
             self._holders[name].discard(number)
             self._spans.pop(name, None)
+        self._standing.pop(number, None)
         self._quiet.pop(number, None)
+        self._stirred.discard(number)
         self._due_at = None
 
     def _take(self, entry: Entry, number: int) -> list[Fact]:
@@ -379,9 +398,32 @@ class Engine:
                 shadow.force(account.shadow, entry.fact.lock)
         outputs = self._due(account, entry.at)
         outputs += self._fold(account, entry)
+        if self._stands(account, entry):
+            return []
         outputs += self._decide(account, entry)
         self._disturbed(account)
         return seal(account, outputs)
+
+    def _stands(self, account: Account, entry: Entry) -> bool:
+        """Ask those whom a record concerns; tell whether nothing is to be decided."""
+        stands = self._standing.pop(account.account, None)
+        if stands is None or entry.at >= account.wake_at:
+            return False
+        asked = standing.concerned(stands, account, entry.fact)
+        if asked is None:
+            return False
+        found = standing.ask(self.world, account, asked)
+        if found is None:
+            return False
+        self._standing[account.account] = stands
+        if standing.keep(account, asked, found):
+            account.wake_at = standing.wake_at(stands, account, entry.at)
+            self._due_at = None
+        if type(entry.fact) in _OF_NO_HOLDING:
+            self._stirred.add(account.account)
+        else:
+            self._moved(account)
+        return True
 
     # --- time ---
 
@@ -448,12 +490,6 @@ class Engine:
     def _fold(self, account: Account, entry: Entry) -> list[Fact]:
         fact, seq, at = entry.fact, entry.seq, entry.at
         match fact:
-            case PolicyAdopted():
-                return self._adopt(account, fact, at)
-            case AccountSeen():
-                fold.fold_account(account, fact, at)
-            case AccountMissing():
-                fold.fold_missing(account, at)
             case OrderChanged():
                 fold.fold_order(account, fact, at)
                 executor.wake_for_news(account, fact.contract)
@@ -464,6 +500,12 @@ class Engine:
                 grid = self.world.instruments.get(fact.contract)
                 fold.fold_trade(account, fact, grid, seq, at)
                 executor.wake_for_news(account, fact.contract)
+            case AccountSeen():
+                fold.fold_account(account, fact, at)
+            case AccountMissing():
+                fold.fold_missing(account, at)
+            case PolicyAdopted():
+                return self._adopt(account, fact, at)
             case Reconciled():
                 return self._reconciled(account, fact, seq, at)
             case FeedChanged():
@@ -480,7 +522,7 @@ class Engine:
                 executor.note(account, fact, at)
             case _:
                 pass
-        if isinstance(fact, AccountSeen | OrderChanged | PositionChanged | TradeSeen):
+        if isinstance(fact, _SHOWS):
             account.last_fact_at = at
         return []
 
@@ -563,8 +605,10 @@ class Engine:
         targets: list[Target] = []
         primary = ""
         self._waits = []
+        findings: list[Finding] = []
         for setting, rule in self.rules_of(account):
             finding = self._check(account, rule, entry.at)
+            findings.append(finding)
             found, wanted = weigh(account, setting, finding, self.world)
             outputs += found + self._remember(account, rule, finding, entry)
             targets += wanted
@@ -574,7 +618,17 @@ class Engine:
         outputs += self._read_balance(account, entry)
         outputs += self._act(account, entry, targets, primary)
         account.wake_at = self._next_wake(account, entry.at)
+        self._let_stand(account, findings)
         return outputs
+
+    def _let_stand(self, account: Account, findings: list[Finding]) -> None:
+        """Keep what everybody found where it will stand; nobody is left out by the oracle."""
+        self._standing.pop(account.account, None)
+        if self._asks_always:
+            return
+        found = standing.standing(account, self.rules_of(account), findings)
+        if found is not None:
+            self._standing[account.account] = found
 
     def _remember(self, account: Account, rule: Rule, finding: Finding, entry: Entry) -> list[Fact]:
         """Keep what a rule wants to know again, when it wants to be asked, what is to be read."""

@@ -304,6 +304,23 @@ class ConsoleUsed(Fact, frozen=True, kw_only=True):
     text: str = ""
 
 
+class RefusedRequests(msgspec.Struct, frozen=True, gc=False):
+    """Requests that were refused alike. Empty words: a path, method or origin that is not ours."""
+
+    status: int
+    method: str
+    path: str
+    origin: str
+    count: int
+
+
+class RequestsRefused(Fact, frozen=True, kw_only=True):
+    """What the console refused (HTTP 4xx) in a minute at most: each request is in one row."""
+
+    for_ms: int
+    rows: tuple[RefusedRequests, ...]
+
+
 class LockPlaced(Fact, frozen=True, kw_only=True):
     """A lock record: durable before anything is sent because of it."""
 

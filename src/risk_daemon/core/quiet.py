@@ -84,5 +84,5 @@ def together(found: Iterable[Mapping[str, Quiet] | None]) -> dict[str, Quiet] | 
         if one is None:
             return None
         for name, quiet in one.items():
-            whole[name] = narrower(whole.get(name, WIDEST), quiet)
+            whole[name] = narrower(whole[name], quiet) if name in whole else quiet
     return whole

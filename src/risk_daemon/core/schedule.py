@@ -36,6 +36,8 @@ def is_active(windows: tuple[Window, ...], at: int) -> bool:
 
 def next_change(windows: tuple[Window, ...], at: int) -> int:
     """Return the first instant after `at` at which a window begins or ends; 0 without any."""
+    if not windows:
+        return 0
     found = [instant for span in _near(windows, at) for instant in span if instant > at]
     return min(found, default=0)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Final, Protocol
 
 import msgspec
 
-from risk_daemon.core.account import Account
+from risk_daemon.core.account import Account, in_order
 from risk_daemon.core.decision import Finding, Quiet
 from risk_daemon.core.events import Fact, MarkChanged
 from risk_daemon.core.instrument import Instrument
@@ -36,6 +37,23 @@ class World(msgspec.Struct, kw_only=True, omit_defaults=True):
     unknown_kinds: dict[str, int] = msgspec.field(default_factory=dict)
 
 
+class Aspect(StrEnum):
+    """What a record can change of an account in which nothing is open, as rules read it.
+
+    ORDERS: its orders. STOPS: those of them that are stops. POSITIONS: `exposure` and `epoch` of
+    what it holds. TRADES: everything else that fills move: `by_trades`, cost and entry, realized
+    P&L, exit fees, ledger. BALANCE: the broker's word for it, which the ledger may follow.
+    PRICES: marks of what it holds.
+    """
+
+    ORDERS = "orders"
+    STOPS = "stops"
+    POSITIONS = "positions"
+    TRADES = "trades"
+    BALANCE = "balance"
+    PRICES = "prices"
+
+
 class Rule(Protocol):
     """One rule with its parameters. It stores nothing, sends nothing and knows no clock."""
 
@@ -47,6 +65,14 @@ class Rule(Protocol):
     @property
     def priority(self) -> int:
         """Which rule names an incident when several trip at once; smallest first."""
+        ...
+
+    @property
+    def reads(self) -> frozenset[Aspect]:
+        """What `check` reads that a record may change; time, and all else, is asked about anyway.
+
+        Read by the engine to leave out records, never to decide.
+        """
         ...
 
     def check(self, world: World, account: Account) -> Finding:
@@ -80,7 +106,7 @@ def encode_account(account: Account) -> bytes:
 
 def decode_account(raw: bytes) -> Account:
     """Read what `encode_account` wrote in this schema."""
-    return msgspec.convert(msgspec.msgpack.decode(raw), Account, str_keys=True)
+    return in_order(msgspec.convert(msgspec.msgpack.decode(raw), Account, str_keys=True))
 
 
 def encode_surroundings(world: World) -> bytes:

@@ -113,7 +113,12 @@ def read_parent(checkout: Path) -> Commit:
     return _read(checkout, is_parent=True)
 
 
-def _read(checkout: Path, *, is_parent: bool) -> Commit:
+def read_named(checkout: Path, commit: str) -> Commit:
+    """Read a commit by its whole name. Raises NotFound where the checkout has none."""
+    return _read(checkout, is_parent=False, named=commit)
+
+
+def _read(checkout: Path, *, is_parent: bool, named: str = "") -> Commit:
     # Imported here: dulwich is slow to load.
     from dulwich.errors import NotGitRepository
     from dulwich.objects import Commit as Head
@@ -131,6 +136,14 @@ def _read(checkout: Path, *, is_parent: bool) -> Commit:
         except KeyError:
             raise Refused(f"{checkout} has no commit yet: commit first.") from None
         assert isinstance(head, Head)
+        if named:
+            try:
+                head = repo[named.encode()]
+            except KeyError:
+                raise NotFound(
+                    f"{checkout} has no commit {named[:12]}: fetch it, then again."
+                ) from None
+            assert isinstance(head, Head)
         if is_parent:
             if not head.parents or head.parents[0] not in repo.object_store:
                 raise NotFound(

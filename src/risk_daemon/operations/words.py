@@ -9,7 +9,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from risk_daemon.core.events import DecisionCompared, Fact, LeaseGranted, SettingsAdopted, Unknown
+from risk_daemon.core.events import (
+    DecisionCompared,
+    Fact,
+    LeaseGranted,
+    RequestsRefused,
+    SettingsAdopted,
+    Unknown,
+)
 from risk_daemon.wire.record import NAMES
 
 EXCHANGE: Final = ZoneInfo("America/Chicago")
@@ -46,6 +53,8 @@ def in_words(fact: Fact) -> str:
     if isinstance(fact, DecisionCompared):
         why = f": {fact.why}" if fact.why else ""
         return f"{fact.rule} {fact.verdict}: {fact.release} against {fact.against}{why}"
+    if isinstance(fact, RequestsRefused):
+        return f"{count(sum(row.count for row in fact.rows), 'request')} to the console"
     fields: dict[str, Any] = msgspec.to_builtins(fact)
     goal = fields.get("goal")
     if isinstance(goal, dict):

@@ -25,6 +25,7 @@ from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.console import view
 from risk_daemon.console.alerting import Alerting
 from risk_daemon.console.app import make_app
+from risk_daemon.console.auditing import Audit, Watched, protocol
 from risk_daemon.console.beating import Heartbeats
 from risk_daemon.console.carrying import Carrier
 from risk_daemon.console.channelling import Channels
@@ -127,12 +128,15 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
     seen = Seen(release=version)
     follower = Follower(seen, home.run, clock)
     store, feed = Store(home.state / HISTORY), Feed(seen, clock, secrets.token_hex(4))
+    audit = Audit(home, clock)
+    app = make_app(seen, clock, feed, store, Desk(home, seen, clock))
+    app.add_middleware(Watched, audit=audit)
     config = uvicorn.Config(
-        make_app(seen, clock, feed, store, Desk(home, seen, clock)),
+        app,
         access_log=False,
         log_config=None,
         loop="asyncio",
-        http="h11",
+        http=protocol(audit),
         ws="none",
         lifespan="off",
         timeout_graceful_shutdown=1,
@@ -155,10 +159,12 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
             group.create_task(Alerting(home, seen, clock).run()),
             group.create_task(Heartbeats(home, seen, clock).run()),
             group.create_task(server.keep_saying()),
+            group.create_task(audit.run()),
         ]
         await server.serve(sockets=[listener])
         for task in following:
             task.cancel()
+        await audit.finish()
         await admin.close()
 
 

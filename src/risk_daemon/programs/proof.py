@@ -11,10 +11,11 @@ from typing import Any
 
 from risk_daemon.clock import SECOND_NS, Clock
 from risk_daemon.programs.report import report
-from risk_daemon.stage import healthy, two_releases
+from risk_daemon.stage import healthy, own_rollout, two_releases
 from risk_daemon.stage.contract_page import PAGE, page
 from risk_daemon.stage.healthy import Healthy
 from risk_daemon.stage.lasting import Lasting
+from risk_daemon.stage.own_rollout import OwnRollout
 from risk_daemon.stage.play import Say
 from risk_daemon.stage.proof import NOTHING_TYPED, Proof, in_words, with_lasting, with_triggers
 from risk_daemon.stage.triggers import Triggers
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="from one account to all at once")
     parser.add_argument("--triggers", action="store_true", help="only what goes back by itself")
     parser.add_argument("--healthy", type=int, metavar="N", help="N rollouts of a good release")
+    parser.add_argument("--own", action="store_true", help="this release over the one before")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args(argv)
     if args.healthy:
@@ -35,6 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             "proof",
             lambda say: Healthy(say, args.healthy).run(args.keep),
             healthy.in_words,
+            as_json=args.json,
+        )
+    if args.own:
+        return report(
+            "proof",
+            lambda say: OwnRollout(say).run(args.keep),
+            own_rollout.in_words,
             as_json=args.json,
         )
     return report("proof", lambda say: _play(args, say), in_words, as_json=args.json)

@@ -304,12 +304,12 @@ def _operations(daemon: Supervisor, stop: asyncio.Event, notifier: Notifier) -> 
     async def move(args: dict[str, Any]) -> dict[str, Any]:
         accounts = [int(one) for one in args.get("accounts") or daemon.promotion.accounts]
         release, is_back = str(args["release"]), bool(args.get("is_back"))
-        moved = await daemon.move(release, accounts, is_back=is_back)
+        moved = await daemon.pairs.move(release, accounts, is_back=is_back)
         return {"release": release, "accounts": moved}
 
     async def warm(args: dict[str, Any]) -> dict[str, Any]:
-        await daemon.warm(str(args["release"]))
-        return {"releases": daemon.releases}
+        await daemon.pairs.warm(str(args["release"]))
+        return {"releases": daemon.pairs.releases}
 
     async def hand_over(args: dict[str, Any]) -> dict[str, Any]:
         names, stays_s = [str(one) for one in args["processes"]], float(args["stays_s"])
@@ -322,8 +322,8 @@ def _operations(daemon: Supervisor, stop: asyncio.Event, notifier: Notifier) -> 
         return {"pid": pid}
 
     async def retire(args: dict[str, Any]) -> dict[str, Any]:
-        await daemon.retire(str(args["release"]))
-        return {"releases": daemon.releases}
+        await daemon.pairs.retire(str(args["release"]))
+        return {"releases": daemon.pairs.releases}
 
     reloading = asyncio.Lock()
     return {

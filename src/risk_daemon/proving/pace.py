@@ -3,6 +3,7 @@
 What is still to be found is in the orders of events, and a quiet second costs as much as one in
 which five things go wrong. So histories are quick: short, with traders that break limits often.
 Tapes name the pace they were made at, so none is ever changed; *slow* is that of the first ones.
+*Crowded* is for what only a request of unknown outcome shows: many of them, one after the other.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ PACES: Final = {
         calm=0.3,
         density=1.9,
         trades=(0.5, 3.0),
+        sizes=(4, 5),
+        prices=(0.4, 1.0),
+        ticks=6,
+    ),
+    "crowded": Pace(
+        seconds=(6.0, 12.0),
+        calm=0.2,
+        density=2.6,
+        trades=(0.15, 0.8),
         sizes=(4, 5),
         prices=(0.4, 1.0),
         ticks=6,

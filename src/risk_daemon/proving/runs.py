@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from multiprocessing import connection
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ FORMAT: Final = 2
 CHUNK: Final = 25
 FAILURES_KEPT: Final = 5
 SHRINK_TRIES: Final = 400
+#: The paces at which the absence of a defence is looked for.
+NOTICING: Final = ("quick", "crowded")
 
 type Told = Callable[[int, int], None]
 
@@ -236,21 +239,27 @@ def defences(seeds: int, cores: int) -> Iterator[tuple[str, str]]:
 def defence(name: str, seeds: int) -> str:
     """Leave a defence out, alone and together with those that mask it; tell who noticed."""
     masks = DEFENCES[name]
-    for seed in range(seeds):
-        if _is_noticed(seed, frozenset({name}), frozenset(), frozenset()):
-            return f"noticed at seed {seed} alone"
+    for seed, pace in product(range(seeds), NOTICING):
+        plan = Plan(seed=seed, pace=pace)
+        if _is_noticed(plan, frozenset({name}), frozenset(), frozenset()):
+            return f"noticed at seed {seed} alone{_at(pace)}"
         deaf = DEAF.get(name, frozenset())
-        if masks and _is_noticed(seed, frozenset({name, *masks}), frozenset(masks), deaf):
-            return f"noticed at seed {seed} with {' and '.join(masks)} off"
+        if masks and _is_noticed(plan, frozenset({name, *masks}), frozenset(masks), deaf):
+            return f"noticed at seed {seed} with {' and '.join(masks)} off{_at(pace)}"
     return f"not noticed in {seeds} seeds"
 
 
+def _at(pace: str) -> str:
+    return "" if pace == NOTICING[0] else f" ({pace})"
+
+
 def _is_noticed(
-    seed: int, off: frozenset[str], masks: frozenset[str], deaf: frozenset[str]
+    plan: Plan, off: frozenset[str], masks: frozenset[str], deaf: frozenset[str]
 ) -> bool:
     """Tell whether a history fails without some defences, and not with only the masks off."""
-    broken = play(Plan(seed=seed, off=off, deaf=deaf)).broken
-    return bool(broken) and not play(Plan(seed=seed, off=masks, deaf=deaf)).broken
+    replace = msgspec.structs.replace
+    broken = play(replace(plan, off=off, deaf=deaf)).broken
+    return bool(broken) and not play(replace(plan, off=masks, deaf=deaf)).broken
 
 
 # --- a crash at every effect -------------------------------------------------------------------

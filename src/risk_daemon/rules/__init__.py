@@ -1,7 +1,8 @@
 """The rules. One file each; this is the list of all of them, nothing is discovered.
 
 A rule is a frozen struct: its fields are its parameters, `check` is its only
-decision. Latching, locks, modes and precedence belong to `core.engine`, once.
+decision, `reads` what of an account it looks at. Latching, locks, modes and
+precedence belong to `core.engine`, once.
 A new rule costs one file here, one page in docs/rules, one table of vectors.
 """
 

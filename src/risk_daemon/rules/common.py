@@ -35,7 +35,7 @@ from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import UNIT, show
 from risk_daemon.core.quiet import by_money, together
 from risk_daemon.core.schedule import DAYS, Window
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import ParameterError, Reader, RuleKind
 
@@ -103,6 +103,11 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     def priority(self) -> int:
         """The rule's own priority."""
         return self.inner.priority
+
+    @property
+    def reads(self) -> frozenset[Aspect]:
+        """The rule's own: what is added waits for its instants."""
+        return self.inner.reads
 
     def check(self, world: World, account: Account) -> Finding:
         """Ask the rule within its schedule, and change what it found as the common keys say."""
@@ -211,6 +216,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 
 def _woken(finding: Breach | Clear | Several, at: int) -> Finding:
     """Wish to be asked again at the schedule's next change too."""
+    if not at:
+        return finding
     wakes = [instant for instant in (finding.wake_at, at) if instant]
     return msgspec.structs.replace(finding, wake_at=min(wakes, default=0))
 

@@ -11,7 +11,7 @@ Source: docs/rules/daily-combined-loss.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -31,7 +31,7 @@ from risk_daemon.core.decision import (
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import UNIT, divide, show
 from risk_daemon.core.quiet import by_money
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
 
@@ -47,6 +47,7 @@ class DailyCombinedLoss(msgspec.Struct, frozen=True, kw_only=True):
     reduce_at: int = 0
     name: str = NAME
     priority: int = 20
+    reads: ClassVar[frozenset[Aspect]] = frozenset({Aspect.TRADES, Aspect.PRICES})
 
     def check(self, world: World, account: Account) -> Finding:
         """Compare day P&L less the cost of leaving with the limit."""

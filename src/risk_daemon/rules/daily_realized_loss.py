@@ -11,7 +11,7 @@ Source: docs/rules/daily-realized-loss.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -29,7 +29,7 @@ from risk_daemon.core.decision import (
 )
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import UNIT, show
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
 
@@ -44,6 +44,7 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
     pnl_basis: str = "net"
     name: str = NAME
     priority: int = 20
+    reads: ClassVar[frozenset[Aspect]] = frozenset({Aspect.TRADES})
 
     def check(self, world: World, account: Account) -> Finding:
         """Compare the day's realized P&L with the limit; a missing trade leaves it undecided."""

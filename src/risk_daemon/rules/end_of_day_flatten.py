@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -34,7 +34,7 @@ from risk_daemon.core.decision import (
 )
 from risk_daemon.core.events import Fact
 from risk_daemon.core.session import SECOND, Session
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
 from risk_daemon.rules.products import calendar_of
@@ -58,6 +58,7 @@ class EndOfDayFlatten(msgspec.Struct, frozen=True, kw_only=True):
     product_lead: int
     name: str = NAME
     priority: int = 30
+    reads: ClassVar[frozenset[Aspect]] = frozenset()
 
     def check(self, world: World, account: Account) -> Finding:
         """Compare the time with the end of the day of the account and of each root it has."""

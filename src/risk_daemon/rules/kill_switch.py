@@ -10,7 +10,7 @@ Source: docs/rules/kill-switch.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -29,7 +29,7 @@ from risk_daemon.core.decision import (
 )
 from risk_daemon.core.events import Fact, OperatorActed
 from risk_daemon.core.lockout import strictness
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import Reader, RuleKind
 
@@ -51,6 +51,7 @@ class KillSwitch(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = NAME
     priority: int = 0
+    reads: ClassVar[frozenset[Aspect]] = frozenset()
 
     def check(self, world: World, account: Account) -> Finding:
         """Return the strictest act in force."""

@@ -11,7 +11,7 @@ Source: docs/rules/max-contracts.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -22,7 +22,6 @@ from risk_daemon.core.account import (
     is_increasing,
     remaining,
     unrealized,
-    working,
 )
 from risk_daemon.core.decision import (
     ANY_PRICE,
@@ -37,8 +36,7 @@ from risk_daemon.core.decision import (
 )
 from risk_daemon.core.events import Fact, OrderChanged
 from risk_daemon.core.instrument import UNIT, divide, show
-from risk_daemon.core.position import Holding
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import LOWER, Reader, RuleKind
 from risk_daemon.rules.weights import family_of, mini_weight
@@ -59,10 +57,11 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
     lock_for: int = 0
     name: str = NAME
     priority: int = 40
+    reads: ClassVar[frozenset[Aspect]] = frozenset({Aspect.ORDERS, Aspect.POSITIONS})
 
     def check(self, world: World, account: Account) -> Finding:
         """Compare exposure, then the worst case of working orders, with the limit."""
-        return self.judge(world, account, account.holdings, working(account))
+        return self.judge(world, account, account.holdings, account.orders.values())
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """No price takes part."""
@@ -74,24 +73,25 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         world: World,
         account: Account,
         contracts: Iterable[str],
-        orders: list[OrderChanged],
+        orders: Iterable[OrderChanged],
     ) -> Finding:
         """Compare what some contracts and orders amount to with the limit."""
-        weights = {name: self._weight(world, name) for name in sorted(contracts)}
-        missing = [name for name, weight in weights.items() if weight is None]
-        if any(not account.holdings[name].is_flat for name in missing):
-            return Undecided(
-                why=f"no contract data for {', '.join(missing)}: its weight is unknown"
-            )
-        held = {
-            name: account.holdings[name].exposure * weight
-            for name, weight in weights.items()
-            if weight is not None
-        }
+        sizes = {name: account.holdings[name].exposure for name in contracts}
+        held: dict[str, int] = {}
+        missing: list[str] = []
+        for name, size in sizes.items():
+            weight = self._weight(world, name)
+            if weight is None:
+                missing.append(name)
+            else:
+                held[name] = size * weight
+        if missing and any(sizes[name] for name in missing):
+            named = ", ".join(sorted(missing))
+            return Undecided(why=f"no contract data for {named}: its weight is unknown")
         exposure = self._measure(world, held)
         if exposure > self.limit:
             return self._over(world, account, held, exposure)
-        return self._worst_case(world, account, held, exposure, orders)
+        return self._worst_case(world, sizes, held, exposure, orders)
 
     # --- measuring ---
 
@@ -103,7 +103,7 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
 
     def _measure(self, world: World, held: dict[str, int]) -> int:
         if self.basis == "gross":
-            return sum(abs(size) for size in held.values())
+            return sum(map(abs, held.values()))
         if self.basis == "net":
             return abs(sum(held.values()))
         families: dict[str, int] = {}
@@ -174,25 +174,25 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
     def _worst_case(
         self,
         world: World,
-        account: Account,
+        sizes: dict[str, int],
         held: dict[str, int],
         exposure: int,
-        orders: list[OrderChanged],
+        working: Iterable[OrderChanged],
     ) -> Finding:
         used = exposure * UNIT // self.limit if self.limit else None
         clear = Clear(figure=exposure, bound=self.limit, places=0, used=used)
         if self.include_working == "off":
             return clear
-        orders = [order for order in orders if self._counts(account, order)]
-        if not orders or self._reach(world, account, held, orders) <= self.limit:
+        orders = [order for order in working if _counts(order, sizes.get(order.contract, 0))]
+        if not orders or self._reach(world, sizes, held, orders) <= self.limit:
             return clear
         limit = show(self.limit, 0)
-        reach = show(self._reach(world, account, held, orders), 0)
+        reach = show(self._reach(world, sizes, held, orders), 0)
         if self.include_working == "count":
             text = f"working orders could reach {reach}, the limit is {limit}"
             return Breach(observed=reach, limit=limit, text=text, remedy=Remedy(), part="working")
         doomed: list[int] = []
-        while orders and self._reach(world, account, held, orders) > self.limit:
+        while orders and self._reach(world, sizes, held, orders) > self.limit:
             newest = max(orders, key=lambda order: (order.created, order.order))
             orders.remove(newest)
             doomed.append(newest.order)
@@ -204,26 +204,31 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
             part="working",
         )
 
-    def _counts(self, account: Account, order: OrderChanged) -> bool:
-        """Leave out what protects, what waits for its parent, and what fills at once."""
-        if order.status == SUSPENDED or order.type == MARKET:
-            return False
-        return is_increasing(order, account.holding(order.contract).exposure)
-
     def _reach(
-        self, world: World, account: Account, held: dict[str, int], orders: list[OrderChanged]
+        self, world: World, sizes: dict[str, int], held: dict[str, int], orders: list[OrderChanged]
     ) -> int:
         """Return the exposure if, per contract, the worse side of its orders filled."""
         worst = dict(held)
-        for name in sorted({order.contract for order in orders}):
-            weight = self._weight(world, name) or UNIT
-            holding = account.holdings.get(name, Holding(contract=name))
-            quantity = holding.exposure
-            mine = [order for order in orders if order.contract == name]
+        for name, mine in _by_contract(orders).items():
+            quantity = sizes.get(name, 0)
             long = quantity + _side_total(mine, 1)
             short = quantity - _side_total(mine, -1)
-            worst[name] = max(long, short, key=abs) * weight
+            worst[name] = max(long, short, key=abs) * (self._weight(world, name) or UNIT)
         return self._measure(world, worst)
+
+
+def _counts(order: OrderChanged, quantity: int) -> bool:
+    """Leave out what protects, what waits for its parent, and what fills at once."""
+    if order.status == SUSPENDED or order.type == MARKET:
+        return False
+    return is_increasing(order, quantity)
+
+
+def _by_contract(orders: Iterable[OrderChanged]) -> dict[str, list[OrderChanged]]:
+    found: dict[str, list[OrderChanged]] = {}
+    for order in orders:
+        found.setdefault(order.contract, []).append(order)
+    return found
 
 
 def _side_total(orders: list[OrderChanged], side: int) -> int:

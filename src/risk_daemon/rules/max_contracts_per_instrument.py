@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
-from risk_daemon.core.account import Account, working
+from risk_daemon.core.account import Account
 from risk_daemon.core.decision import ANY_PRICE, Breach, Clear, Finding, Quiet, Several, Undecided
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import UNIT
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.max_contracts import MaxContracts
 from risk_daemon.rules.parameters import ParameterError, Reader, RuleKind
@@ -35,15 +35,16 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
     unlisted: MaxContracts | None = None
     name: str = NAME
     priority: int = 40
+    reads: ClassVar[frozenset[Aspect]] = MaxContracts.reads
 
     def check(self, world: World, account: Account) -> Finding:
         """Compare each root the account holds or has orders in with its limit."""
-        orders = working(account)
-        roots: dict[str, set[str]] = {}
-        for name in {*account.holdings, *(order.contract for order in orders)}:
+        orders = account.orders.values()
+        roots: dict[str, list[str]] = {}
+        for name in sorted({*account.holdings, *[order.contract for order in orders]}):
             grid = world.instruments.get(name)
             if grid is not None:
-                roots.setdefault(grid.root, set()).add(name)
+                roots.setdefault(grid.root, []).append(name)
             elif not account.holding(name).is_flat:
                 return Undecided(why=f"no contract data for {name}: its root is unknown")
         breaches: list[Breach] = []
@@ -63,7 +64,7 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
             clears.append(finding)
         if breaches:
             return Several(breaches=tuple(breaches))
-        return max(clears, key=lambda clear: clear.used or 0, default=Clear())
+        return max(clears, key=_used) if clears else Clear()
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """No price takes part."""
@@ -71,12 +72,16 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
         return ANY_PRICE
 
 
-def _of_root(breach: Breach, root: str, names: set[str]) -> Breach:
+def _used(clear: Clear) -> int:
+    return clear.used or 0
+
+
+def _of_root(breach: Breach, root: str, names: list[str]) -> Breach:
     return msgspec.structs.replace(
         breach,
         text=f"{root}: {breach.text}",
         part=f"{root} {breach.part}".strip(),
-        remedy=msgspec.structs.replace(breach.remedy, within=tuple(sorted(names))),
+        remedy=msgspec.structs.replace(breach.remedy, within=tuple(names)),
     )
 
 

@@ -12,7 +12,7 @@ Source: docs/rules/no-stop-loss-grace.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -46,7 +46,7 @@ from risk_daemon.core.events import Fact, OrderChanged
 from risk_daemon.core.instrument import UNIT, Instrument, ticks_between
 from risk_daemon.core.position import Holding
 from risk_daemon.core.quiet import narrower
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import LOWER, Reader, RuleKind
 
@@ -69,6 +69,7 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
     lock_for: int = 0
     name: str = NAME
     priority: int = 50
+    reads: ClassVar[frozenset[Aspect]] = frozenset({Aspect.STOPS, Aspect.POSITIONS, Aspect.PRICES})
 
     def check(self, world: World, account: Account) -> Finding:
         """Count what no stop covers, per contract, and how long that has been so."""
@@ -76,6 +77,7 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
         after: Memory = {}
         breaches: list[Breach] = []
         look = ""
+        is_passing = False
         naked = 0
         waits: list[int] = []
         for name in sorted(account.holdings):
@@ -87,6 +89,8 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
                 return Undecided(why=f"{name} has a stop and no believable mark to judge it by")
             lots = self._lots(world, held, covered, before)
             after.update(_written(held, covered, lots))
+            if not lots:
+                continue
             late = sum(size for due, size in lots if due <= world.at)
             naked += sum(size for _, size in lots)
             waits += [instant for due, _ in lots for instant in (due, due + READ_WAIT)]
@@ -96,6 +100,7 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
             if not session.is_open(account.calendar, world.at):
                 waits.append(session.next_start(account.calendar, world.at))
             elif account.read_began < due and world.at < due + READ_WAIT:
+                is_passing = True  # if the exchange closes first, the read is asked for again
                 asked = before.get(f"{name} read", 0)
                 after[f"{name} read"] = due
                 look = look or ("" if asked == due else name)
@@ -106,13 +111,19 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
         if breaches:
             return Several(breaches=tuple(breaches), memory=memory, wake_at=wake_at)
         return Clear(
-            figure=naked * UNIT, bound=0, places=0, memory=memory, wake_at=wake_at, look=look
+            figure=naked * UNIT,
+            bound=0,
+            places=0,
+            memory=memory,
+            wake_at=wake_at,
+            look=look,
+            is_passing=is_passing,
         )
 
     def quiet(self, world: World, account: Account) -> Mapping[str, Quiet] | None:
         """Say between which prices every stop keeps its side of the market."""
         finding = self.check(world, account)
-        if not isinstance(finding, Clear) or finding.memory is not None:
+        if not isinstance(finding, Clear) or finding.memory is not None or finding.is_passing:
             return NO_PRICE
         found: dict[str, Quiet] = {}
         for order in account.orders.values():
@@ -138,19 +149,21 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
 
     def _covered(self, world: World, account: Account, held: Holding) -> int | None:
         """Return how much living stops protect; None when they cannot be judged."""
-        total = 0
-        for order in account.orders.values():
-            if order.contract != held.contract or not is_closing(order, held.exposure):
-                continue
-            if order.status not in ALIVE or not self._is_stop(order):
-                continue
-            price = exit_price(world.marks.get(held.contract), held.exposure)
-            grid = world.instruments.get(held.contract)
-            if price is None or grid is None:
-                return None
-            if self._protects(order, price, grid):
-                total += remaining(order)
-        return total
+        name, size = held.contract, held.exposure
+        stops = [
+            order
+            for order in account.orders.values()
+            if order.contract == name
+            and is_closing(order, size)
+            and order.status in ALIVE
+            and self._is_stop(order)
+        ]
+        if not stops:
+            return 0
+        price, grid = exit_price(world.marks.get(name), size), world.instruments.get(name)
+        if price is None or grid is None:
+            return None
+        return sum([remaining(stop) for stop in stops if self._protects(stop, price, grid)])
 
     def _protects(self, order: OrderChanged, price: int, grid: Instrument) -> bool:
         """Tell whether a stop is on the loss side of the market, and near enough."""
@@ -176,12 +189,11 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
         uncovered = max(size - covered, 0)
         lots = []
         if before.get(f"{name} epoch", -1) == held.epoch:
+            due = f"{name} due "
             lots = sorted(
-                (int(key.rpartition(" ")[2]), count)
-                for key, count in before.items()
-                if key.startswith(f"{name} due ")
+                [(int(key[len(due) :]), n) for key, n in before.items() if key.startswith(due)]
             )
-        known = sum(count for _, count in lots)
+        known = sum([count for _, count in lots])
         if uncovered > known:
             removed = bool(lots or before.get(f"{name} covered")) and size <= before.get(
                 f"{name} size", 0

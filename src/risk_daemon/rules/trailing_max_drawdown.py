@@ -13,7 +13,7 @@ Source: docs/rules/trailing-max-drawdown.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -34,7 +34,7 @@ from risk_daemon.core.decision import (
 from risk_daemon.core.events import Fact
 from risk_daemon.core.instrument import UNIT, show
 from risk_daemon.core.quiet import by_money
-from risk_daemon.core.world import Rule, World
+from risk_daemon.core.world import Aspect, Rule, World
 from risk_daemon.rules import rehearsal
 from risk_daemon.rules.parameters import HIGHER, LOWER, Reader, RuleKind
 
@@ -59,6 +59,7 @@ class TrailingMaxDrawdown(msgspec.Struct, frozen=True, kw_only=True):
     floor: int | None = None
     name: str = NAME
     priority: int = 10
+    reads: ClassVar[frozenset[Aspect]] = frozenset({Aspect.TRADES, Aspect.BALANCE, Aspect.PRICES})
 
     def check(self, world: World, account: Account) -> Finding:
         """Compare equity with the floor, and carry the high-water mark on."""

@@ -146,12 +146,13 @@ COLUMN: Final = (
 CHANGES: Final = (*RULE, *DEFAULT, *KINDS, *SNAPSHOT, *COLUMN)
 
 
-def previous(checkout: Path, target: Path) -> Path:
-    """Write the commit before the checkout's newest into a checkout of its own.
+def previous(checkout: Path, target: Path, version: str = "") -> Path:
+    """Write the commit before the checkout's newest into a checkout of its own, or renamed.
 
     Raises NotFound where there is no such commit.
     """
-    return _committed(checkout, target, making.read_parent(checkout).files)
+    files = dict(making.read_parent(checkout).files)
+    return _committed(checkout, target, renamed(files, version) if version else files)
 
 
 def changed(
@@ -169,12 +170,20 @@ def changed(
     for change in changes:
         name = f"{_CODE}/{change.file}"
         files[name] = edited(change, files[name].decode()).encode()
-    project = files["pyproject.toml"].decode()
+    return _committed(checkout, target, renamed(files, version))
+
+
+def renamed(files: Mapping[str, bytes], version: str) -> dict[str, bytes]:
+    """Give a checkout's files another version."""
     said = f'version = "{version[1:]}"'
-    files["pyproject.toml"] = re.sub(
-        r'^version = ".*"$', said, project, count=1, flags=re.MULTILINE
-    ).encode()
-    return _committed(checkout, target, files)
+    project = re.sub(
+        r'^version = ".*"$',
+        said,
+        files["pyproject.toml"].decode(),
+        count=1,
+        flags=re.MULTILINE,
+    )
+    return {**files, "pyproject.toml": project.encode()}
 
 
 def edited(change: Change, text: str) -> str:

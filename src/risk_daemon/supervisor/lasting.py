@@ -41,10 +41,13 @@ class Daemon(Protocol):
     journal: JournalClient
     clock: Timekeeper
     alarms: Alarms
-    promotion: promotion.State
     children: dict[str, process.Child]
     running: dict[str, Running]
     beats: dict[str, tuple[int, Heartbeat]]
+
+    @property
+    def promotion(self) -> promotion.State:
+        """Who holds which account, and what is under way about it."""
 
     def keep_warm(self, release: str) -> None:
         """Start a release's workers."""

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +19,9 @@ import msgspec
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.core.events import FeedChanged
-from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError, TimedOut
+from risk_daemon.errors import DaemonError, JournalAway, NotFound, OperatorError
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import (
-    aside,
     handing_over,
     process,
     promotion,
@@ -34,15 +33,14 @@ from risk_daemon.supervisor.alarms import Alarms
 from risk_daemon.supervisor.children import (
     Register,
     Running,
-    last_words,
     mended,
     spawn,
 )
 from risk_daemon.supervisor.lasting import Resorts
-from risk_daemon.supervisor.moving import Mover
+from risk_daemon.supervisor.leasing import Leasing
+from risk_daemon.supervisor.pairs import Pairs
 from risk_daemon.supervisor.probing import LATE_NS, Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
-from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
 from risk_daemon.wire.record import new_record
@@ -60,8 +58,6 @@ LINKS_AT_ONCE: Final = max(2, os.cpu_count() or 1)
 LINK_STARTS_WITHIN: Final = 5 * SECOND
 #: A start takes a core for half a second: whoever took over a worker's accounts comes first.
 HEIRS_MOMENT: Final = 250_000_000
-#: A worker of a new release that ended so often without staying up is not waited for.
-GIVEN_UP_AFTER: Final = 2
 #: The journal's exit code when it will not go on with its file; a kill has another.
 GAVE_UP: Final = 1
 
@@ -86,7 +82,6 @@ class Supervisor:
     ) -> None:
         self.home, self.settings, self.release = home, settings, release
         self.journal, self.clock, self.alarms = journal, clock, alarms
-        self.promotion = promotion.State(accounts=settings.accounts())
         self.children: dict[str, process.Child] = {}
         self.running: dict[str, Running] = {}
         self.beats: dict[str, tuple[int, Heartbeat]] = {}
@@ -97,8 +92,6 @@ class Supervisor:
         self.stopping = asyncio.Event()
         self._register = Register(home / "run" / "processes.json")
         self._group: asyncio.TaskGroup | None = None
-        #: By account: the epoch of a lease that its link keeps, until the journal has it.
-        self._kept: dict[int, int] = {}
         #: Has the configuration adopted, in a process of its own; raises OperatorError.
         self.adopt: Callable[[], object] = lambda: None
         #: Told of a child that ended by itself: its name, and how.
@@ -106,23 +99,25 @@ class Supervisor:
         self._is_mended = False
         self._probers: dict[str, Prober] = {}
         self._complained: dict[tuple[int, str], int] = {}
-        #: The releases whose workers are kept warm; our own is always one of them.
-        self.releases = [release]
-        #: Those of them that were never ready, and are left to fold what there is.
-        self._warming: set[str] = set()
+        self.leasing = Leasing(self)
+        self.pairs = Pairs(self)
         #: By name: the release of a child that is no worker, where it is not our own.
         self.versions: dict[str, str] = {}
         self.is_succeeded = False
         self._handing_over = asyncio.Lock()
         #: The release to which processes are being handed over.
         self._next = ""
-        self.mover = Mover(home / "run", journal, clock, self._promote)
         self._resorts = Resorts(self)
         self._loaded = spare.Loaded(lambda: self._spawned(spare.LINK, waits=True, answers=True))
         self._spares: dict[str, spare.Spare] = {
             spare.JOURNAL: self._spare(spare.JOURNAL),
             spare.LINK: self._loaded if spare.DIVIDES else self._spare(spare.LINK),
         }
+
+    @property
+    def promotion(self) -> promotion.State:
+        """Who holds which account, and what is under way about it."""
+        return self.leasing.state
 
     def words(self, name: str) -> list[str]:
         """Return the program and arguments of a child."""
@@ -150,7 +145,7 @@ class Supervisor:
     def names(self) -> list[str]:
         """Return all children in the order of starting."""
         links = [f"link-{login.name}" for login in self.settings.logins]
-        workers = [name for release in self.releases for name in workers_of(release)]
+        workers = [name for release in self.pairs.releases for name in workers_of(release)]
         return ["journal", *links, *workers, "console"]
 
     # --- running -----------------------------------------------------------------
@@ -165,7 +160,7 @@ class Supervisor:
         running = {release_of(name) for name in found}
         holders = await self._holders()
         mine = running | {release_of(name) for name in holders}
-        self.releases += sorted(mine - {"", self.release})
+        self.pairs.releases += sorted(mine - {"", self.release})
         self._probers = {name: self._prober(name) for name in self._probed()}
         self._resorts.begin(is_protecting=resort.PROTECTOR in found)
         async with asyncio.TaskGroup() as group:
@@ -176,10 +171,10 @@ class Supervisor:
                     # Before it has its turn: what it last said may be of a life before this one.
                     self._say_blind(name)
                 else:
-                    self._keep(name, found.get(name))
+                    self.keep(name, found.get(name))
             if resort.PROTECTOR in found:
-                self._keep(resort.PROTECTOR, found[resort.PROTECTOR])
-            self._start(self._await(sorted(holders - found.keys())))
+                self.keep(resort.PROTECTOR, found[resort.PROTECTOR])
+            self.start(self._await(sorted(holders - found.keys())))
             links = group.create_task(self._start_links())
             keepers = [
                 group.create_task(self._watch()),
@@ -217,12 +212,12 @@ class Supervisor:
     async def _await(self, names: Sequence[str]) -> None:
         """Leave their accounts to holders that are starting too, but not for long."""
         for name in names:
-            self._promote(promotion.WorkerFound(name))
+            self.leasing.feed(promotion.WorkerFound(name))
         if names:
             await asyncio.sleep(HOLDERS_START_WITHIN_S)
         for name in names:
             if name in self.promotion.awaited:
-                self._promote(promotion.WorkerGone(name))
+                self.leasing.feed(promotion.WorkerGone(name))
 
     async def _start_links(self) -> None:
         """Start the links that are not there, as many at once as there are cores.
@@ -244,7 +239,7 @@ class Supervisor:
                 }
             await self._load()
             starting[name] = self.clock.steady_ns()
-            self._keep(name)
+            self.keep(name)
 
     async def _load(self) -> None:
         """Have what every link needs loaded once, and a part of it ready for the next of them.
@@ -260,13 +255,13 @@ class Supervisor:
         while self._loaded.is_loading and self.clock.steady_ns() - began < LINK_STARTS_WITHIN:  # noqa: ASYNC110
             await asyncio.sleep(LOAD_LOOK_S)
 
-    def _keep(self, name: str, found: Running | None = None) -> None:
+    def keep(self, name: str, found: Running | None = None) -> None:
         """Have a process run from now on: this one, or a new one."""
         self.children[name] = process.Child(name=name)
         if found is not None:
             self._adopt(name, found)
         else:
-            self._feed_child(name, process.Want())
+            self.feed_child(name, process.Want())
 
     def _adopt(self, name: str, found: Running) -> None:
         """Take over a process that an earlier supervisor started."""
@@ -282,9 +277,10 @@ class Supervisor:
         self._wait_for_end(found)
         if is_worker(name):
             self._beat_due[name] = self.clock.steady_ns() + FIRST_BEAT_WITHIN
-            self._promote(promotion.WorkerFound(name))
+            self.leasing.feed(promotion.WorkerFound(name))
 
-    def _feed_child(self, name: str, given: process.Input) -> None:
+    def feed_child(self, name: str, given: process.Input) -> None:
+        """Tell the machine of a child what happened, and do what it says."""
         now = self.clock.steady_ns()
         self.children[name], outputs = process.step(self.children[name], given, now)
         for output in outputs:
@@ -303,13 +299,13 @@ class Supervisor:
         except (OSError, NotFound) as error:
             # A failed start like any other: what cannot be started must not end its starter.
             _log.warning("not started", extra={"child": name, "why": str(error)})
-            self._start(self._not_started(name))
+            self.start(self._not_started(name))
             return
         self.running[name] = running
-        self._register.write(self.running)
+        self.write_down()
         _log.info("started", extra={"child": name, "pid": running.pid})
         self._wait_for_end(running)
-        self._feed_child(name, process.Started())
+        self.feed_child(name, process.Started())
 
     def _spawned(self, name: str, *, waits: bool = False, answers: bool = False) -> Running:
         return spawn(
@@ -338,6 +334,10 @@ class Supervisor:
         for name, kept in self._spares.items():
             kept.keep(now, self.version_of(name), is_calm=is_calm)
 
+    def write_down(self) -> None:
+        """Note who runs, for the supervisor after us."""
+        self._register.write(self.running)
+
     def _wait_for_end(self, running: Running) -> None:
         assert self._group is not None
         self._group.create_task(self._ended(running), name=f"wait {running.name}")
@@ -350,7 +350,7 @@ class Supervisor:
         del self.running[name]
         self.beats.pop(name, None)
         self._beat_due.pop(name, None)
-        self._register.write(self.running)
+        self.write_down()
         _log.warning("ended", extra={"child": name, "exit": running.exit})
         if name not in self.children:
             return  # its release was let go meanwhile
@@ -360,17 +360,17 @@ class Supervisor:
             self.alarms.say("warn", "process ended", f"{name} ended (exit {running.exit})")
             self.on_failure(name, f"ended (exit {running.exit})")
         if is_worker(name):
-            self._promote(promotion.WorkerGone(name))
+            self.leasing.feed(promotion.WorkerGone(name))
         if is_failure:
             self._resorts.ended(name)
         if self._fails_by_itself(running):
             self._is_mended = await asyncio.to_thread(mended, self.home) or self._is_mended
         has_heir = is_worker(name) and bool(self.promotion.ready)
-        self._feed_child(name, process.Ended(HEIRS_MOMENT if has_heir else 0))
+        self.feed_child(name, process.Ended(HEIRS_MOMENT if has_heir else 0))
 
     async def _not_started(self, name: str) -> None:
         self._resorts.ended(name)
-        self._feed_child(name, process.Ended())
+        self.feed_child(name, process.Ended())
 
     def _fails_by_itself(self, running: Running) -> bool:
         """Whether the journal gave up twice without staying up: its file may be damaged."""
@@ -385,101 +385,10 @@ class Supervisor:
             blind = FeedChanged(login=login, state="blind", why=LINK_IS_DOWN)
             self.journal.append([new_record(blind)])
 
-    # --- leases ---------------------------------------------------------------------
-
-    def _promote(self, given: promotion.Input) -> None:
-        if self.stopping.is_set():
-            return
-        self.promotion, outputs = promotion.step(self.promotion, given)
-        for output in outputs:
-            match output:
-                case promotion.Kill(name=name):
-                    self.running[name].kill()
-                case promotion.Grant():
-                    self._start(self._grant(output))
-                case promotion.AskLeases():
-                    self._start(self._ask_leases())
-                case promotion.Drain():
-                    self._start(self.mover.drain(output))
-                case promotion.EndDrain():
-                    self.mover.end_drain(output)
-                case promotion.Compare():
-                    self._start(self.mover.compare(output))
-                case promotion.Moved() | promotion.Kept():
-                    self.mover.told(output)
-                case promotion.MoveEnded():
-                    self.mover.ended(output)
-
-    def _start(self, what: Any) -> None:
+    def start(self, what: Coroutine[Any, Any, object]) -> None:
+        """Have something done beside all else, for as long as we watch."""
         assert self._group is not None
         self._group.create_task(what)
-
-    async def _grant(self, wanted: promotion.Grant) -> None:
-        release = release_of(wanted.holder)
-        grants = [
-            control.Grant(account, epoch, wanted.holder, release)
-            for account, epoch in wanted.accounts
-        ]
-        try:
-            answer = await self.journal.grant(grants, wanted.latch)
-        except JournalAway:
-            # Two things may come first, of two rooms: a connection, or a process's end.
-            while not self.journal.is_open and "journal" in self.running:  # noqa: ASYNC110
-                await asyncio.sleep(WATCH_EVERY_S)
-            if self.journal.is_open:
-                self._promote(promotion.GrantFailed())
-            elif wanted.latch:
-                self._promote(promotion.LatchShut())  # nobody can tell: unknown is not passed
-            else:
-                await self._grant_aside(wanted)
-            return
-        if answer.refused:
-            _log.warning("grant refused", extra={"why": answer.refused})
-            shut = promotion.LatchShut() if answer.is_shut else promotion.GrantFailed()
-            self._promote(shut)
-            return
-        mine = {lease.account: lease for lease in self.promotion.leases}
-        mine |= {lease.account: _lease(lease) for lease in answer.leases}
-        self._promote(promotion.LeasesSeen(tuple(mine[n] for n in sorted(mine))))
-
-    async def _grant_aside(self, wanted: promotion.Grant) -> None:
-        """Have the links keep a lease while there is no journal: a fail-over waits for no disk.
-
-        Nobody else grants meanwhile: the journal is dead and reaped, and is started from here only.
-        """
-        try:
-            mine = await aside.grant(self.home / "run", self.settings, wanted)
-        except OperatorError as error:
-            self.alarms.say("page", "no fail-over", f"without a journal: {error.sentence}")
-            self._promote(promotion.GrantFailed())
-            return
-        self.alarms.say("urgent", "fail-over", f"{wanted.holder} holds a lease that links keep")
-        self._kept |= {lease.account: lease.epoch for lease in mine}
-        held = {lease.account: lease for lease in (*self.promotion.leases, *mine)}
-        self._promote(promotion.LeasesSeen(tuple(held[n] for n in sorted(held))))
-
-    async def _ask_leases(self) -> None:
-        try:
-            held = await self.journal.leases()
-        except JournalAway:
-            return  # `_keep_journal` asks again when the journal is back
-        epochs = {lease.account: lease.epoch for lease in held.leases}
-        if any(epochs.get(account, 0) < epoch for account, epoch in self._kept.items()):
-            await asyncio.sleep(WATCH_EVERY_S)  # its link still has to bring it
-            self._start(self._ask_leases())
-            return
-        self._kept.clear()
-        self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in held.leases)))
-
-    def learn(self, leases: Sequence[control.Lease]) -> None:
-        """Take the journal's word on leases that others had raised.
-
-        Not while a grant is under way: its own answer tells, also where it is refused for this.
-        """
-        known = {lease.account: lease.epoch for lease in self.promotion.leases}
-        is_newer = any(lease.epoch > known.get(lease.account, 0) for lease in leases)
-        if is_newer and not self.promotion.is_granting:
-            self._promote(promotion.LeasesSeen(tuple(_lease(lease) for lease in leases)))
 
     async def _keep_journal(self) -> None:
         while True:
@@ -494,7 +403,7 @@ class Supervisor:
             if self._is_mended:
                 self._is_mended = False
                 await self._adopt_anew()
-            self._promote(promotion.GrantFailed())
+            self.leasing.feed(promotion.GrantFailed())
 
     async def _adopt_anew(self) -> None:
         """A state that was rebuilt may lack settings and policies: nobody is guarded without."""
@@ -516,9 +425,9 @@ class Supervisor:
         self._beat_due[beat.name] = now + workers.heartbeat_ms * workers.missed * 1_000_000
         for account, _ in beat.poisoned:
             if (account, beat.name) not in self.promotion.barred:
-                self._promote(promotion.Poisoned(beat.name, account))
+                self.leasing.feed(promotion.Poisoned(beat.name, account))
         if beat.is_ready and beat.name not in self.promotion.ready:
-            self._promote(promotion.WorkerReady(beat.name, release_of(beat.name)))
+            self.leasing.feed(promotion.WorkerReady(beat.name, release_of(beat.name)))
         # It goes on enforcing what it does not hold: the fence refuses it, and people are told.
         wrong = promotion.disagreements(self.promotion, beat.name, list(beat.enforcing))
         self._complain(beat.name, "two enforcers", wrong)
@@ -555,17 +464,17 @@ class Supervisor:
                 if now > due and name in self.running:
                     self._missed(name, now - due)
             for name in list(self.children):
-                self._feed_child(name, process.Passed())
+                self.feed_child(name, process.Passed())
             self._resorts.look(now)
             self._keep_spares(now)
             if self.promotion.move is not None or self.promotion.dying:
-                self._promote(promotion.Passed(now))
+                self.leasing.feed(promotion.Passed(now))
 
     def _missed(self, name: str, beyond_ns: int) -> None:
         """Tell of a silence once, and have it judged again and again while it lasts."""
         if self.beats.pop(name, None) is not None:
             self.alarms.say("urgent", "worker silent", f"{name} missed its heartbeats")
-        self._promote(promotion.BeatMissed(name, beyond_ns))
+        self.leasing.feed(promotion.BeatMissed(name, beyond_ns))
         if name in dict(self.promotion.dying):
             del self._beat_due[name]
             _log.warning("killed", extra={"child": name, "silent_ms": beyond_ns // 1_000_000})
@@ -595,83 +504,16 @@ class Supervisor:
             kept.end()
         for name in (resort.PROTECTOR, *reversed(self.names())):
             if name in self.children:
-                self._feed_child(name, process.Unwant())
+                self.feed_child(name, process.Unwant())
                 if name in self.running:
                     await restarting.gone(self.running[name])
-        self._register.write(self.running)
+        self.write_down()
 
     # --- releases ---------------------------------------------------------------------------
 
-    async def move(
-        self, release: str, accounts: Sequence[int], latch: str = "", *, is_back: bool = False
-    ) -> list[dict[str, Any]]:
-        """Give accounts to a release, its workers started and warm first; return a row each.
-
-        With a `latch` only while it is the rollout's. `is_back`: what the present release sees
-        otherwise is told, and holds nothing up.
-        """
-        unknown = sorted(set(accounts) - set(self.promotion.accounts))
-        if unknown:
-            known = ", ".join(map(str, self.promotion.accounts))
-            raise NotFound(f"account {unknown[0]} is not guarded here; guarded: {known}")
-        await self.warm(release)
-        return await self.mover.move(accounts, release, latch, is_back=is_back)
-
-    async def warm(self, release: str) -> None:
-        """Have a release's workers ready to take accounts over; they stay so until retired.
-
-        Of a release that was warm before, one suffices: nothing stands in the way back. Raises
-        OperatorError for workers that do not stay up, TimedOut for slow ones; a release that was
-        not warm before then runs nothing any more, unless its workers fold on: without snapshots
-        of its own, a large journal takes a release longer than anybody waits.
-        """
-        interpreter(self.home, release, self.release)
-        is_new = release not in self.releases or release in self._warming
-        self.keep_warm(release)
-        pair, began = set(workers_of(release)), self.clock.steady_ns()
-        before = self._folded(pair)
-
-        def is_settled() -> bool:
-            # One that was there before may be on its way back from whatever ended it.
-            gives_up = is_new and bool(self._failing(release))
-            return pair <= set(self.promotion.ready) or gives_up or release not in self.releases
-
-        with contextlib.suppress(TimedOut):
-            await restarting.until(self.clock, is_settled, began)
-        ready = pair & set(self.promotion.ready)
-        if ready == pair or (ready and not is_new):
-            self._warming.discard(release)
-            return
-        why, folded = self._failing(release), self._folded(pair)
-        if is_new and not why and folded > before:
-            self._warming.add(release)
-            raise TimedOut(
-                f"the workers of {release} have folded {folded} records by now and go on; nothing "
-                "was moved, every account is enforced by whom it was. Repeat it in a while"
-            )
-        if is_new and release in self.releases:
-            await self._dismiss(release)
-        kept = "nothing was moved, every account is enforced by whom it was"
-        if not why:
-            raise TimedOut(
-                f"the workers of {release} are not ready after {restarting.READY_WITHIN_S:g} s; "
-                f"{kept}. It is safe to repeat"
-            )
-        raise OperatorError(
-            f"the workers of {release} do not stay up ({why}); {kept}. "
-            f"`risk-daemon-admin release verify {release}` says whether it is as it was signed"
-        )
-
-    def _folded(self, names: Iterable[str]) -> int:
-        """Return how far the slowest of some workers has come by its own word; 0 of one unheard."""
-        return min((self.beats[one][1].seq if one in self.beats else 0 for one in names), default=0)
-
     def keep_warm(self, release: str) -> None:
         """Start a release's workers, if they are not there, and wait for nothing."""
-        if release not in self.releases:
-            self.releases.append(release)
-            for name in workers_of(release):
-                self._keep(name)
+        self.pairs.keep_warm(release)
 
     async def hand_over(
         self, release: str, names: Sequence[str], stays_s: float
@@ -711,51 +553,13 @@ class Supervisor:
         """Start the minimal protector, unless it runs."""
         child = self.children.get(resort.PROTECTOR)
         if child is None:
-            self._keep(resort.PROTECTOR)
+            self.keep(resort.PROTECTOR)
         else:
-            self._feed_child(resort.PROTECTOR, process.Want())
+            self.feed_child(resort.PROTECTOR, process.Want())
 
     def relieve(self) -> None:
         """Stop the minimal protector."""
-        self._feed_child(resort.PROTECTOR, process.Unwant())
-
-    def _failing(self, release: str) -> str:
-        """Say which worker of a release ended again and again, and its last words; "" if none."""
-        for name in workers_of(release):
-            child = self.children.get(name)
-            if child is None:
-                return f"{name} was stopped"
-            if child.restarts >= GIVEN_UP_AFTER:
-                return f"{name} ended {child.restarts} times: {last_words(self.home, name)}"
-        return ""
-
-    async def retire(self, release: str) -> None:
-        """Stop a release's workers; refused while they hold an account, or are our own."""
-        held = [lease.account for lease in self.promotion.leases if lease.release == release]
-        is_ours = any(
-            self.version_of(name) == release for name in self.running if not is_worker(name)
-        )
-        if release == self.release or is_ours or held:
-            why = f"account {held[0]} is held by it" if held else "the daemon itself is of it"
-            raise OperatorError(f"{release} is not retired: {why}", 3)
-        if release not in self.releases:
-            raise NotFound(f"{release} has no workers here; running: {', '.join(self.releases)}")
-        await self._dismiss(release)
-
-    async def _dismiss(self, release: str) -> None:
-        for name in workers_of(release):
-            self._feed_child(name, process.Unwant())
-            if name in self.running:
-                await restarting.gone(self.running[name])
-        for name in workers_of(release):
-            del self.children[name]
-        self.releases.remove(release)
-        self._warming.discard(release)
-        self._register.write(self.running)
-
-
-def _lease(lease: control.Lease) -> promotion.Lease:
-    return promotion.Lease(lease.account, lease.holder, lease.epoch, lease.release)
+        self.feed_child(resort.PROTECTOR, process.Unwant())
 
 
 def journal_words(home: Path, settings: Settings | None, release: str) -> list[str]:

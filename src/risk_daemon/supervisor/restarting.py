@@ -26,9 +26,12 @@ class Daemon(Protocol):
     home: Path
     journal: JournalClient
     clock: Timekeeper
-    promotion: promotion.State
     running: dict[str, Running]
     beats: dict[str, tuple[int, Heartbeat]]
+
+    @property
+    def promotion(self) -> promotion.State:
+        """Who holds which account, and what is under way about it."""
 
     def names(self) -> list[str]:
         """Return all children in the order of starting."""

@@ -20,11 +20,14 @@ class Daemon(Protocol):
     settings: Settings
     release: str
     clock: Timekeeper
-    promotion: promotion.State
     children: dict[str, process.Child]
     running: dict[str, Running]
     beats: Beats
     disabled: dict[str, Any] | None
+
+    @property
+    def promotion(self) -> promotion.State:
+        """Who holds which account, and what is under way about it."""
 
     def version_of(self, name: str) -> str:
         """Return the release of a child."""

@@ -187,7 +187,7 @@ class Channel(asyncio.BufferedProtocol):
             frames = list(self._waiting)
             self._waiting.clear()
             on_frames(frames)
-        self._resume()
+        self.resume()
         if self._closed.is_set():
             self._loop.call_soon(on_lost, self.reason)
 
@@ -201,9 +201,21 @@ class Channel(asyncio.BufferedProtocol):
             self._arrived.clear()
             await self._arrived.wait()
         frame = self._waiting.popleft()
-        if self._paused and len(self._waiting) < WAITING_MAX // 2:
-            self._resume()
+        if len(self._waiting) < WAITING_MAX // 2:
+            self.resume()
         return frame
+
+    def pause(self) -> None:
+        """Take no more from the other side, but what has arrived, until `resume`."""
+        if not self._paused and self.is_open:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Take again what the other side sends."""
+        if self._paused and self.is_open:
+            self._paused = False
+            self._transport.resume_reading()
 
     async def drained(self) -> None:
         """Wait until most of what was sent has left, or the channel is lost."""
@@ -328,14 +340,8 @@ class Channel(asyncio.BufferedProtocol):
             return
         self._waiting.extend(frames)
         self._arrived.set()
-        if len(self._waiting) > WAITING_MAX and not self._paused and self.is_open:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._paused and self.is_open:
-            self._paused = False
-            self._transport.resume_reading()
+        if len(self._waiting) > WAITING_MAX:
+            self.pause()
 
     def _greet(self, hello: Hello | Goodbye) -> None:
         if isinstance(hello, Goodbye):

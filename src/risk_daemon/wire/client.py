@@ -185,6 +185,20 @@ class JournalClient:
         self.seen = (max(from_seq - 1, 0), crc) if from_seq >= 0 else _NOTHING
         self._send(self._subscribed)
 
+    def pause(self) -> None:
+        """Have nothing delivered, answers neither, until `resume` or a new connection.
+
+        For who catches up more slowly than it is sent to: a live subscriber that takes nothing is
+        cut by the journal.
+        """
+        if self._channel is not None:
+            self._channel.pause()
+
+    def resume(self) -> None:
+        """Have everything delivered again."""
+        if self._channel is not None:
+            self._channel.resume()
+
     def leases(self) -> asyncio.Future[control.LeasesHeld]:
         """Every lease, durable."""
         return self._ask(control.Leases)

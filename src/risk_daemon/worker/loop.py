@@ -113,7 +113,14 @@ class Worker:
         self._differing = differing.Comparer(release, DECLARED)
         self._compared: deque[NewRecord] = deque(maxlen=COMPARED_KEPT)
         self._showing = Showing()
-        self._pieces = Pieces(clock.steady_ns, self._fold, self._folded_some, self._fail)
+        self._pieces = Pieces(
+            clock.steady_ns,
+            self._fold,
+            self._folded_some,
+            self._fail,
+            on_full=self._wait,
+            on_room=journal.resume,
+        )
         self._since_snapshot = 0
         self._asked_wake = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -144,6 +151,11 @@ class Worker:
             on_caught_up=lambda _: self._pieces.afterwards(self._caught_up),
             crc=crc,
         )
+
+    def _wait(self) -> None:
+        """Take nothing more for now; but who acts must hear the answers to what it asked for."""
+        if not self.is_ready:
+            self.journal.pause()
 
     def _caught_up(self) -> None:
         self.is_ready = True
@@ -221,13 +233,14 @@ class Worker:
     def _note_changed(self, entry: Entry, outputs: list[Fact]) -> None:
         """Remember whose view is to be published anew: a feed, a pulse, a quote name no account."""
         show = self._showing
-        show.happened(number for o in outputs if (number := getattr(o, "account", 0)))
+        if outputs:
+            show.happened(number for o in outputs if (number := getattr(o, "account", 0)))
         if entry.account:
             show.happened((entry.account,))
-        elif isinstance(entry.fact, FeedChanged | OperatorActed):
-            show.happened(self.engine.world.accounts)
         elif isinstance(entry.fact, MarkChanged):
             show.moved(self.engine.holders(entry.fact.contract))
+        elif isinstance(entry.fact, FeedChanged | OperatorActed):
+            show.happened(self.engine.world.accounts)
 
     def _ask_wake(self) -> None:
         times = (self.engine.wake_at(), self._drains.wake_at(), self._differing.wake_at())

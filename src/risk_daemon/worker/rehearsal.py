@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from risk_daemon.core.account import Account
-from risk_daemon.core.decision import Breach, Clear, Several
+from risk_daemon.core.decision import ENFORCE, Breach, Clear, Several
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import Entry, Fact, Intended, Pulse
 from risk_daemon.core.world import Rule, World, decode_account, encode_account
@@ -31,16 +31,18 @@ class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
 def rehearse(engine: Engine, number: int, name: str) -> Rehearsed:
     """Drive one rule of one account by a near miss and by a breach."""
     account = engine.world.accounts[number]
-    found = [rule for setting, rule in engine.rules_of(account) if setting.rule == name]
+    found = [one for one in engine.rules_of(account) if one[0].rule == name]
     if not found:
         return Rehearsed(account=number, result="not configured")
-    rule = found[0]
+    setting, rule = found[0]
     near, breach = CATALOG[name].rehearsal(rule, engine.world, clean(account))
     quiet, _ = _play(engine, account, rule, near)
     loud, goals = _play(engine, account, rule, breach)
     lines = (f"near miss: {quiet[1]}", f"breach: {loud[1]}")
-    passed = not quiet[0] and loud[0] and bool(goals)
-    request = "; ".join(goals) or "none"
+    # A rule that only tells has to trip as any other, and to ask for nothing is its meaning.
+    is_telling = setting.mode != ENFORCE
+    passed = not quiet[0] and loud[0] and (bool(goals) or is_telling)
+    request = f"none: its mode is {setting.mode}" if is_telling else "; ".join(goals) or "none"
     return Rehearsed(
         account=number, result="pass" if passed else "fail", trips=lines, request=request
     )

@@ -34,6 +34,7 @@ from risk_daemon.wire.record import Record, decode, encode, holds
 BEFORE_MAX: Final = 16
 
 Decision = Intended | LockPlaced | LockEnded | BreachFound
+DECISIONS: Final = (Intended, LockPlaced, LockEnded, BreachFound)
 
 
 class Replayed(msgspec.Struct, kw_only=True):
@@ -74,7 +75,7 @@ class Replay:
         self._crc, self.found.last_seq = record.crc, record.seq
         entry = decode(record)
         fact = entry.fact
-        if isinstance(fact, Intended | LockPlaced | LockEnded | BreachFound):
+        if isinstance(fact, DECISIONS):
             self._recorded.append((record.seq, *_name(fact), self._other(fact)))
         elif isinstance(fact, HashTaken):
             self._compare(record.seq, fact)
@@ -94,7 +95,7 @@ class Replay:
         return f"account {fact.account}, decided by {by} and not by {self._release}{said}"
 
     def _note(self, output: Fact) -> None:
-        if isinstance(output, Intended | LockPlaced | LockEnded | BreachFound):
+        if isinstance(output, DECISIONS):
             self.found.decisions += 1
             name, payload = _name(output)
             self._decided.add((name, payload))

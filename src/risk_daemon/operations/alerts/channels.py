@@ -29,7 +29,10 @@ from risk_daemon.operations.words import iso
 
 FILE: Final = "alerts.yaml"
 #: What the file may say; of all but the channels `alert_settings` knows.
-KEYS: Final = ("channels", "thresholds", "escalation", "heartbeat")
+KEYS: Final = ("format", "channels", "thresholds", "escalation", "heartbeat")
+#: What is written with a higher one may hold keys of a release to come: they are passed over, so
+#: that whoever goes back keeps the channels.
+FORMAT: Final = 1
 AUDIENCES: Final = ("traders", "admins", "management")
 LEVELS: Final = ("info", "warn", "urgent", "page")
 #: Nobody in particular: whoever looks after the daemon.
@@ -65,8 +68,11 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def read(raw: Mapping[str, Any]) -> tuple[Channel, ...] | str:
     """Make channels of what the file says; a sentence for the first thing that is wrong."""
+    form = raw.get("format", FORMAT)
+    if not isinstance(form, int) or form < 1:
+        return f"format is a whole number from 1 on, was {form!r}"
     unknown = sorted(set(raw) - set(KEYS))
-    if unknown:
+    if unknown and form <= FORMAT:
         return f"{unknown[0]!r} is no key of it; allowed are {', '.join(KEYS)}"
     rows = raw.get("channels") or []
     if not isinstance(rows, list):

@@ -167,7 +167,7 @@ def _extract(bundle: zipfile.ZipFile, name: str, part: Part, folder: Path, file:
     target = folder / name
     if not target.resolve().is_relative_to(folder.resolve()):
         raise Refused(f"the backup {file} names a file outside of itself: {name!r}.")
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(target.parent)
     digest, size = hashlib.blake2b(digest_size=32), 0
     handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as written:
@@ -179,6 +179,13 @@ def _extract(bundle: zipfile.ZipFile, name: str, part: Part, folder: Path, file:
         os.fsync(written.fileno())
     if (size, digest.hexdigest()) != (part.bytes, part.digest):
         raise ValueError(f"{name} is not what the manifest names")
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder and those above it, for their owner only: a mode is not for parents."""
+    if not folder.exists():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700)
 
 
 def _pieces(bundle: zipfile.ZipFile, name: str) -> Iterator[bytes]:

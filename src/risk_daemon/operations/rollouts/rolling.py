@@ -58,7 +58,7 @@ class Hands:
         answer = await self._daemon.journal.leases()
         if plan.is_configuration:
             await self._policies.learn(plan)
-        self._daemon.learn(answer.leases)
+        self._daemon.leasing.learn(answer.leases)
         mine = set(self._daemon.promotion.accounts)
         return tuple(self._held(plan, lease) for lease in answer.leases if lease.account in mine)
 
@@ -88,7 +88,7 @@ class Hands:
         try:
             plan = self._plan()
             is_back = plan is not None and version != plan.candidate
-            found = await self._daemon.move(version.release, accounts, latch, is_back=is_back)
+            found = await self._daemon.pairs.move(version.release, accounts, latch, is_back=is_back)
         except OperatorError as error:
             return dict.fromkeys(accounts, error.sentence)
         said = {row["account"]: str(row["why"]) for row in found}
@@ -121,12 +121,15 @@ class Hands:
 
     async def warm(self, version: Version) -> None:
         """Have a release's workers warm. Raises OperatorError where they do not stay up."""
-        await self._daemon.warm(version.release)
+        await self._daemon.pairs.warm(version.release)
 
     async def retire(self, version: Version) -> None:
         """Let a release's workers go; our own stay, and so do those that hold an account."""
-        if version.release in self._daemon.releases and version.release != self._daemon.release:
-            await self._daemon.retire(version.release)
+        if (
+            version.release in self._daemon.pairs.releases
+            and version.release != self._daemon.release
+        ):
+            await self._daemon.pairs.retire(version.release)
 
     # --- looking ---
 
