@@ -483,6 +483,7 @@ MEANINGS: Final = {
     3: "understood, and refused in this state",
     4: "login or permission",
     5: "not found",
+    6: "somebody else holds the rollout",
     7: "timed out; safe to repeat",
     8: "the daemon, or a process of it, is not reachable",
 }

@@ -297,6 +297,28 @@ async def test_a_lease_that_names_a_latch_is_granted_while_it_is_the_rollouts(ho
 
 
 @on_loop
+async def test_what_is_stored_with_a_lease_is_stored_with_it_or_not_at_all(home: Home) -> None:
+    client = await home.client("supervisor")
+    await client.store_rollout("r1", 0, "r1/canary", b"")
+    told = [new_record(events.AlarmRaised(account=7, level="info", what="x", text="", source="t"))]
+    odd = [msgspec.structs.replace(told[0], kind="lease-granted")]
+    grants = [Grant(7, 0, "worker-1@v1", "v1")]
+
+    late = await client.grant(grants, "r1/shadow", told)
+    stale = await client.grant([Grant(7, 4, "worker-1@v1", "v1")], "r1/canary", told)
+    malformed = await client.grant(grants, "r1/canary", odd)
+    good = await client.grant(grants, "r1/canary", told)
+
+    assert late.is_shut
+    assert stale.refused == "account 7: its epoch is 0, expected 4"
+    assert malformed.refused == "a record of kind lease-granted is written by GrantLeases only"
+    assert good.refused == ""
+    stored = await client.tail(1, kinds=("alarm-raised", "lease-granted"))
+    assert [one.kind for one in stored] == ["lease-granted", "alarm-raised"]
+    assert stored[0].seq + 1 == stored[1].seq
+
+
+@on_loop
 async def test_a_row_raises_the_epochs_of_its_accounts_and_leaves_them_to_their_holders(
     home: Home,
 ) -> None:

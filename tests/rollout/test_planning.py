@@ -271,7 +271,7 @@ def test_a_gate_before_the_start_that_is_left_out_is_lowered_evidence() -> None:
     [
         {"production": False},
         {"kind": "emergency"},
-        {"kind": "configuration", "harmless": True},
+        {"kind": "configuration", "harmless": True, "release": "v1.2.0"},
     ],
 )
 def test_a_rehearsal_an_emergency_and_a_harmless_change_may_ask_for_less(
@@ -282,11 +282,34 @@ def test_a_rehearsal_an_emergency_and_a_harmless_change_may_ask_for_less(
     assert made(phases=steps, **more).plan.phases[1].dwell.events == 1
 
 
-@pytest.mark.parametrize("more", [{"kind": "configuration"}, {"harmless": True}])
+@pytest.mark.parametrize(
+    "more", [{"kind": "configuration", "release": "v1.2.0"}, {"harmless": True}]
+)
 def test_a_change_that_is_not_both_harmless_and_of_the_configuration_may_not(
     more: dict[str, Any],
 ) -> None:
     assert refused(phases=phases(canary={"wall": "1h"}), **more)
+
+
+def test_a_configuration_alone_needs_two_persons_and_is_compared_with_nobody() -> None:
+    found = made(kind="configuration", release="v1.2.0")
+
+    assert (found.plan.approvals, found.plan.gates) == (2, ("rollback drill", "backup"))
+    assert found.plan.is_configuration
+    assert found.plan.candidate == Version("v1.2.0", "def456")
+    assert [one.gates for one in found.plan.phases] == [()] * 6
+    assert [one.dwell.events for one in found.plan.phases] == [0] * 6
+    assert [one.dwell.wall_ns // DAY for one in found.plan.phases] == [0, 1, 2, 2, 0, 7]
+    assert "reconnect" not in found.plan.phases[1].situations
+
+
+@pytest.mark.parametrize("more", [{"release": "v1.2.0"}, {"kind": "configuration"}])
+def test_a_configuration_alone_keeps_its_release_and_everything_else_does_not(
+    more: dict[str, Any],
+) -> None:
+    (sentence,) = refused(**more)
+
+    assert "a configuration alone keeps its release, everything else does not" in sentence
 
 
 def test_an_emergency_needs_two_persons() -> None:

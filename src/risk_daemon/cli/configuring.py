@@ -215,10 +215,21 @@ def rollback(
       risk-daemon-admin config rollback --to-commit abc123
       risk-daemon-admin config rollback --to-commit before-holiday --dry-run
     """
+    from risk_daemon.cli.patience import waiting
     from risk_daemon.operations.changing import commits
+    from risk_daemon.operations.rollouts import deploying
 
-    who = Who(operator(), reason)
-    finish(as_json, lambda: commits.rollback(choose(home), to_commit, who, dry_run=dry_run))
+    at, who = choose(home), Who(operator(), reason)
+    finish(
+        as_json,
+        lambda: commits.rollback(
+            at,
+            to_commit,
+            who,
+            dry_run=dry_run,
+            ends=lambda: deploying.end_configuration(at, who, waiting()),
+        ),
+    )
 
 
 @config.command("set-rule")

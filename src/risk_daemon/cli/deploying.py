@@ -28,7 +28,16 @@ deploy = typer.Typer(no_args_is_help=True, help="A release to some accounts, the
 
 @deploy.command("plan")
 def plan(
-    version: Annotated[str, typer.Argument(help="The release to roll out, staged in this home.")],
+    version: Annotated[
+        str | None, typer.Argument(help="The release to roll out, staged in this home.")
+    ] = None,
+    to_commit: Annotated[
+        str,
+        typer.Option("--to-commit", help="A configuration alone: a commit's id, or its tag."),
+    ] = "",
+    accept_trips: Annotated[
+        int, typer.Option("--accept-trips", min=0, help="So many accounts may trip at once.")
+    ] = 0,
     account: Annotated[
         list[str] | None,
         typer.Option("--account", help="A test account that goes first.", autocompletion=accounts),
@@ -53,23 +62,23 @@ def plan(
     Examples:
       risk-daemon-admin deploy plan v1.3.0 --account TEST-1 --dry-run
       risk-daemon-admin deploy plan v1.3.0 --file rollout.yaml
+      risk-daemon-admin deploy plan --to-commit tighter --account TEST-1
       risk-daemon-admin deploy plan v1.3.1 --account TEST-1 --emergency --reason "v1.3.0 is wrong"
     """
     from risk_daemon.operations.rollouts import deploy_plan
 
     who = Who(by or operator(), reason)
+    wanted = deploy_plan.Wanted(
+        version=version or "",
+        to_commit=to_commit,
+        tests=tuple(account or ()),
+        file=file,
+        is_emergency=emergency,
+        accepts=accept_trips,
+    )
     finish(
         as_json,
-        lambda: deploy_plan.plan(
-            choose(home),
-            version,
-            account or [],
-            file,
-            who,
-            Clock(),
-            dry_run=dry_run,
-            is_emergency=emergency,
-        ),
+        lambda: deploy_plan.plan(choose(home), wanted, who, Clock(), dry_run=dry_run),
     )
 
 

@@ -164,7 +164,12 @@ class Intake:
         granted = lease.grant(self.leases, asked.grants, self.incarnation, self.last_seq + 1)
         if isinstance(granted, str):
             return control.LeasesGranted(asked.id, [], granted), 0
+        refused = self._without_room(asked.records) or _refusal(asked.records)
+        if refused:
+            return control.LeasesGranted(asked.id, [], refused), 0
         self._grant(granted)
+        for new in asked.records:
+            self._admit(new, self._clock.now_ns(), True, "")
         return control.LeasesGranted(asked.id, list(granted)), self._batch.number
 
     def _grant(self, granted: tuple[control.Lease, ...]) -> None:

@@ -26,6 +26,7 @@ from risk_daemon.operations.changing.adoption import (
     put_back,
     reload,
 )
+from risk_daemon.operations.changing.commits import of_commit
 from risk_daemon.operations.home import Home, choose
 from risk_daemon.operations.orders import Who
 from risk_daemon.settings import encode_settings
@@ -65,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--put-back", action="store_true", help="adopt all of the policy now, looser or not"
     )
+    parser.add_argument("--policies", metavar="COMMIT", help="show a commit's; adopt nothing")
     parser.add_argument("--account", type=int, default=0, help="of one account; 0: of all")
     parser.add_argument("--by", default="unknown", help="who reloads or approves")
     parser.add_argument("--reason", default="none given", help="why")
@@ -76,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if note:
                 print(f"adopt: {note}", file=sys.stderr)
             print(encode_settings(settings))
+            return 0
+        if args.policies:
+            policies = of_commit(home, args.policies).policies
+            print(msgspec.json.encode(policies).decode())
             return 0
         adopted = asyncio.run(_run(home, args))
     except OperatorError as error:

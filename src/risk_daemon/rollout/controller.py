@@ -87,12 +87,12 @@ class Hands(Protocol):
         """Let a version's workers go."""
         ...
 
-    async def held(self) -> tuple[Held, ...]:
-        """Return what enforces each account, by the journal's word."""
+    async def held(self, plan: Plan) -> tuple[Held, ...]:
+        """Return what enforces each guarded account, by the journal's word, as a plan names it."""
         ...
 
-    def version_of(self, release: str) -> Version:
-        """Return the version that a release is in the present plan."""
+    def version_of(self, plan: Plan, account: int, release: str) -> Version:
+        """Return what an account that a release holds has in a plan, as far as is known."""
         ...
 
 
@@ -126,15 +126,14 @@ class Controller:
         stored = await self._journal.read_rollout()
         if not stored.revision:
             return
-        held = await self.hands.held()
         try:
-            plan = rows.decode(stored.body).plan
+            held = await self.hands.held(rows.decode(stored.body).plan)
             state, outputs = machine.restart(
                 messages.Recovered(
                     at=self._now(),
                     revision=stored.revision,
                     body=stored.body,
-                    held=as_planned(plan, held),
+                    held=held,
                 )
             )
         except msgspec.MsgspecError as error:
@@ -152,7 +151,7 @@ class Controller:
                 "; nothing was changed. End it with `risk-daemon-admin rollout abort`, or let the "
                 "new one supersede it."
             )
-        held = {one.account: one for one in as_planned(plan, await self.hands.held())}
+        held = {one.account: one for one in await self.hands.held(plan)}
         accounts = {
             number: Holding(
                 has=held[number].version, epoch=held[number].epoch, risk=risks.get(number, 0)
@@ -272,21 +271,21 @@ class Controller:
     async def _bumped(self, persist: messages.Persist) -> tuple[Held, ...]:
         if not persist.bump:
             return ()
-        raised = set(persist.bump)
-        return tuple(one for one in await self.hands.held() if one.account in raised)
+        raised, plan = set(persist.bump), rows.decode(persist.body).plan
+        return tuple(one for one in await self.hands.held(plan) if one.account in raised)
 
     async def _read_again(self) -> None:
         """Go by what the journal has, once it answers."""
         while True:
             await asyncio.sleep(AGAIN_AFTER_S)
             try:
+                row = self.row
+                assert row is not None
                 stored = await self._journal.read_rollout()
-                held = await self.hands.held()
+                held = await self.hands.held(row.plan)
             except DaemonError:
                 continue
             break
-        row = self.row
-        assert row is not None
         state = self.state
         if stored.rollout != row.plan.rollout and (state is None or state.stored is not None):
             self._stand_still(f"the journal has the row of another rollout, {stored.rollout}")
@@ -296,7 +295,7 @@ class Controller:
                 at=self._now(),
                 revision=stored.revision,
                 body=stored.body,
-                held=as_planned(row.plan, held),
+                held=held,
             )
         )
 
@@ -354,11 +353,6 @@ class Controller:
         await asyncio.sleep(AGAIN_AFTER_S)
         for name in ids:
             self.feed(messages.TimedOut(at=self._now(), id=name))
-
-
-def as_planned(plan: Plan, held: Sequence[Held]) -> tuple[Held, ...]:
-    """Return what enforces each account, as the plan knows its releases."""
-    return tuple(Held(one.account, plan.version_of(one.version.release), one.epoch) for one in held)
 
 
 def records_of(persist: messages.Persist) -> list[NewRecord]:

@@ -25,13 +25,18 @@ type Shown = Mapping[str, Any]
 def tree(found: Shown) -> list[str]:
     """Return the lines of a rollout as `standing.show` has it, with its `judged` if it has one."""
     part = f", {found['part']}" if found["part"] else ""
-    lines = [f"{found['release']} over {found['fallback']}: {found['stage']}{part}"]
+    is_alone = found["plan"].get("kind") == "configuration"
+    both = [found["release"], found["fallback"]]
+    if is_alone:
+        both = [f"configuration {found[name]}" for name in ("commit", "fallback_commit")]
+    lines = [f"{' over '.join(both)}: {found['stage']}{part}"]
     lines += [f"  {text}" for text in _troubles(found)]
     phases = found["phases"]
     for number, one in enumerate(phases):
         is_last = number == len(phases) - 1
         branch, below = ("└─", "   ") if is_last else ("├─", "│  ")
-        lines.append(f"{branch} {_SIGNS[one['state']]} {_phase(one)}")
+        told = _phase(one, "tried on copies, of all" if is_alone else "decides beside, on all")
+        lines.append(f"{branch} {_SIGNS[one['state']]} {told}")
         if one["state"] == "now":
             lines += [f"{below}   {text}" for text in _now(found, one)]
     total = sum(found["on"].values())
@@ -79,9 +84,9 @@ def _urgency(found: Shown) -> list[str]:
     return [f"EMERGENCY by {plan['by']}: {plan['reason']}", *spared]
 
 
-def _phase(one: Shown) -> str:
+def _phase(one: Shown, nobody: str) -> str:
     number = one["accounts"]
-    who = f"{number} account{'s' if number != 1 else ''}" if number else "decides beside, on all"
+    who = f"{number} account{'s' if number != 1 else ''}" if number else nobody
     return f"{one['phase']:<8} {who:<24} {one['state']}"
 
 

@@ -6,7 +6,12 @@ stored order, so a phase's accounts are nested and nobody is drawn anew after a 
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+#: The kind of a plan whose releases are the same.
+CONFIGURATION: Final = "configuration"
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -104,6 +109,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     said: tuple[str, ...] = ()
     by: str = ""
     reason: str = ""
+
+    @property
+    def is_configuration(self) -> bool:
+        """Whether the release stays, and only its configuration becomes another."""
+        return self.kind == CONFIGURATION
 
     @property
     def candidate(self) -> Version:

@@ -15,9 +15,8 @@ import msgspec
 from risk_daemon.rollout import exposure, freeze, order
 from risk_daemon.rollout.exposure import HOUR, MINUTE, Span
 from risk_daemon.rollout.order import MILLION, Member
-from risk_daemon.rollout.plan import Phase, Plan
+from risk_daemon.rollout.plan import CONFIGURATION, Phase, Plan
 from risk_daemon.rollout.reading import (
-    BEFORE,
     CANARY,
     DAY,
     EMERGENCY,
@@ -26,9 +25,12 @@ from risk_daemon.rollout.reading import (
     WATCH,
     Problems,
     Wish,
-    default_phase,
+    usual_gates,
+    usual_phase,
 )
 
+#: A second person is asked: evidence is left out, or a limit may be looser for everybody.
+BY_TWO: Final = (EMERGENCY, CONFIGURATION)
 #: The phases between the canary and all accounts, if nobody plans others.
 USUAL: Final = ("10", "50")
 #: Below this a percentage is a handful of accounts, and no sample of anything.
@@ -118,7 +120,7 @@ def make(
         auto_advance=wish.auto_advance,
         kind=wish.kind,
         gates=wish.gates,
-        approvals=max(wish.approvals, 2 * is_emergency, int(bool(grave))),
+        approvals=max(wish.approvals, 2 * (wish.kind in BY_TWO), int(bool(grave))),
         older=wish.older,
         window_ns=7 * 24 * 60 * wish.minute_ns,
         blind_ns=5 * MINUTE,
@@ -155,6 +157,13 @@ def _unfit(wish: Wish, population: tuple[Member, ...], taken: Mapping[int, str])
     found = []
     if wish.candidate == wish.fallback:
         found.append(f"release: {wish.candidate} is what enforces already; name another one")
+    is_alone = wish.candidate.release == wish.fallback.release
+    if wish.candidate != wish.fallback and is_alone != (wish.kind == CONFIGURATION):
+        found.append(
+            f"kind: {wish.kind}, and {wish.candidate.release} over {wish.fallback.release}; a "
+            "configuration alone keeps its release, everything else does not: plan it with "
+            "`deploy plan --to-commit COMMIT`"
+        )
     if wish.candidate in wish.older:
         found.append(f"older: {wish.candidate} is what is rolled out; leave it out")
     shown = ", ".join(str(number) for number in sorted(guarded)[:SMALL])
@@ -185,7 +194,7 @@ def _unasked(wish: Wish) -> tuple[str, ...]:
 def _skipped(wish: Wish) -> tuple[str, ...]:
     """Say what an emergency leaves out of what a release is asked for."""
     names = {phase.name for phase in wish.phases}
-    gates = [gate for gate in BEFORE if gate not in wish.gates]
+    gates = [gate for gate in usual_gates(wish.kind) if gate not in wish.gates]
     steps = [name for name in USUAL if name not in names]
     found = [f"not asked before the start: {', '.join(gates)}"] if gates else []
     found += [f"no phase of {' and '.join(f'{name} %' for name in steps)}"] if steps else []
@@ -196,12 +205,12 @@ def _skipped(wish: Wish) -> tuple[str, ...]:
 
 def _not_lowered(wish: Wish) -> tuple[str, ...]:
     """Say where a plan for production asks for less than it must."""
-    is_shorter = wish.kind == EMERGENCY or (wish.kind == "configuration" and wish.is_harmless)
+    is_shorter = wish.kind == EMERGENCY or (wish.kind == CONFIGURATION and wish.is_harmless)
     if not wish.in_production or is_shorter:
         return ()
     found = [
         f"gates: {gate!r} is missing, and this is production; add it, or accept it by an override"
-        for gate in BEFORE
+        for gate in usual_gates(wish.kind)
         if gate not in wish.gates
     ]
     if wish.minute_ns != MINUTE:
@@ -217,7 +226,7 @@ def _not_lowered(wish: Wish) -> tuple[str, ...]:
 def _less(wish: Wish) -> Iterator[tuple[str, list[str]]]:
     """Yield each phase that asks for less than usual, and what of."""
     for phase in wish.phases:
-        usual = default_phase(phase.name)
+        usual = usual_phase(wish.kind, phase.name)
         pairs = (
             ("wall", phase.dwell.wall_ns, usual.dwell.wall_ns),
             ("open_minutes", phase.dwell.open_minutes, usual.dwell.open_minutes),

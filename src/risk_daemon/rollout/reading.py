@@ -16,7 +16,7 @@ import msgspec
 
 from risk_daemon.rollout import exposure, freeze
 from risk_daemon.rollout.exposure import HOUR, MINUTE
-from risk_daemon.rollout.plan import Dwell, Freeze, Phase, Version
+from risk_daemon.rollout.plan import CONFIGURATION, Dwell, Freeze, Phase, Version
 
 SECOND: Final = 1_000_000_000
 DAY: Final = 24 * HOUR
@@ -25,7 +25,7 @@ CANARY: Final = "canary"
 ALL: Final = "100"
 WATCH: Final = "soak"
 EMERGENCY: Final = "emergency"
-KINDS: Final = ("release", "configuration", EMERGENCY)
+KINDS: Final = ("release", CONFIGURATION, EMERGENCY)
 #: Gates of every phase, by the name under which the judge speaks.
 GATES: Final = ("errors", "latency", "decisions", "enforcement", "memory", "connection")
 #: Gates before anything moves.
@@ -62,6 +62,8 @@ _SHORT: Final = (SHADOW, CANARY, ALL, WATCH)
 _SHORT_CANARY: Final = Dwell(wall_ns=5 * MINUTE, open_minutes=0, events=0, longest_ns=DAY)
 #: What an emergency is still asked for before anything moves.
 OF_EMERGENCY: Final = ("signature",)
+#: And a configuration alone: its release was asked for everything when it came.
+OF_CONFIGURATION: Final = ("rollback drill", "backup")
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,26 @@ class Problems(msgspec.Struct, frozen=True):
     """Why there is no plan, one sentence each."""
 
     sentences: tuple[str, ...]
+
+
+def quiet_phase(name: str) -> Phase:
+    """Return a phase of a configuration alone: nobody decides beside, so nothing is compared."""
+    usual = default_phase(name)
+    dwell = msgspec.structs.replace(usual.dwell, events=0)
+    if name == SHADOW:
+        dwell = msgspec.structs.replace(dwell, wall_ns=0)
+    situations = tuple(one for one in usual.situations if one in OF_CALENDAR)
+    return msgspec.structs.replace(usual, dwell=dwell, situations=situations, gates=())
+
+
+def usual_phase(kind: str, name: str) -> Phase:
+    """Return a phase as a rollout of this kind is asked for, if nobody plans less."""
+    return quiet_phase(name) if kind == CONFIGURATION else default_phase(name)
+
+
+def usual_gates(kind: str) -> tuple[str, ...]:
+    """Return the gates before the start that a rollout of this kind is asked for."""
+    return OF_CONFIGURATION if kind == CONFIGURATION else BEFORE
 
 
 def short_phase(name: str) -> Phase:
@@ -213,9 +235,12 @@ def read(raw: object) -> Wish | Problems:
     kind = reader.one_of("kind", found.get("kind", "release"), KINDS)
     is_short = kind == EMERGENCY
     usual = [{"name": name} for name in (_SHORT if is_short else _DWELLS)]
-    phase_of = short_phase if is_short else default_phase
-    phases = _phases(reader, found.get("phases", usual), phase_of)
-    gates = list(OF_EMERGENCY if is_short else BEFORE)
+    phases = _phases(
+        reader,
+        found.get("phases", usual),
+        short_phase if is_short else lambda name: usual_phase(kind, name),
+    )
+    gates = list(OF_EMERGENCY if is_short else usual_gates(kind))
     wish = Wish(
         rollout=reader.text("rollout", found.get("rollout")),
         candidate=Version(

@@ -109,10 +109,12 @@ class JournalClient:
         return self._ask(lambda number: control.Intend(number, account, epoch, key, record))
 
     def grant(
-        self, grants: Sequence[Grant], latch: str = ""
+        self, grants: Sequence[Grant], latch: str = "", records: Sequence[NewRecord] = ()
     ) -> asyncio.Future[control.LeasesGranted]:
         """Compare and set leases, all or none; with a latch only while it is the rollout's."""
-        return self._ask(lambda number: control.GrantLeases(number, list(grants), latch))
+        return self._ask(
+            lambda number: control.GrantLeases(number, list(grants), latch, list(records))
+        )
 
     def store_rollout(
         self,

@@ -115,11 +115,15 @@ class Intended(Frame, frozen=True, tag="intended"):
 
 
 class GrantLeases(Frame, frozen=True, tag="grant-leases"):
-    """Compare and set, all or none; with a `latch` only while it is the rollout's."""
+    """Compare and set, all or none; with a `latch` only while it is the rollout's.
+
+    `records` are stored with the leases, or none of it is.
+    """
 
     id: Int
     grants: list[Grant]
     latch: str = ""
+    records: list[NewRecord] = []
 
 
 class LeasesGranted(Frame, frozen=True, tag="leases-granted"):

@@ -33,6 +33,7 @@ from risk_daemon.operations.home import About, Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.state_file import Standing
 from risk_daemon.operations.words import iso
+from risk_daemon.rollout import row as rows
 from risk_daemon.settings import Settings, decode_settings
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import decode, new_record
@@ -69,6 +70,8 @@ async def adopt(home: Home, journal: JournalClient) -> Adopted:
     policies, waiting = due_now(
         configuration, standing, postponed.read(home), _now(standing), living=before
     )
+    rolled = await _rolled_out(journal)
+    policies = [one for one in policies if one.account not in rolled]
     # Before the records: a tightened account whose other half is forgotten would be loosened.
     postponed.write(home, waiting)
     changes = _changes(configuration, policies, standing)
@@ -103,6 +106,7 @@ async def reload(home: Home, journal: JournalClient, who: Who) -> Adopted:
     except OperatorError:
         await _end_overrides(home, journal, standing)
         raise
+    await _refuse_while_rolled_out(journal)
     before = postponed.read(home)
     living = flags_kept.read(home).flags
     policies, found = due_now(
@@ -130,6 +134,29 @@ async def reload(home: Home, journal: JournalClient, who: Who) -> Adopted:
     )
 
 
+async def _rolled_out(journal: JournalClient) -> frozenset[int]:
+    """Return the accounts whose policy is a rollout's to change, until it is over.
+
+    The files say what all of them had before, and some have what comes after.
+    """
+    stored = await journal.read_rollout()
+    if not stored.revision:
+        return frozenset()
+    row = rows.decode(stored.body)
+    if not row.plan.is_configuration or row.stage == rows.DONE or rows.is_over(row):
+        return frozenset()
+    return frozenset(row.accounts)
+
+
+async def _refuse_while_rolled_out(journal: JournalClient) -> None:
+    if await _rolled_out(journal):
+        raise OperatorError(
+            "a configuration is being rolled out, account by account; nothing was changed. End it "
+            "with `risk-daemon-admin rollout abort`, or wait until it is complete.",
+            6,
+        )
+
+
 def _asked_by(one: Postponed, who: Who) -> Postponed:
     return msgspec.structs.replace(one, by=who.by)
 
@@ -143,6 +170,7 @@ async def put_back(home: Home, journal: JournalClient, who: Who) -> Adopted:
     standing = await _standing(journal)
     if standing.settings is None:
         raise Refused("nothing was ever adopted here: run `risk-daemon-admin start`.")
+    await _refuse_while_rolled_out(journal)
     configuration = read(home, about)
     known = [policy for policy in configuration.policies if policy.account in standing.policies]
     changes = [change for change in _changes(configuration, known, standing) if _account(change[0])]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from risk_daemon.errors import NotFound, OperatorError, Refused, UsageError
 from risk_daemon.operations import daemon, home, state_file
 from risk_daemon.operations.changing import adoption, mass_trip, policy
 from risk_daemon.operations.changing.restored_config import COMMITS_MAX, KEPT, check_out, says
-from risk_daemon.operations.configuration.loading import load
+from risk_daemon.operations.configuration.loading import Configuration, load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import Outcome
@@ -121,9 +121,59 @@ def apply(at: Home, named: str, who: Who, *, dry_run: bool, accepts: int = 0) ->
     return _go_to(at, named, who, dry_run=dry_run, is_rollback=False, accepts=accepts)
 
 
-def rollback(at: Home, named: str, who: Who, *, dry_run: bool) -> Outcome:
-    """Put a commit's policy into force at once, looser or not."""
+def rollback(
+    at: Home,
+    named: str,
+    who: Who,
+    *,
+    dry_run: bool,
+    ends: Callable[[], object] = lambda: None,
+) -> Outcome:
+    """Put a commit's policy into force at once, looser or not.
+
+    `ends` brings back what is being rolled out, if that is a configuration: its way back would
+    come after ours, and win.
+    """
+    home.open_home(at)
+    resolve(at.config, named)
+    if not dry_run:
+        ends()
     return _go_to(at, named, who, dry_run=dry_run, is_rollback=True)
+
+
+def of_commit(at: Home, named: str) -> Configuration:
+    """Return what a commit says, valid and belonging here. Raises Refused where it is not."""
+    about = home.open_home(at)
+    wanted = resolve(at.config, named)
+    with tempfile.TemporaryDirectory(prefix=".config-", dir=at.path) as scratch:
+        folder = Path(scratch) / wanted.id
+        check_out(at.config, wanted.id, folder)
+        try:
+            return adoption.judged(load(folder), at, about)
+        except OperatorError as error:
+            raise Refused(
+                f"commit {wanted.id[:12]} can't be in force here: {error.sentence} "
+                "Nothing was changed."
+            ) from None
+
+
+def in_force(at: Home) -> str:
+    """Return the newest commit that says what was adopted last; empty where none does."""
+    return _in_force(at, list(commits(at.config)))
+
+
+def write_files(at: Home, named: str, who: Who, verb: str) -> None:
+    """Have the files say what a commit says, as a new commit; nothing is adopted by it."""
+    # Imported here: dulwich is slow to load.
+    from risk_daemon.operations.configuration import history as kept
+
+    wanted = resolve(at.config, named)
+    policy.commit_edits(at, who)
+    with tempfile.TemporaryDirectory(prefix=".config-", dir=at.path) as scratch:
+        folder = Path(scratch) / wanted.id
+        check_out(at.config, wanted.id, folder)
+        _write(folder, at.config)
+    kept.commit(at.config, who.by, f"{verb} {wanted.id[:12]}: {who.reason}")
 
 
 def _go_to(

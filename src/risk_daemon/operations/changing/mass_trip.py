@@ -19,7 +19,9 @@ from risk_daemon.operations.changing import adoption
 from risk_daemon.operations.configuration import flags_kept, postponed
 from risk_daemon.operations.configuration.loading import Configuration
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import under_way
 from risk_daemon.operations.words import count
+from risk_daemon.rollout.plan import CONFIGURATION
 
 #: More than this share of the accounts, and more than one, is held.
 SHARE_PERCENT: Final = 10
@@ -54,8 +56,9 @@ def hold(at: Home, configuration: Configuration, accepts: int) -> None:
     """Raise Refused where adopting these files now would trip too many accounts.
 
     What waits for the next trade day is not tried: it trips nobody at once. Where no daemon runs
-    nothing takes effect at once.
+    nothing takes effect at once. Nor does anything while a configuration is being rolled out.
     """
+    _refuse_while_rolled_out(at)
     try:
         known = daemon.status(at)
         standing = state_file.standing(at)
@@ -74,6 +77,30 @@ def hold(at: Home, configuration: Configuration, accepts: int) -> None:
         return
     holders = {row["account"]: str(row.get("holder") or "") for row in known.get("accounts", [])}
     judge(_trips(at, changed, holders), len(standing.policies), accepts)
+
+
+def _refuse_while_rolled_out(at: Home) -> None:
+    try:
+        found = under_way.standing(at)
+    except OperatorError:
+        return
+    if found and found["kind"] == CONFIGURATION and found["stage"] not in under_way.OVER:
+        raise OperatorError(
+            f"configuration {found['commit']} is being rolled out, account by account; nothing was "
+            "changed. End it with `risk-daemon-admin rollout abort`, or wait until it is complete; "
+            "`risk-daemon-admin config rollback` is always allowed.",
+            6,
+        )
+
+
+def tried(at: Home, changed: Sequence[PolicyAdopted], accepts: int) -> None:
+    """Raise Refused where these policies, in force for all at once, would trip too many accounts.
+
+    Raises NotReachable where no daemon runs: of what nobody can try nothing is known.
+    """
+    known = daemon.status(at)["accounts"]
+    holders = {row["account"]: str(row.get("holder") or "") for row in known}
+    judge(_trips(at, changed, holders), len(holders), accepts)
 
 
 def _trips(at: Home, changed: Sequence[PolicyAdopted], holders: Mapping[int, str]) -> Trips:

@@ -16,6 +16,7 @@ from risk_daemon.clock import Timekeeper
 from risk_daemon.depot.store import Depot
 from risk_daemon.errors import OperatorError
 from risk_daemon.operations import home
+from risk_daemon.operations.changing import commits
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
@@ -23,6 +24,7 @@ from risk_daemon.operations.releases import depot
 from risk_daemon.operations.releases.under_way import standing
 from risk_daemon.operations.rollouts import deploying, explaining
 from risk_daemon.rollout import row as rows
+from risk_daemon.rollout.plan import CONFIGURATION
 
 AGAIN: Final = "risk-daemon-admin checklist post"
 
@@ -31,6 +33,9 @@ def complete(at: Home, who: Who, clock: Timekeeper, *, dry_run: bool) -> Outcome
     """Call the rollout done, then write its report, keep its logs, and let old releases go."""
     found = standing(at)
     if found.get("stage") != rows.DONE:
+        if found.get("kind") == CONFIGURATION and not found["missing"] and not dry_run:
+            # Before it is over: from then on what is adopted is what the files say.
+            commits.write_files(at, str(found["commit"]), who, "Rolled out")
         done = deploying.wish(at, "complete", who, dry_run=dry_run)
         if dry_run:
             return done

@@ -25,6 +25,7 @@ from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import Outcome
 from risk_daemon.operations.releases import fitting
 from risk_daemon.operations.releases.under_way import OVER, WITHIN_S, now_of, standing
+from risk_daemon.operations.rollouts import configuring
 from risk_daemon.operations.rollouts.open_market import open_market
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.which_release import release
@@ -44,41 +45,62 @@ SEEN_ERRORS, SEEN_LATENCY = 888, 670
 UNPRICED: Final = Decimal(100_000)
 
 
-def plan(
-    at: Home,
-    version: str,
-    tests: list[str],
-    file: Path | None,
-    who: Who,
-    clock: Timekeeper,
-    *,
-    dry_run: bool,
-    is_emergency: bool = False,
-) -> Outcome:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person wants planned: a release, or a commit of the configuration.
+
+    `tests` go first; `file` is a plan; `accepts` so many accounts may trip at once.
+    """
+
+    version: str = ""
+    to_commit: str = ""
+    tests: tuple[str, ...] = ()
+    file: Path | None = None
+    is_emergency: bool = False
+    accepts: int = 0
+
+
+def plan(at: Home, wanted: Wanted, who: Who, clock: Timekeeper, *, dry_run: bool) -> Outcome:
     """Make the plan of a rollout, show what is foreseen, and store it as the home's rollout.
 
-    An emergency is asked for less, by two persons, and says why.
+    An emergency is asked for less, by two persons, and says why. With a commit it is that of a
+    configuration alone, for the accounts whose policy it changes.
     """
     home.open_home(at)
+    if bool(wanted.version) == bool(wanted.to_commit):
+        raise UsageError(
+            "say what is rolled out: a release (`deploy plan VERSION`), or a configuration alone "
+            "(`deploy plan --to-commit COMMIT`), one of them."
+        )
+    status = daemon.status(at)
+    alone = None
+    if wanted.to_commit:
+        alone = configuring.asked(at, wanted.to_commit, status, wanted.accepts)
+    version = alone.release if alone else wanted.version
     interpreter(at.path, version, release())  # raises NotFound
     fitting.refuse_unfit(at, version, is_back=False)
     now = now_of(at, clock)
-    status = daemon.status(at)
-    numbers = [find_account(at, one)[0] for one in tests]
-    more = {"kind": reading.EMERGENCY} if is_emergency else {}
-    wish = _wish(at, version, numbers, file, status, now, more)
+    numbers = [find_account(at, one)[0] for one in wanted.tests]
+    more: dict[str, Any] = {"kind": reading.EMERGENCY} if wanted.is_emergency else {}
+    more |= alone.raw if alone else {}
+    wish = _wish(at, version, numbers, wanted.file, status, now, more)
     wish = msgspec.structs.replace(wish, by=who.by, reason=who.given)
-    population = members(at, status, now)
+    population = tuple(
+        one
+        for one in members(at, status, now)
+        if alone is None or one.account in alone.accounts or one.account in numbers
+    )
     market, figures = open_market(now), figures_of(Thresholds())
     made = planning.make(wish, population, market, now, figures, _taken(at))
     if isinstance(made, Problems):
         raise UsageError("; ".join(made.sentences))
-    lines = tuple(_phase_line(one) for one in made.phases)
+    lines = (*(alone.words if alone else ()), *(_phase_line(one) for one in made.phases))
     full = f"all accounts by {planning.show(made.full_at)}" if made.full_at else "no end foreseen"
     notes = (*made.plan.said, full)
     data = {"plan": planning.shape(made.plan), "accounts": list(made.plan.order)}
     if dry_run:
         return Outcome(lines, data=data, notes=(*notes, "nothing was done"))
+    if alone:
+        configuring.put_files_back(at, alone, who)
     risks = {member.account: member.risk for member in population}
     asked = {"plan": planning.shape(made.plan), "risks": risks, "by": who.by, "reason": who.reason}
     daemon.ask(at, daemon.SUPERVISOR, "rollout-begin", asked, WITHIN_S)

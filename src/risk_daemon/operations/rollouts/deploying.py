@@ -15,7 +15,7 @@ import msgspec
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import RolloutNoted
 from risk_daemon.depot import staging
-from risk_daemon.errors import NotFound, Refused, TimedOut, UsageError
+from risk_daemon.errors import NotFound, OperatorError, Refused, TimedOut, UsageError
 from risk_daemon.operations import daemon, home
 from risk_daemon.operations.accounts.looking import find_account
 from risk_daemon.operations.configuration.in_force import in_force
@@ -30,6 +30,7 @@ from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
 from risk_daemon.operations.words import iso
 from risk_daemon.rollout import picture, planning, reading
+from risk_daemon.rollout.plan import CONFIGURATION
 from risk_daemon.rollout.reading import Problems
 
 LOOK_EVERY_S: Final = 0.2
@@ -189,16 +190,10 @@ def canary(
         waiting.say(f"rolling out {release}")
         if not dry_run:
             _bring(at, release, who, waiting)
-        planned = deploy_plan.plan(
-            at,
-            release,
-            [str(number)],
-            None,
-            who,
-            waiting.clock,
-            dry_run=dry_run,
-            is_emergency=is_emergency,
+        wanted = deploy_plan.Wanted(
+            version=release, tests=(str(number),), is_emergency=is_emergency
         )
+        planned = deploy_plan.plan(at, wanted, who, waiting.clock, dry_run=dry_run)
         if dry_run:
             return planned
         for line in (*planned.lines, *planned.notes):
@@ -293,6 +288,16 @@ def abort(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
         return Outcome(lines, data=found, notes=("nothing was done",))
     wish(at, "abort", who, dry_run=False)
     return _brought_back(at, waiting, found)
+
+
+def end_configuration(at: Home, who: Who, waiting: Waiting) -> None:
+    """Bring every account back from a configuration that is being rolled out, if one is."""
+    try:
+        found = standing(at)
+    except OperatorError:
+        return  # nobody is there to roll anything out
+    if found and found["kind"] == CONFIGURATION and found["stage"] not in OVER:
+        abort(at, who, waiting, dry_run=False)
 
 
 def _brought_back(at: Home, waiting: Waiting, found: Mapping[str, Any]) -> Outcome:

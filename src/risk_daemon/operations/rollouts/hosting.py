@@ -126,7 +126,9 @@ class Host:
         """Tell of each lease that is newer than what the row knows: a fail-over, or a bump."""
         hands = self.controller.hands
         newer = tuple(
-            messages.Held(lease.account, hands.version_of(lease.release), lease.epoch)
+            messages.Held(
+                lease.account, hands.version_of(row.plan, lease.account, lease.release), lease.epoch
+            )
             for lease in self._daemon.promotion.leases
             if lease.account in row.accounts and lease.epoch > row.accounts[lease.account].epoch
         )

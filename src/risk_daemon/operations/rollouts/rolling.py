@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from risk_daemon.errors import DaemonError, OperatorError
+from risk_daemon.operations.home import Home
+from risk_daemon.operations.rollouts.policies import Policies
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.controller import Moved, Said
 from risk_daemon.rollout.messages import Held
 from risk_daemon.rollout.plan import Plan, Version
 from risk_daemon.supervisor.loop import Supervisor
 from risk_daemon.wire.client import ask
-from risk_daemon.wire.control import Lease
+from risk_daemon.wire.control import Grant, Lease
+from risk_daemon.wire.record import new_record
 
 RULES_WITHIN_S: Final = 9.0
 CONNECTION_WITHIN_S: Final = 9.0
@@ -33,26 +36,31 @@ class Hands:
     def __init__(self, daemon: Supervisor, plan: Callable[[], Plan | None]) -> None:
         self._daemon, self._plan = daemon, plan
         self._run = daemon.home / "run"
+        self._policies = Policies(Home(daemon.home), daemon.journal)
         self._looks: dict[str, tuple[int, asyncio.Task[Said]]] = {}
         #: The supervisor carries out one move at a time.
         self._moving = asyncio.Lock()
 
     # --- who has what ---
 
-    def version_of(self, release: str) -> Version:
-        """Return the version that a release is in the present plan."""
-        plan = self._plan()
-        return plan.version_of(release) if plan else Version(release, "")
+    def version_of(self, plan: Plan, account: int, release: str) -> Version:
+        """Return what an account that a release holds has in a plan, as far as is known."""
+        if plan.is_configuration:
+            return self._policies.version_of(plan, account)
+        return plan.version_of(release)
 
-    async def held(self) -> tuple[Held, ...]:
-        """Return what enforces each guarded account, by the journal's word."""
+    def _held(self, plan: Plan, lease: Lease) -> Held:
+        version = self.version_of(plan, lease.account, lease.release)
+        return Held(lease.account, version, lease.epoch)
+
+    async def held(self, plan: Plan) -> tuple[Held, ...]:
+        """Return what enforces each guarded account, by the journal's word, as a plan names it."""
         answer = await self._daemon.journal.leases()
+        if plan.is_configuration:
+            await self._policies.learn(plan)
         self._daemon.leasing.learn(answer.leases)
         mine = set(self._daemon.promotion.accounts)
-        return tuple(self._held(lease) for lease in answer.leases if lease.account in mine)
-
-    def _held(self, lease: Lease) -> Held:
-        return Held(lease.account, self.version_of(lease.release), lease.epoch)
+        return tuple(self._held(plan, lease) for lease in answer.leases if lease.account in mine)
 
     # --- moving ---
 
@@ -60,12 +68,15 @@ class Hands:
         self, version: Version, epochs: Mapping[int, int], latch: str
     ) -> Mapping[int, Moved]:
         """Move accounts to a version, each only at its epoch, while the row has this latch."""
+        plan = self._plan()
+        assert plan is not None
         async with self._moving:
-            before = {one.account: one for one in await self.held()}
+            before = {one.account: one for one in await self.held(plan)}
             stale = {n: epoch for n, epoch in epochs.items() if before[n].epoch != epoch}
             wanted = [n for n in epochs if n not in stale]
-            why = await self._move(version, wanted, latch) if wanted else {}
-            after = {one.account: one for one in await self.held()}
+            move = self._adopt if plan.is_configuration else self._move
+            why = await move(version, wanted, latch) if wanted else {}
+            after = {one.account: one for one in await self.held(plan)}
         why |= {
             number: f"its epoch is {before[number].epoch}, it was to be switched at {epoch}"
             for number, epoch in stale.items()
@@ -86,6 +97,27 @@ class Hands:
             for number in accounts
             if said.get(number, "?")
         }
+
+    async def _adopt(self, version: Version, accounts: list[int], latch: str) -> dict[int, str]:
+        """Have accounts follow a commit's policy, and return why of each that does not.
+
+        Who holds an account goes on holding it: epoch and policy change in one transaction, so a
+        controller that is late changes neither.
+        """
+        leases = {one.account: one for one in (await self._daemon.journal.leases()).leases}
+        policies = await self._policies.of(version.commit)
+        unknown = [number for number in accounts if number not in policies]
+        if unknown:
+            return dict.fromkeys(accounts, f"{version} has no policy for {unknown[0]}")
+        answer = await self._daemon.journal.grant(
+            [
+                Grant(number, leases[number].epoch, leases[number].holder, leases[number].release)
+                for number in accounts
+            ],
+            latch,
+            [new_record(policies[number]) for number in accounts],
+        )
+        return dict.fromkeys(accounts, answer.refused) if answer.refused else {}
 
     async def warm(self, version: Version) -> None:
         """Have a release's workers warm. Raises OperatorError where they do not stay up."""

@@ -82,7 +82,9 @@ class Watch:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             row = self._controller.row
-            if row is None or self._controller.stuck or rows.phase_of(row) is None:
+            is_judged = row is not None and rows.phase_of(row) and not row.plan.is_configuration
+            if row is None or self._controller.stuck or not is_judged:
+                # A configuration alone has no second release to be compared with.
                 self._leave()
                 continue
             try:
