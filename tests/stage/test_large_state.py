@@ -13,9 +13,10 @@ from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.reader import Reader
 from risk_daemon.journal.sequencer import Sequencer
+from risk_daemon.operations.home import Home
 from risk_daemon.stage.crowd import Crowd
 from risk_daemon.stage.large import MB, grow
-from risk_daemon.stage.lost_state import in_words, judge
+from risk_daemon.stage.lost_state import empty, in_words, judge
 from risk_daemon.wire.record import new_record
 
 CROWD = Crowd(logins=2, each=3)
@@ -69,3 +70,14 @@ def test_a_later_answer_or_a_lost_lock_is_a_problem(changed: dict[str, Any], pro
 
     assert (verdict["ok"], verdict["problems"]) == (False, [problem])
     assert f"problem: {problem}" in in_words(verdict)
+
+
+def test_a_lost_state_has_neither_files_nor_folders_left(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (home.state / "history").mkdir(parents=True)
+    (home.state / "history" / "day").write_text("samples")
+    (home.state / "journal.db").write_text("records")
+
+    empty(home)
+
+    assert list(home.state.iterdir()) == []

@@ -8,6 +8,7 @@ both; and to `health`.
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -150,9 +151,12 @@ def ruin(home: Home) -> None:
 
 
 def empty(home: Home) -> None:
-    """Remove every file of the state's folder."""
-    for file in home.state.iterdir():
-        file.unlink()
+    """Remove whatever is in the state's folder: files, and folders with what is in them."""
+    for found in home.state.iterdir():
+        if found.is_dir() and not found.is_symlink():
+            shutil.rmtree(found)
+        else:
+            found.unlink()
 
 
 def judge(told: dict[str, Any]) -> dict[str, Any]:
