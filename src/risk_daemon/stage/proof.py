@@ -25,7 +25,7 @@ from risk_daemon.core.events import AlarmRaised, PolicyAdopted
 from risk_daemon.errors import DaemonError, TimedOut
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases.following import write_launcher
+from risk_daemon.operations.releases.following import write_commands
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import brief, lasting, two_releases
 from risk_daemon.stage.brief import Chapter, Line
@@ -127,7 +127,7 @@ class _Unpacked(Daemon):
             made = make(checkout, self.home.parent / make.__name__)
             unpack(self.home, build(made, self.home.parent / "wheels"))
             two_releases.forget(made)
-        write_launcher(Home(self.home))
+        write_commands(Home(self.home))
         self.python = str(python_of(self.home, brief.INCUMBENT))
 
     def found(self, gateway: Gateway, offset_s: float = 0.0) -> None:
