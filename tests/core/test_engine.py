@@ -605,6 +605,29 @@ def test_a_read_mends_the_view_and_says_what_differed() -> None:
     assert (held.by_trades, held.by_position, held.version) == (3, 3, 7)
 
 
+def test_what_a_link_says_again_after_the_journal_died_undoes_no_fill_that_came_since() -> None:
+    """The batches that were stored and not answered for come a second time, in their order."""
+    stream = Stream().open(rule("max-contracts", limit=9))
+    stream.fill(1, -1, 5)
+    said = [
+        reading(position(-5), trade(1, -1, 5), began_at=stream.at),
+        trade(2, 1, 5, traded_at=stream.at),
+        position(0),
+        trade(3, 1, 4, traded_at=stream.at),
+        position(4),
+        reading(position(4), began_at=stream.at + MS),
+        trade(4, 1, 1, traded_at=stream.at),
+        position(5),
+    ]
+
+    stream.feed(*said)
+    stream.feed(*said)
+
+    held = stream.account.holding(contract("MNQ"))
+    assert (held.by_trades, held.by_position) == (5, 5)
+    assert stream.account.pnl_is_known
+
+
 def test_a_read_may_be_the_first_to_show_that_the_platform_locked() -> None:
     stream = Stream().open(LIMIT)
 

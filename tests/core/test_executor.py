@@ -1,5 +1,7 @@
 """From target to goals: one close at a time, nothing repeated blindly, people told in time."""
 
+import pytest
+
 from risk_daemon.core import executor
 from risk_daemon.core.events import (
     AccountSeen,
@@ -397,6 +399,43 @@ def test_a_refused_cancel_too() -> None:
     assert [i for i in intents(stream.feed(refused(cancel))) if i.goal.order] == []
     later = intents(stream.pulse(1_400 * MS))
 
+    assert [i.goal.order for i in later if i.goal.act == "cancel"] == [11]
+
+
+@pytest.mark.parametrize("how", ["rejected", "refused"])
+def test_a_cancel_that_came_to_nothing_is_asked_for_again_after_the_late_words_of_a_dead_link(
+    how: str,
+) -> None:
+    """What a link said last may be stored after its successor said how it ended."""
+    stream = killing()
+    stream.feed(order(11, 1, 1, limit_price=20_000 * UNIT))
+    (cancel,) = intents(stream.feed(flatten()))
+    stream.send(cancel, "north.2-1")
+    if how == "refused":
+        stream.feed(refused(cancel))
+    else:
+        stream.settle(cancel, how, "north.2-1")
+    stream.send(cancel, "north.1-4")
+
+    later = intents(stream.pulse(1_600 * MS))
+
+    (again,) = [i for i in later if i.goal.act == "cancel"]
+    assert again.goal.order == 11
+    assert again.key != cancel.key
+
+
+def test_a_new_holder_does_not_ask_again_for_a_cancel_that_came_to_nothing() -> None:
+    """Its goal has an end, so nothing leaves for it any more; it is decided anew in its time."""
+    stream = killing()
+    stream.feed(order(11, 1, 1, limit_price=20_000 * UNIT))
+    (cancel,) = intents(stream.feed(flatten()))
+    stream.send(cancel)
+    stream.settle(cancel, "rejected")
+
+    asked = stream.feed(lease(2, "worker-2"))
+    later = intents(stream.pulse(1_600 * MS))
+
+    assert [i for i in intents(asked) if i.key == cancel.key] == []
     assert [i.goal.order for i in later if i.goal.act == "cancel"] == [11]
 
 

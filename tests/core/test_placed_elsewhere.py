@@ -42,14 +42,14 @@ def test_what_is_held_at_the_first_stable_read_is_what_it_allows() -> None:
 
     stream.feed(reading(position(4), stable=False))
     assert stream.account.locks["restored:9:day"].is_unmeasured
-    stream.feed(reading(position(3)))
-    stream.feed(reading(position(2)))
+    stream.feed(reading(position(3), began_at=stream.at))
+    stream.feed(reading(position(2), began_at=stream.at))
 
     (lock,) = stream.account.locks.values()
     assert not lock.is_unmeasured
     assert list(lock.allowance.values()) == [2]
     stream.outputs.clear()
-    stream.feed(reading(position(3)))
+    stream.feed(reading(position(3), began_at=stream.at))
     assert [(goal.act, goal.allowed) for goal in goals(stream.outputs) if goal.act != "look"] == [
         ("reduce", 2)
     ]

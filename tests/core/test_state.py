@@ -319,8 +319,8 @@ def test_the_version_of_a_contract_only_rises() -> None:
         held(2, version=5),
         trade(1, 1, 2, version=9),
         reading(held(2, version=8), began_at=stream.at),
-        reading(held(2, version=12), began_at=stream.at),
-        reading(began_at=stream.at),
+        reading(held(2, version=12), began_at=stream.at + MS),
+        reading(began_at=stream.at + 2 * MS),
     ):
         stream.feed(fact)
         versions.append(found.version)

@@ -50,6 +50,8 @@ BALANCE_WAIT: Final = 1_000_000_000
 
 #: How many ended orders are remembered against late duplicates of theirs.
 ENDED_MAX: Final = 512
+#: More than a journal can have stored of one account and not answered for.
+READS_KEPT: Final = 16
 
 
 class Booked(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -102,7 +104,11 @@ class Slot(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class Asked(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A cancel or resize that was decided for one order; `done` once it has an end."""
+    """A cancel or resize that was decided for one order.
+
+    `done` once it has an end; `failed` once that end left the order as it was: nothing leaves for
+    it any more, and after a while it is decided anew.
+    """
 
     key: str
     cause_seq: int
@@ -110,6 +116,7 @@ class Asked(msgspec.Struct, kw_only=True, omit_defaults=True):
     since: int
     request: str = ""
     done: bool = False
+    failed: bool = False
 
 
 class Plan(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -164,6 +171,7 @@ class Account(msgspec.Struct, kw_only=True, omit_defaults=True):
     exit_fees: dict[str, ExitFee] = msgspec.field(default_factory=dict)
     memory: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     read_began: int = 0
+    reads: list[int] = msgspec.field(default_factory=list)
     can_trade: bool = True
     can_trade_since: int = 0
     feed: str = "blind"
@@ -501,7 +509,9 @@ def fold_reconciled(
     """Take a read of the broker's truth; return the differences it mended, in words.
 
     Trades and orders are folded as if they had arrived. Quantities are taken
-    only from a stable read: an event that arrived meanwhile may be newer.
+    only from a stable read: an event that arrived meanwhile may be newer. And only once: what a
+    link says again, for the journal died before it answered, would undo the fills since, which
+    are known and not counted again.
     """
     if fact.only_positions:
         return _confirm_positions(account, fact, seq, at) if fact.stable else []
@@ -509,7 +519,7 @@ def fold_reconciled(
         fold_trade(account, trade, instruments.get(trade.contract), seq, at)
     account.balance = fact.balance
     _may_trade(account, at, may=fact.can_trade)
-    if not fact.stable:
+    if not fact.stable or fact.began_at in account.reads:
         _compare_balance(account, at)
         for order in fact.orders:
             fold_order(account, order, at)
@@ -518,6 +528,7 @@ def fold_reconciled(
     differences += _take_positions(account, fact, seq)
     _take_orders(account, fact, at)
     account.known, account.read_began = True, fact.began_at
+    account.reads = [*account.reads, fact.began_at][-READS_KEPT:]
     return differences
 
 

@@ -110,18 +110,22 @@ def _note_refused(account: Account, fact: GoalRefused, at: int) -> None:
 
 
 def _ask_again_later(asked: Asked, at: int) -> None:
-    """Count the goal as not sent from now on: it is decided anew after `UNSENT_MAX`."""
-    asked.request = ""
+    """The goal came to nothing: it counts as not sent, and is decided anew after `UNSENT_MAX`."""
+    asked.request, asked.failed = "", True
     asked.since = at
 
 
 def _note_sent(account: Account, fact: RequestSent) -> None:
-    """The request is leaving: from here on only the end of its goal frees the slot."""
+    """The request is leaving: from here on only the end of its goal frees the slot.
+
+    Where that end is known already, these are the last words of a link that died, or are said again
+    to a journal that is back: nobody will tell of another.
+    """
     slot = account.slots.get(fact.contract)
     if slot is not None and slot.key == fact.key:
         slot.request = fact.request
     asked = account.asked.get(fact.order)
-    if asked is not None and asked.key == fact.key:
+    if asked is not None and asked.key == fact.key and not asked.failed:
         asked.request = fact.request
 
 
@@ -505,8 +509,6 @@ def note_read(account: Account, began_at: int) -> None:
 
 def unsent(account: Account) -> list[Fact]:
     """Return the goals that are decided and not known to have left, as they were decided."""
-    pending: list[Slot | Asked] = [account.slots[contract] for contract in sorted(account.slots)]
-    pending += [account.asked[number] for number in sorted(account.asked)]
     return [
         Intended(
             account=account.account,
@@ -515,17 +517,22 @@ def unsent(account: Account) -> list[Fact]:
             key=item.key,
             goal=item.goal,
         )
-        for item in pending
-        if not item.request
+        for item in _unsent(account)
     ]
+
+
+def _unsent(account: Account) -> list[Slot | Asked]:
+    """One whose end is known is asked for by nobody: nothing leaves under its key any more."""
+    pending: list[Slot | Asked] = [account.slots[contract] for contract in sorted(account.slots)]
+    asked = [account.asked[number] for number in sorted(account.asked)]
+    pending += [one for one in asked if not one.failed]
+    return [one for one in pending if not one.request]
 
 
 def again(account: Account, scene: Scene) -> list[Fact]:
     """Return what a new holder must ask for, and give it the time a new goal has."""
-    pending: list[Slot | Asked] = [*account.slots.values(), *account.asked.values()]
-    for item in pending:
-        if not item.request:
-            item.since = scene.at
+    for item in _unsent(account):
+        item.since = scene.at
     return unsent(account)
 
 
