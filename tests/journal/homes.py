@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from risk_daemon.clock import Clock
 from risk_daemon.core.events import (
     AccountSeen,
     Goal,
@@ -15,6 +16,8 @@ from risk_daemon.core.events import (
     OperatorActed,
     PolicyAdopted,
 )
+from risk_daemon.journal.file import JournalFile
+from risk_daemon.journal.server import JournalServer
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.record import NewRecord, Record, new_record
@@ -112,6 +115,26 @@ class Home:
 
     async def clients(self, count: int) -> list[JournalClient]:
         return [await self.client(f"tester-{number}") for number in range(count)]
+
+
+class Served:
+    """A journal in this process, whose file may grow no further."""
+
+    def __init__(self, path: Path) -> None:
+        self.home = Home(path)
+        self._file = JournalFile(self.home.file, 1)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        journal = JournalServer(self._file, Clock())
+        return await journal.run(self.home.run_dir, "unix", self._stop, self._limit)
+
+    def _limit(self) -> None:
+        (pages,) = self._file._connection.execute("PRAGMA page_count").fetchone()
+        self._file._connection.execute(f"PRAGMA max_page_count = {pages + 30}").fetchone()
+
+    def close(self) -> None:
+        self._file._connection.close()
 
 
 class Seen:

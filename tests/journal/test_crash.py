@@ -22,7 +22,7 @@ from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Grant
 from risk_daemon.wire.record import NewRecord, decode, holds
-from tests.journal.homes import Home, Seen, act, intent, mark, on_loop
+from tests.journal.homes import Home, Seen, Served, act, intent, mark, on_loop
 
 
 @pytest.fixture
@@ -142,26 +142,6 @@ async def test_whoever_comes_back_after_a_kill_has_seen_nothing_that_is_lost(hom
 def last_seq(file: Path) -> int:
     with closing(sqlite3.connect(file)) as connection:
         return int(connection.execute("SELECT max(seq) FROM record").fetchone()[0])
-
-
-class Served:
-    """A journal in this process, whose file may grow no further."""
-
-    def __init__(self, path: Path) -> None:
-        self.home = Home(path)
-        self._file = JournalFile(self.home.file, 1)
-        self._stop = asyncio.Event()
-
-    async def run(self) -> int:
-        journal = JournalServer(self._file, Clock())
-        return await journal.run(self.home.run_dir, "unix", self._stop, self._limit)
-
-    def _limit(self) -> None:
-        (pages,) = self._file._connection.execute("PRAGMA page_count").fetchone()
-        self._file._connection.execute(f"PRAGMA max_page_count = {pages + 30}").fetchone()
-
-    def close(self) -> None:
-        self._file._connection.close()
 
 
 async def _fill(client: JournalClient) -> tuple[list[int], control.Appended]:

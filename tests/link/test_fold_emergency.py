@@ -1,5 +1,6 @@
 """What was made durable without the journal comes into it, whole and once; then the file goes."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.errors import JournalAway
 from risk_daemon.journal.segment import Segment
-from risk_daemon.link.emergency import fold
+from risk_daemon.link.emergency import fold, may_be_stored_yet
+from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.control import Grant
 from risk_daemon.wire.record import decode
-from tests.journal.homes import Home, on_loop, policy
+from tests.journal.homes import Home, Served, on_loop, policy
 
 ACCOUNT = 7
 ACT = OperatorActed(account=ACCOUNT, act="flatten-lock", by="anna", reason="r", act_id="a1")
@@ -100,6 +102,61 @@ async def test_while_the_journal_is_away_the_file_stays(home: Home) -> None:
         await fold(file, journal, home.path / "aside")
 
     assert file.read() == [ACT]
+
+
+@on_loop
+async def test_what_a_full_disk_keeps_out_stays_in_the_file(tmp_path: Path) -> None:
+    """The journal refuses what it has not stored, and ends: nothing else keeps the goal now."""
+    served = Served(tmp_path)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(served.run())
+        journal = await leased(served.home)
+        waits = await _till_it_waits(Segment(tmp_path / "emergency.jsonl"), journal, tmp_path)
+    served.close()
+
+    assert running.result() == 1
+    assert Segment(tmp_path / "emergency.jsonl").read() == [waits]
+
+
+async def _till_it_waits(file: Segment, journal: JournalClient, folder: Path) -> Intended:
+    """Fold in goals one by one; return the one for which there was no room any more."""
+    for number in range(1_000):
+        goal = Goal(act="close", account=ACCOUNT, contract="MNQ", reason="x" * 5_000)
+        one = Intended(account=ACCOUNT, epoch=1, cause_seq=0, key=f"close-{number}", goal=goal)
+        file.write(one)
+        try:
+            assert await fold(file, journal, folder / "aside") == []
+        except JournalAway:
+            return one
+    raise AssertionError("the file took a thousand goals")
+
+
+@pytest.mark.parametrize(
+    ("said", "is_for_now"),
+    [
+        (control.Intended(1, 8, epoch=1), False),
+        (control.Intended(1, 0, refused="the disk is full", epoch=1), True),
+        (control.Intended(1, 0, refused="its epoch is 2, not 1", epoch=2), False),
+    ],
+)
+def test_a_goal_may_be_stored_yet_while_its_epoch_is(
+    said: control.Intended, is_for_now: bool
+) -> None:
+    assert may_be_stored_yet(intended(1), said) == is_for_now
+
+
+@pytest.mark.parametrize(
+    ("said", "is_for_now"),
+    [
+        (control.Appended(1, 8), False),
+        (control.Appended(1, 0, refused="the file is far behind"), True),
+        (control.Appended(1, 0, refused="no policy has been adopted", accounts=[7]), False),
+    ],
+)
+def test_an_act_may_be_stored_yet_where_the_account_is_somebodys(
+    said: control.Appended, is_for_now: bool
+) -> None:
+    assert may_be_stored_yet(ACT, said) == is_for_now
 
 
 @on_loop

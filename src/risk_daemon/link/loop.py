@@ -65,6 +65,7 @@ TICK_S_MAX: Final = 0.25
 #: The SDK closes connections that idle for 60 s.
 WARM_EVERY_S: Final = 25.0
 PRICES_EVERY_S: Final = 1.0
+FOLD_AGAIN_S: Final = 1.0
 TOKEN_LOOK_S: Final = 0.25
 PRESENT_LOOK_S: Final = 1.0
 NEXT_READ_WITHIN_S: Final = 20.0
@@ -193,6 +194,9 @@ class Link:
         self._gaps = 0
         self._is_mending = False
         self._absence = Absence()
+        #: One at a time: the end of the first would take what the second has not brought in.
+        self._folding = asyncio.Lock()
+        self._is_unfolded = False
 
     # --- running -------------------------------------------------------------
 
@@ -215,6 +219,7 @@ class Link:
             group.create_task(self._keep_journal())
             group.create_task(forever(lambda: self.reconcile_every_s, self._reconcile_all))
             group.create_task(forever(lambda: polling.STEP_S, self._poll))
+            group.create_task(forever(lambda: FOLD_AGAIN_S, self._fold_rest))
             group.create_task(forever(lambda: PRICES_EVERY_S, self.prices.turn))
             group.create_task(forever(lambda: TOKEN_LOOK_S, self.token.keep))
             group.create_task(forever(lambda: PRESENT_LOOK_S, self._look_around))
@@ -302,13 +307,21 @@ class Link:
             self._releases[account] = release
             self.budget.releases = tuple(sorted({one for one in self._releases.values() if one}))
 
+    async def _fold_rest(self) -> None:
+        """Fold in what a journal that is there would not take before; a lost one is waited for."""
+        if self._is_unfolded and self.journal.is_open:
+            await self._fold_emergency()
+
     async def _fold_emergency(self) -> None:
         path = self.emergency.path
         aside = path.parent.parent / "set-aside" / f"{self.clock.now_ns()}-{path.name}"
-        try:
-            refused = await fold(self.emergency, self.journal, aside)
-        except JournalAway:
-            return  # the segment is as it was, and the next connection folds it in
+        async with self._folding:
+            try:
+                refused = await fold(self.emergency, self.journal, aside)
+            except JournalAway:
+                self._is_unfolded = True
+                return  # the segment is as it was, and is folded in later
+            self._is_unfolded = False
         self.hands.forget_kept()
         for why in refused:
             self.alarm(0, "urgent", "not in the journal", f"done without the journal: {why}")

@@ -21,6 +21,7 @@ from risk_daemon.core.events import (
 )
 from risk_daemon.journal.segment import once
 from risk_daemon.link import stamping
+from risk_daemon.link.emergency import may_be_stored_yet
 from risk_daemon.link.hands import objection
 from risk_daemon.link.inherited import KINDS as INHERITED
 from risk_daemon.link.inherited import Sent, inherited
@@ -170,7 +171,7 @@ class Link(Shell):
             self.world.to_journal(self, asked, partial(self._folded, fact))
 
     def _folded(self, fact: Intended | LockPlaced, said: Any) -> None:
-        if said is not None:
+        if said is not None and not may_be_stored_yet(fact, said):
             self.do("clears its file", self._clear, fact)
 
     def _clear(self, fact: Intended | LockPlaced) -> None:
