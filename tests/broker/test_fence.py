@@ -195,6 +195,38 @@ def test_a_persons_order_needs_no_epoch() -> None:
     assert len(sent(door.decide("close", epoch=0, by_person=True))) == 1
 
 
+def test_a_goal_tells_of_its_epoch_too_where_it_came_before_the_lease_was_heard_of() -> None:
+    """A holder whose journal does not answer brings its goal itself, ahead of the stream."""
+    door = Door().holding(2)
+    door.put(EpochRaised(ACCOUNT, 1))
+    door.decide("close", epoch=2)
+
+    assert "epoch 1 is older than 2" in refusals(door.decide("close", epoch=1))[0]
+
+
+def test_what_waited_under_an_older_epoch_is_refused_at_the_first_goal_of_a_newer_one() -> None:
+    door = Door()
+    door.put(EpochRaised(ACCOUNT, 1))
+    door.decide("close", epoch=1)
+
+    assert "epoch 2 holds the account now" in refusals(door.decide("close", epoch=2))[0]
+
+
+def test_a_goal_of_an_earlier_run_tells_of_its_epoch() -> None:
+    door = Door().holding(2)
+    goal = Goal(act="close", account=ACCOUNT, contract=MNQ, locked=True)
+    door.put(Resumed(Intended(account=ACCOUNT, epoch=3, cause_seq=1, key="k", goal=goal), door.now))
+
+    assert "epoch 2 is older than 3" in refusals(door.decide("close", epoch=2))[0]
+
+
+def test_a_persons_order_tells_of_no_epoch() -> None:
+    door = Door().holding(2)
+    door.decide("cancel", order=11, epoch=9, by_person=True)
+
+    assert len(sent(door.decide("close", epoch=1))) == 1
+
+
 def test_goals_of_an_older_epoch_that_waited_are_refused_when_it_is_raised() -> None:
     door = Door()
     door.decide("close", epoch=1)

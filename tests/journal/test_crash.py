@@ -11,12 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from risk_daemon.clock import Clock
 from risk_daemon.core.events import AlarmRaised
 from risk_daemon.errors import JournalAway
-from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.reader import Reader
-from risk_daemon.journal.server import JournalServer
 from risk_daemon.journal.sqlite import sqlite3
 from risk_daemon.wire import control
 from risk_daemon.wire.client import JournalClient

@@ -7,6 +7,8 @@ from the link's own view at the moment of sending. A request whose outcome is
 unknown is never repeated: look, and only when two reads find nothing is it
 *void*, and a new goal may be sized.
 
+"Old" is older than any that was heard of, by a lease or by a goal.
+
 Rules for editors: no clock (times come in), no retries but those of `_held`
 (a goal that provably did not leave), and no order of our own, ever. |quantity|
 means the smallest of three views: trades, order fills, position messages.
@@ -153,6 +155,10 @@ def _decided(
     goal = intended.goal
     if intended.epoch < account.epoch and not by_person:
         return [refuse(intended, f"epoch {intended.epoch} is older than {account.epoch}")]
+    if intended.epoch > account.epoch and not by_person:
+        # Its holder is ahead of the stream: from here on nothing of the one before may leave.
+        raised = _epoch_raised(account, intended.epoch)
+        return raised + _decided(gate, account, intended, now, by_person=by_person)
     if goal.act == "look":
         return [Read(account.account, _depth_of_look(account, goal), goal.reason or "asked")]
     if not account.was_read:
@@ -405,6 +411,7 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int, now: int) -> list[Out
     long gone: so how long it is looked for counts from now, by our own.
     """
     account = gate.of(intended.account)
+    account.epoch = max(account.epoch, intended.epoch)
     goal = intended.goal
     before: Slot | CancelSlot | None = None
     if goal.act in ("cancel", "resize"):
