@@ -87,7 +87,7 @@ def test_a_goal_leaves_as_one_request_and_is_reported_first(
         order=number,
         size=size,
         epoch=7,
-        highest=5,
+        highest=7,
     )
     door.put(EpochRaised(ACCOUNT, 5))
     assert door.decide(act, epoch=7, **more) == [Report(report), Send(request)]
