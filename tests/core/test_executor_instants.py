@@ -402,6 +402,18 @@ def test_a_limit_over_several_names_the_others_as_they_stood() -> None:
     assert reduce.version == 9
 
 
+def test_orders_that_arrived_since_count_for_how_the_others_stood() -> None:
+    """The link counts them too: it refuses what was decided on less than it has seen."""
+    stream = Stream().open(rule("max-contracts", limit=3))
+    stream.feed(trade(1, 1, 2, "6000", contract=ES), position(2, "ES", "6000", version=7))
+    stream.feed(order(11, -1, 2, "ES", type=4, stop_price=FAR, version=8))
+    stream.feed(trade(2, 1, 2), position(2, version=9))
+
+    (reduce,) = goals(stream.outputs)
+
+    assert reduce.versions == ((ES, 8),)
+
+
 def test_a_new_holder_gives_what_has_not_left_its_whole_time_again() -> None:
     stream = killing()
     stream.feed(flatten())

@@ -321,11 +321,15 @@ def test_the_version_of_a_contract_only_rises() -> None:
         reading(held(2, version=8), began_at=stream.at),
         reading(held(2, version=12), began_at=stream.at + MS),
         reading(began_at=stream.at + 2 * MS),
+        order(11, -1, 2, version=13),
+        order(11, -1, 2, version=13, status=3),
+        order(11, -1, 2, version=14),
+        order(12, 1, 2, version=6),
     ):
         stream.feed(fact)
         versions.append(found.version)
 
-    assert versions == [7, 7, 9, 9, 12, 12]
+    assert versions == [7, 7, 9, 9, 12, 12, 13, 13, 14, 14]
 
 
 def test_views_that_differ_are_known_to_since_the_first_moment_until_they_agree() -> None:

@@ -315,7 +315,13 @@ def _compare_balance(account: Account, at: int) -> None:
 
 
 def fold_order(account: Account, fact: OrderChanged, at: int) -> None:
-    """Take an order, unless it is an echo of an older state of it."""
+    """Take an order, unless it is an echo of an older state of it; that it arrived counts anyway.
+
+    The link counts it too: a goal that says less of what it was decided on is refused.
+    """
+    holding = account.holdings.get(fact.contract)
+    if holding is not None:
+        holding.version = max(holding.version, fact.version)
     if fact.order in account.ended:
         return
     before = account.orders.get(fact.order)
