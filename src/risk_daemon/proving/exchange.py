@@ -100,6 +100,8 @@ class Book(msgspec.Struct, kw_only=True):
     balance: int = START
     can_trade: bool = True
     moved_at: int = -10 * SECOND
+    #: By side: when a market order of another was last placed or filled.
+    others_market_at: dict[int, int] = msgspec.field(default_factory=dict)
     others_moved_at: int = -10 * SECOND
 
 
@@ -243,6 +245,7 @@ class Exchange:
         )
         book.orders[number] = order
         self._say(book.login, order)
+        self._note_others(book, order)
         if kind == MARKET:
             self.world.clockwork.after(self.world.draw(MS, 15 * MS), self._execute, number, account)
         return number
@@ -281,9 +284,14 @@ class Exchange:
         book.moved_at = self.world.clockwork.now
         if number not in self.ours:
             book.others_moved_at = self.world.clockwork.now
+        self._note_others(book, order)
         self.world.judge.filled(self, book, order, before, after)
         for fact in (order, trade, self._position(book, order.contract), self.row(book)):
             self._say(book.login, fact)
+
+    def _note_others(self, book: Book, order: OrderChanged) -> None:
+        if order.type == MARKET and order.order not in self.ours:
+            book.others_market_at[order.side] = self.world.clockwork.now
 
     def _book(self, book: Book, contract: str, before: int, signed: int, price: int) -> int | None:
         """Move position and cost; return the gross P&L of what was closed."""

@@ -63,6 +63,7 @@ class Judge:
         self.standing = Standing()
         self.spoke: dict[tuple[str, int], set[str]] = {}
         self.executed: dict[str, int] = {}
+        self.accepted_at: dict[str, int] = {}
         self.asked = 0
         self.granted_ask: dict[int, int] = {}
         self.checks = 0
@@ -133,8 +134,9 @@ class Judge:
             for n, order in book.orders.items()
             if n in exchange.ours and order.contract == request.contract and order.status in (1, 6)
         ]
-        if alive and self.world.clockwork.now - book.others_moved_at < RACE:
-            self.raced += 1  # another's market order may have been taken for ours
+        self.accepted_at[request.request] = self.world.clockwork.now
+        if alive and self._is_mistakable(book, book.orders[alive[0]]):
+            self.raced += 1
         elif alive:
             self._fail(
                 "S5", f"{request.request} is taken while order {alive[0]} of ours is under way"
@@ -142,6 +144,11 @@ class Judge:
         self.executed[request.request] = self.executed.get(request.request, 0) + 1
         if self.executed[request.request] > 1:
             self._fail("S5", f"{request.request} was taken twice")
+
+    def _is_mistakable(self, book: Book, ours: OrderChanged) -> bool:
+        """Tell whether another's order may have been taken for ours: a market order of its side."""
+        at = book.others_market_at.get(ours.side)
+        return at is not None and self.world.clockwork.now - at < RACE
 
     def filled(
         self, exchange: Exchange, book: Book, order: OrderChanged, before: int, after: int
@@ -152,7 +159,7 @@ class Judge:
             return
         if abs(after) <= abs(before) and after * before >= 0:
             return
-        if self.world.clockwork.now - book.others_moved_at < RACE:
+        if book.others_moved_at >= self.accepted_at[exchange.ours[order.order].request]:
             self.raced += 1
             return
         self._fail("S3", f"order {order.order} of ours moves the position {before} -> {after}")

@@ -30,7 +30,7 @@ from risk_daemon.link.unsaid import Unsaid
 from risk_daemon.link.waiting import KEPT, Waiting
 from risk_daemon.proving.clockwork import MS, SECOND
 from risk_daemon.proving.exchange import CONTRACTS, ON_READ
-from risk_daemon.proving.shell import Shell
+from risk_daemon.proving.shell import SENDS, Shell
 from risk_daemon.settings import Login
 from risk_daemon.wire import control
 from risk_daemon.wire.record import NewRecord, Record, new_record
@@ -282,7 +282,7 @@ class Link(Shell):
         intended = self._intended(request)
         self.do(f"notes {request.request}", self.world.without.noted, self, request.key)
         heard = self.world.judge.heard(self.name, request.account)
-        what = f"requests {request.act} {request.request}"
+        what = f"{SENDS}{request.act} {request.request}"
         self.do(what, self._leave, request, intended, heard)
 
     def _intended(self, request: Request) -> Intended:

@@ -29,6 +29,18 @@ AT_EFFECT: Final = Offer(
         ("slow", 5 * MS, 200 * MS),
     ),
 )
+#: A request leaves for the broker: what its sender does not live to say, nobody else knows.
+AT_SEND: Final = Offer(
+    0.05,
+    (
+        ("kill", 0, 0),
+        ("kill-after", 0, 0),
+        ("kill-after", 0, 0),
+        ("freeze", 20 * MS, 3 * SECOND),
+        ("slow", 5 * MS, 200 * MS),
+    ),
+)
+SENDS: Final = "requests "
 
 
 class Shell:
@@ -125,7 +137,7 @@ class Shell:
         """Let chance have its word before an effect, once."""
         self._is_judged = True
         chance = self.world.chance
-        fault = chance.at(AT_EFFECT)
+        fault = chance.at(AT_SEND if what.startswith(SENDS) else AT_EFFECT)
         self.world.effects.append(chance.points)
         if fault is None:
             return False
