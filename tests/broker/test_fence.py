@@ -1046,3 +1046,29 @@ def test_what_left_here_is_under_way_whatever_a_run_before_had_let_out() -> None
 
     assert refusals(outputs) == ["another request for the same left after it"]
     assert door.gate.of(ACCOUNT).slots[MNQ].request == request
+
+
+# --- the time that is noted -------------------------------------------------------------
+
+
+def test_what_leaves_is_noted_with_its_time() -> None:
+    assert fence.leaves_at(Door().gate, ACCOUNT, WEDNESDAY_TEN) == WEDNESDAY_TEN
+
+
+def test_where_our_clock_is_behind_an_order_that_was_seen_before_is_not_taken_for_what_left() -> (
+    None
+):
+    """The sender died; its clock had been set back by a minute before it noted the goal."""
+    sender = Door().holding(2)
+    old = closing_order(88, 1, status=2, filled=1, created=sender.now)
+    sender.arrive(old)
+    noted_at = fence.leaves_at(sender.gate, ACCOUNT, sender.now - 60 * SECOND)
+    heir = Door()
+    heir.now = sender.now - 59 * SECOND
+    heir.put(left("close", "k", noted_at))
+
+    before = heir.read(position(2), recent=(old,))
+    ours = closing_order(99, 2, status=2, filled=2, created=sender.now + 200 * MS)
+    after = heir.read(recent=(old, ours))
+
+    assert (ends(before), ends(after)) == ([], ["filled"])

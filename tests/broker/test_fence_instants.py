@@ -321,19 +321,33 @@ def test_a_read_that_begins_as_they_are_taken_over_counts_and_one_from_before_do
     assert slot.empty_reads == [taken_at]
 
 
-def test_the_journals_clock_may_be_ahead_of_the_links() -> None:
+def test_a_cancel_of_an_earlier_run_waits_for_no_read_that_begins_after_a_clock_that_was_ahead() -> (
+    None
+):
     door = Door()
     intended = Intended(
         account=ACCOUNT,
         epoch=1,
         cause_seq=1,
         key="old",
-        goal=Goal(act="close", account=ACCOUNT, contract=MNQ, locked=True),
+        goal=Goal(act="cancel", account=ACCOUNT, contract=MNQ, order=11, locked=True),
     )
 
     door.put(Resumed(intended, door.now + 60 * SECOND))
 
-    assert door.gate.of(ACCOUNT).slots[MNQ].sent_at == door.now
+    assert door.gate.of(ACCOUNT).cancels[11].sent_at == door.now
+
+
+def test_a_close_of_an_earlier_run_is_void_in_its_time_though_the_clock_was_ahead() -> None:
+    door = Door()
+    goal = Goal(act="close", account=ACCOUNT, contract=MNQ, locked=True)
+    old = Intended(account=ACCOUNT, epoch=1, cause_seq=1, key="old", goal=goal)
+    door.put(Resumed(old, door.now + 60 * SECOND))
+
+    first = door.read(position(2), recent=())
+    door.now += 3 * SECOND
+
+    assert (ends(first), ends(door.read(position(2), recent=()))) == ([], ["void"])
 
 
 def test_what_it_reduced_may_be_any_order_of_the_closing_side_even_the_first_one_seen() -> None:

@@ -50,7 +50,14 @@ from risk_daemon.broker.gate import (
     refuse,
 )
 from risk_daemon.broker.port import FULL, RECENT, UNKNOWN, Reading, Request
-from risk_daemon.broker.settlement import answered, cancels_read, read_due, settle, slot_read
+from risk_daemon.broker.settlement import (
+    CLOCKS_DIFFER,
+    answered,
+    cancels_read,
+    read_due,
+    settle,
+    slot_read,
+)
 from risk_daemon.broker.sight import (
     calls_for_watching,
     count,
@@ -76,6 +83,10 @@ VIEWS_WAIT: Final = 500 * MS
 UNREAD_LOOK: Final = 250 * MS
 UNREAD_MAX: Final = 30 * SECOND
 
+#: An order may have been made so long before its request left, by clocks that differ: and one that
+#: was seen by then was not made by it.
+OVER: Final = CLOCKS_DIFFER + 1
+
 # Why goals are held.
 VIEWS: Final = "views"
 UNREAD: Final = "the account has not been read"
@@ -100,7 +111,7 @@ def step(gate: Gate, given: Input, now: int) -> list[Output]:
         case EpochRaised(account=account, epoch=epoch):
             return _epoch_raised(gate.of(account), epoch)
         case Resumed(intended=intended, sent_at=sent_at):
-            return _resumed(gate, intended, min(sent_at, now), now)
+            return _resumed(gate, intended, sent_at, now)
         case Ticked():
             outputs: list[Output] = []
             for number in sorted(gate.accounts):
@@ -406,8 +417,9 @@ def _epoch_raised(account: AccountGate, epoch: int) -> list[Output]:
 def _resumed(gate: Gate, intended: Intended, sent_at: int, now: int) -> list[Output]:
     """Take over a goal of a run that died: it counts as sent, outcome unknown.
 
-    The time is by another clock; where that is ahead of ours, no read could ever begin after it.
-    Where it was behind (the host slept, its clock was set), what was sent just now would pass for
+    The time is by another clock; where that is ahead of ours, no read could ever begin after it, as
+    a cancel waits for. A close waits for none: what is older than its time is not taken for it, also
+    where it is our clock that is behind. Where the other was behind (the host slept, its clock was set), what was sent just now would pass for
     long gone: so how long it is looked for counts from now, by our own.
     """
     account = gate.of(intended.account)
@@ -415,6 +427,7 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int, now: int) -> list[Out
     goal = intended.goal
     before: Slot | CancelSlot | None = None
     if goal.act in ("cancel", "resize"):
+        sent_at = min(sent_at, now)
         before = account.cancels.get(goal.order)
     elif goal.act in ("close", "reduce"):
         before = account.slots.get(goal.contract)
@@ -471,6 +484,15 @@ def wake_at(gate: Gate) -> int:
     return min(found, default=0)
 
 
+def leaves_at(gate: Gate, account: int, now: int) -> int:
+    """Return the time to note for what leaves now, so that no older order is taken for it.
+
+    Whoever takes it over compares it with the broker's times. Where our clock is behind those, what
+    was seen here already tells better: it was made before.
+    """
+    return max(now, gate.of(account).newest + OVER)
+
+
 def unsettled(gate: Gate) -> int:
     """Return how many requests have no end yet."""
     return sum(len(a.slots) + len(a.cancels) for a in gate.accounts.values())
@@ -494,6 +516,7 @@ __all__ = [
     "View",
     "calls_for_watching",
     "is_working",
+    "leaves_at",
     "protects",
     "step",
     "unsettled",

@@ -126,7 +126,8 @@ class AccountGate(msgspec.Struct, kw_only=True):
 
     `cash` is what all known fills brought, net; `explained` the balance without it, as it
     was when every trade had been read. `traded` has the place in the order of first sight of
-    orders that only their trades have shown.
+    orders that only their trades have shown. `newest` is when the broker made the youngest order
+    that was seen here, by its clock.
     """
 
     account: int
@@ -147,6 +148,7 @@ class AccountGate(msgspec.Struct, kw_only=True):
     last_traded_at: int = 0
     arrivals: int = 0
     sights: int = 0
+    newest: int = 0
 
     @property
     def unexplained(self) -> int:

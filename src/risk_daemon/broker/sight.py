@@ -36,6 +36,7 @@ def note_flat(view: View) -> None:
 
 def see_order(account: AccountGate, fact: OrderChanged, *, counts: bool) -> None:
     """Take an order; one first shown by a read has fills that the read's position contains."""
+    account.newest = max(account.newest, fact.created)
     seen = account.orders.get(fact.order)
     filled_before = 0
     if seen is None:

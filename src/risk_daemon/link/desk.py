@@ -91,4 +91,5 @@ class Desk:
 
     def _leaves(self, request: Request) -> None:
         """Note that a request leaves: whoever comes after us must not have to guess."""
-        self._sent.note(request.key, self._clock.now_ns())
+        at = fence.leaves_at(self._gate, request.account, self._clock.now_ns())
+        self._sent.note(request.key, at)

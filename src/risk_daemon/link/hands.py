@@ -60,7 +60,8 @@ class Hands:
         if not self._desk.knows(intended.key):
             for lock in locks:
                 self._keep_lock(lock)
-            self._emergency.write(intended, self._clock.now_ns())
+            at = fence.leaves_at(self._gate, intended.account, self._clock.now_ns())
+            self._emergency.write(intended, at)
             self._desk.take(intended)
         return ""
 

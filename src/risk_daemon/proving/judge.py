@@ -64,6 +64,8 @@ class Judge:
         self.spoke: dict[tuple[str, int], set[str]] = {}
         self.executed: dict[str, int] = {}
         self.accepted_at: dict[str, int] = {}
+        #: By how much the clock of a request's sender was behind as it left.
+        self.behind: dict[str, int] = {}
         self.asked = 0
         self.granted_ask: dict[int, int] = {}
         self.checks = 0
@@ -99,6 +101,9 @@ class Judge:
         if epoch < heard:
             self._fail("S1", f"{request.request} leaves under epoch {epoch}, which is known over")
         self.left_epoch[request.account] = epoch
+        self.behind[request.request] = max(
+            BEGIN + self.world.clockwork.now - link.clock.now_ns(), 0
+        )
         is_stored = f"intended/{intended.key}" in self.world.disk.once
         if not is_stored and intended.key not in link.kept_keys():
             self._fail("S4", f"{request.request} leaves for {intended.key}, which is not durable")
@@ -135,7 +140,7 @@ class Judge:
             if n in exchange.ours and order.contract == request.contract and order.status in (1, 6)
         ]
         self.accepted_at[request.request] = self.world.clockwork.now
-        if alive and self._is_mistakable(book, book.orders[alive[0]]):
+        if alive and self._is_mistakable(exchange, book, book.orders[alive[0]]):
             self.raced += 1
         elif alive:
             self._fail(
@@ -145,10 +150,22 @@ class Judge:
         if self.executed[request.request] > 1:
             self._fail("S5", f"{request.request} was taken twice")
 
-    def _is_mistakable(self, book: Book, ours: OrderChanged) -> bool:
+    def _is_mistakable(self, exchange: Exchange, book: Book, ours: OrderChanged) -> bool:
         """Tell whether another's order may have been taken for ours: a market order of its side."""
-        at = book.others_market_at.get(ours.side)
-        return at is not None and self.world.clockwork.now - at < RACE
+        at = book.others_market_at.get(ours.side, -RACE)
+        return self.world.clockwork.now - at < RACE or self._is_misdated(exchange, book, ours)
+
+    def _is_misdated(self, exchange: Exchange, book: Book, ours: OrderChanged) -> bool:
+        """Tell whether ours left by a clock that was behind, so that an older one may pass for it."""
+        behind = self.behind[exchange.ours[ours.order].request]
+        is_known = behind > 0 and any(
+            order.type == MARKET and order.side == ours.side and order.order < ours.order
+            for order in book.orders.values()
+            if order.created >= ours.created - behind - RACE
+        )
+        if is_known:
+            self.known["an older order is taken for ours by a clock that was behind"] += 1
+        return is_known
 
     def filled(
         self, exchange: Exchange, book: Book, order: OrderChanged, before: int, after: int

@@ -241,7 +241,8 @@ class Link(Shell):
             return
         for lock in locks:
             self.keep(lock)
-        self.do("writes its file", self._write, intended, self.clock.now_ns())
+        at = fence.leaves_at(self.gate, intended.account, self.clock.now_ns())
+        self.do("writes its file", self._write, intended, at)
         self.do("takes a goal", self.take_goal, intended)
 
     def _write(self, intended: Intended, at: int) -> None:
@@ -280,7 +281,7 @@ class Link(Shell):
             self.later(0, self.apply, fence.Answered(request, KEPT))
             return
         intended = self._intended(request)
-        self.do(f"notes {request.request}", self.world.without.noted, self, request.key)
+        self.do(f"notes {request.request}", self.world.without.noted, self, request)
         heard = self.world.judge.heard(self.name, request.account)
         what = f"{SENDS}{request.act} {request.request}"
         self.do(what, self._leave, request, intended, heard)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from risk_daemon.broker import fence
-from risk_daemon.broker.port import UNKNOWN, Reading
+from risk_daemon.broker.port import UNKNOWN, Reading, Request
 from risk_daemon.core.events import Intended
 from risk_daemon.proving.clockwork import MS, SECOND
 from risk_daemon.wire import control
@@ -163,7 +163,8 @@ class Without:
             link = worker.world.link_of(intended.account)
             worker.send(link, link.take_goal, intended)
 
-    def noted(self, link: Link, key: str) -> None:
+    def noted(self, link: Link, request: Request) -> None:
         """A request leaves next: a link notes that where its death does not take it away."""
         if NOTED not in self.off:
-            link.sent[key] = link.clock.now_ns()
+            at = fence.leaves_at(link.gate, request.account, link.clock.now_ns())
+            link.sent[request.key] = at
