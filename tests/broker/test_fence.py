@@ -1055,9 +1055,7 @@ def test_what_leaves_is_noted_with_its_time() -> None:
     assert fence.leaves_at(Door().gate, ACCOUNT, WEDNESDAY_TEN) == WEDNESDAY_TEN
 
 
-def test_where_our_clock_is_behind_an_order_that_was_seen_before_is_not_taken_for_what_left() -> (
-    None
-):
+def test_by_a_clock_that_is_behind_no_order_seen_before_is_taken_for_what_left() -> None:
     """The sender died; its clock had been set back by a minute before it noted the goal."""
     sender = Door().holding(2)
     old = closing_order(88, 1, status=2, filled=1, created=sender.now)

@@ -321,9 +321,7 @@ def test_a_read_that_begins_as_they_are_taken_over_counts_and_one_from_before_do
     assert slot.empty_reads == [taken_at]
 
 
-def test_a_cancel_of_an_earlier_run_waits_for_no_read_that_begins_after_a_clock_that_was_ahead() -> (
-    None
-):
+def test_a_cancel_of_an_earlier_run_waits_for_no_time_that_is_yet_to_come() -> None:
     door = Door()
     intended = Intended(
         account=ACCOUNT,

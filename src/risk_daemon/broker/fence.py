@@ -418,9 +418,10 @@ def _resumed(gate: Gate, intended: Intended, sent_at: int, now: int) -> list[Out
     """Take over a goal of a run that died: it counts as sent, outcome unknown.
 
     The time is by another clock; where that is ahead of ours, no read could ever begin after it, as
-    a cancel waits for. A close waits for none: what is older than its time is not taken for it, also
-    where it is our clock that is behind. Where the other was behind (the host slept, its clock was set), what was sent just now would pass for
-    long gone: so how long it is looked for counts from now, by our own.
+    a cancel waits for. A close waits for none: what is older than its time is not taken for it,
+    also where it is our clock that is behind. Where the other was behind (the host slept, its clock
+    was set), what was sent just now would pass for long gone: so how long it is looked for counts
+    from now, by our own.
     """
     account = gate.of(intended.account)
     account.epoch = max(account.epoch, intended.epoch)

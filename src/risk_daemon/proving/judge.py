@@ -64,6 +64,8 @@ class Judge:
         self.spoke: dict[tuple[str, int], set[str]] = {}
         self.executed: dict[str, int] = {}
         self.accepted_at: dict[str, int] = {}
+        #: Requests that are beside another one of ours, for another's order was taken for ours.
+        self.beside: set[str] = set()
         #: By how much the clock of a request's sender was behind as it left.
         self.behind: dict[str, int] = {}
         self.asked = 0
@@ -142,6 +144,7 @@ class Judge:
         self.accepted_at[request.request] = self.world.clockwork.now
         if alive and self._is_mistakable(exchange, book, book.orders[alive[0]]):
             self.raced += 1
+            self.beside |= {request.request, *(exchange.ours[n].request for n in alive)}
         elif alive:
             self._fail(
                 "S5", f"{request.request} is taken while order {alive[0]} of ours is under way"
@@ -156,7 +159,7 @@ class Judge:
         return self.world.clockwork.now - at < RACE or self._is_misdated(exchange, book, ours)
 
     def _is_misdated(self, exchange: Exchange, book: Book, ours: OrderChanged) -> bool:
-        """Tell whether ours left by a clock that was behind, so that an older one may pass for it."""
+        """Tell whether ours left by a clock that was behind: an older one may pass for it."""
         behind = self.behind[exchange.ours[ours.order].request]
         is_known = behind > 0 and any(
             order.type == MARKET and order.side == ours.side and order.order < ours.order
@@ -176,7 +179,8 @@ class Judge:
             return
         if abs(after) <= abs(before) and after * before >= 0:
             return
-        if book.others_moved_at >= self.accepted_at[exchange.ours[order.order].request]:
+        request = exchange.ours[order.order].request
+        if request in self.beside or book.others_moved_at >= self.accepted_at[request]:
             self.raced += 1
             return
         self._fail("S3", f"order {order.order} of ours moves the position {before} -> {after}")
