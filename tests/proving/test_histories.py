@@ -12,6 +12,7 @@ from risk_daemon.errors import OperatorError
 from risk_daemon.programs.proving import digest, main, table
 from risk_daemon.proving import runs
 from risk_daemon.proving.chance import Fault
+from risk_daemon.proving.pace import pace_of
 from risk_daemon.proving.runs import play
 from risk_daemon.proving.scenes import SCENES
 from risk_daemon.proving.without import DEFENCES
@@ -32,10 +33,17 @@ def unheard(done: int, failed: int) -> None:
 
 
 def test_nothing_is_broken_in_some_histories() -> None:
-    found = runs.many([Plan(seed=seed) for seed in range(SEEDS)], 1, unheard)
+    plans = [Plan(seed=seed, pace=pace_of(seed)) for seed in range(SEEDS)]
+    found = runs.many(plans, 1, unheard)
 
     assert [(one.plan.seed, one.broken) for one in found.failures] == []
     assert sum(found.faults.values()) > 20 * SEEDS
+
+
+def test_one_history_in_ten_is_crowded() -> None:
+    paces = [pace_of(seed) for seed in range(20)]
+
+    assert (paces.count("crowded"), paces.count("quick")) == (2, 18)
 
 
 def test_there_are_thirty_scenes_and_none_is_broken_by_itself() -> None:

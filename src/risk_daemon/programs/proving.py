@@ -15,7 +15,7 @@ import msgspec
 
 from risk_daemon.errors import OperatorError
 from risk_daemon.proving import runs
-from risk_daemon.proving.pace import PACES
+from risk_daemon.proving.pace import PACES, pace_of
 from risk_daemon.proving.scenes import SCENES
 from risk_daemon.proving.without import DEFENCES
 from risk_daemon.proving.world import Plan
@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first", type=int, default=0, help="from this seed instead")
     parser.add_argument("--seed", type=int, help="this history alone")
     parser.add_argument(
-        "--pace", choices=sorted(PACES), default="quick", help="with --seed or --seeds: how dense"
+        "--pace",
+        choices=sorted(PACES),
+        default="",
+        help="with --seed or --seeds: how dense; else one history in ten is crowded, the others"
+        " are quick",
     )
     parser.add_argument("--trace", action="store_true", help="with --seed or --play: its table")
     parser.add_argument("--play", type=Path, help="play a tape")
@@ -98,7 +102,8 @@ def _refuse(args: argparse.Namespace) -> None:
 
 
 def _one(args: argparse.Namespace) -> int:
-    plan = Plan(seed=args.seed, pace=args.pace, off=frozenset(args.without), is_traced=True)
+    pace = args.pace or pace_of(args.seed)
+    plan = Plan(seed=args.seed, pace=pace, off=frozenset(args.without), is_traced=True)
     return _tell_one(args, runs.play(plan))
 
 
@@ -145,7 +150,7 @@ def digest(history: runs.History) -> str:
 def _many(args: argparse.Namespace) -> int:
     off = frozenset(args.without)
     seeds = range(args.first, args.first + args.seeds)
-    plans = [Plan(seed=seed, pace=args.pace, off=off) for seed in seeds]
+    plans = [Plan(seed=seed, pace=args.pace or pace_of(seed), off=off) for seed in seeds]
     found = runs.many(plans, args.cores, _progress("histories", len(plans)))
     _tell_failures(args, found)
     verdict: dict[str, Any] = _verdict(found)

@@ -4,6 +4,7 @@ What is still to be found is in the orders of events, and a quiet second costs a
 which five things go wrong. So histories are quick: short, with traders that break limits often.
 Tapes name the pace they were made at, so none is ever changed; *slow* is that of the first ones.
 *Crowded* is for what only a request of unknown outcome shows: many of them, one after the other.
+*Steady* trades nearly as often, for as long, with less trouble: what is said again or late counts.
 """
 
 from __future__ import annotations
@@ -53,4 +54,20 @@ PACES: Final = {
         prices=(0.4, 1.0),
         ticks=6,
     ),
+    "steady": Pace(
+        seconds=(6.0, 12.0),
+        calm=0.3,
+        density=1.2,
+        trades=(0.2, 1.0),
+        sizes=(4, 5),
+        prices=(0.4, 1.0),
+        ticks=6,
+    ),
 }
+#: One seed in so many is crowded where no pace is asked for.
+CROWDED_EVERY: Final = 10
+
+
+def pace_of(seed: int) -> str:
+    """Return the pace of a history that is one of many."""
+    return "crowded" if seed % CROWDED_EVERY == CROWDED_EVERY - 1 else "quick"
