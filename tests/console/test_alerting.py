@@ -234,15 +234,15 @@ def test_a_held_contract_without_a_price_is_told_when_it_lasts_and_not_before(
 
 
 @pytest.mark.parametrize(
-    ("what", "limits", "says"),
+    ("what", "key", "limit", "says"),
     [
-        ("disk", {"disk_free_gb": 1_000_000}, "GB are free on the disk of the journal, less than"),
-        ("calendar", {"calendar_days": 1_000_000}, "the calendar of trading days ends in"),
-        ("backup age", {"backup_age_h": 0}, "the newest verified backup is 0 h old, more than"),
+        ("disk", "disk_free_gb", 1_000_000, "GB are free on the disk of the journal, less than"),
+        ("calendar", "calendar_days", 1_000_000, "the calendar of trading days ends in"),
+        ("backup age", "backup_age_h", 0, "the newest verified backup is 0 h old, more than"),
     ],
 )
 def test_what_a_house_keeps_is_told_once_past_its_limit_and_told_when_over(
-    scene: Scene, what: str, limits: dict[str, float], says: str
+    scene: Scene, what: str, key: str, limit: float, says: str
 ) -> None:
     if what == "backup age":
         scene.daemon.run("backup", "create").ok()
@@ -250,7 +250,7 @@ def test_what_a_house_keeps_is_told_once_past_its_limit_and_told_when_over(
     scene.turns(f"short of {what}")
     assert scene.lines(f"{what}:") == []
 
-    scene.configure(**limits)
+    scene.configure("", **{key: limit})
 
     assert says in scene.gets(f"WARN {what}:")
     scene.turns(f"past {what}")
