@@ -20,7 +20,7 @@ import pytest
 from risk_daemon.journal.sqlite import connect
 from risk_daemon.operations.configuration import founding
 from risk_daemon.operations.configuration.founding import AccountPlan, Plan
-from risk_daemon.operations.home import Home, lock
+from risk_daemon.operations.home import Home
 from risk_daemon.operations.staging import staging_gateway
 from risk_daemon.settings import Gateway, Login
 from risk_daemon.sim.config import read as read_config
@@ -443,15 +443,18 @@ def test_a_supervisor_that_ends_ends_the_wait_and_its_last_words_are_told(
 ) -> None:
     place, _ = deployed
     assert place.run("stop", "--yes", "--home", str(place.staging.path)).code == 0
-    hold = lock(place.staging)
+    lock = place.staging.run / "daemon.lock"
+    lock.unlink()
+    lock.mkdir()
     try:
-        said = place.told(3, "--version", VERSION)
+        said = place.told(1, "--version", VERSION)
     finally:
-        hold.release()
+        lock.rmdir()
 
     (line,) = [one for one in said.err.splitlines() if one.startswith("risk-daemon-admin:")]
-    assert f"`start` of {VERSION} failed in {place.staging.path} (exit 3): " in line
-    assert f"a daemon runs on the home {place.staging.path} already" in line
+    assert f"`start` of {VERSION} failed in {place.staging.path} (exit 1): " in line
+    assert "the supervisor ended with exit 1; nothing is running" in line
+    assert f"Is a directory: '{lock}'" in line
     assert f"`risk-daemon-admin status --home {place.staging.path}`" in line
     assert line.endswith("it is safe to deploy again.")
     assert place.told(0, "--version", VERSION).out.startswith(f"{VERSION} runs in staging")

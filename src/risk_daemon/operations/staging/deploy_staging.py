@@ -54,7 +54,7 @@ COMMAND_WITHIN_S: Final = 150.0
 #: What a command that has a time of its own may take beyond it: to begin, and to say how it ended.
 BEYOND_S: Final = 60.0
 #: Of what a command said when it failed: its last lines name what is missing, and what to do.
-TOLD_LINES: Final = 3
+TOLD_LINES: Final = 4
 HISTORY_WITHIN_S: Final = 60.0
 #: So many fills are a history: positions are held, and something was given back.
 FILLS: Final = 10
