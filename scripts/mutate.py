@@ -301,6 +301,11 @@ class Loader(importlib.abc.Loader):
         del spec
         return None
 
+    def is_package(self, fullname: str) -> bool:
+        """Whether it has modules of its own, which are found beside its file."""
+        del fullname
+        return self._path.name == "__init__.py"
+
     def exec_module(self, module: ModuleType) -> None:
         exec(compile(self._tree, str(self._path), "exec"), module.__dict__)  # noqa: S102
 

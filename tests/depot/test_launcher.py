@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases.following import NAME, TRADERS, pick, write_launcher
+from risk_daemon.operations.releases.following import NAME, TRADERS, pick, write_commands
 from risk_daemon.stage.second_release import install
 from tests.depot.build import Recipe
 from tests.depot.conftest import Releases
@@ -57,7 +57,7 @@ def two(tmp_path: Path) -> Home:
     staged(home, "v9.0.0")
     staged(home, "v9.1.0")
     os.utime(home.releases / "v9.0.0" / "staged.json", ns=(1, 1))
-    write_launcher(home)
+    write_commands(home)
     return home
 
 
@@ -101,7 +101,7 @@ def test_a_half_copied_release_is_not_followed(two: Home) -> None:
 
 def test_without_any_release_it_says_so(tmp_path: Path) -> None:
     home = homes.home(tmp_path / "home")
-    write_launcher(home)
+    write_commands(home)
 
     code, out, err = said(home, "--version")
 
@@ -125,3 +125,27 @@ def test_a_traders_launcher_is_beside_it_and_knows_its_home(two: Home) -> None:
 
     assert done.returncode == 8
     assert "1 ONE: you may trade\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("standing", "script"),
+    [("home", "./scripts/send_alert.sh"), ("home/scripts", "./send_alert.sh"), ("..", "sh")],
+)
+def test_the_scripts_of_the_printed_page_are_in_the_home_and_know_it(
+    two: Home, standing: str, script: str
+) -> None:
+    where = two.path if standing == "home" else two.path / standing.removeprefix("home/")
+    words = [script] if script != "sh" else ["sh", str(two.path / "scripts" / "send_alert.sh")]
+    known = {k: v for k, v in os.environ.items() if k not in ("RISK_DAEMON_HOME", "PATH")}
+
+    done = subprocess.run(
+        [*words, "--dry-run", "Back in ten minutes"],
+        cwd=where,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**known, "PATH": "/usr/bin:/bin"},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "traders: would be told" in done.stdout

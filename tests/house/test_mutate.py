@@ -126,3 +126,22 @@ def test_what_unchanged_code_showed_is_kept_until_a_file_is_another(
 
     (tmp_path / name).write_text("another")
     assert mutate.kept(where, mutate.fingerprint(tmp_path)) == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "inside"),
+    [
+        ("src/risk_daemon/rules/__init__.py", "risk_daemon.rules", True),
+        ("src/risk_daemon/rules/kill_switch.py", "risk_daemon.rules.kill_switch", False),
+    ],
+)
+def test_a_room_that_is_changed_still_has_its_modules(
+    mutate: ModuleType, file: str, name: str, inside: bool
+) -> None:
+    unchanged = mutate.Change(file, -1, 0, 0, "none", "", "")
+
+    spec = mutate.Finder(unchanged).find_spec(name, None)
+
+    assert (spec.submodule_search_locations is not None) == inside
+    if inside:
+        assert spec.submodule_search_locations == [str((ROOT / file).parent)]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from risk_daemon.operations.releases.printed import SCRIPTS as IN_A_HOME
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SHELL = sorted(path.stem for path in SCRIPTS.glob("*.sh"))
 
@@ -34,3 +36,11 @@ def test_its_twin_says_the_same_and_passes_the_exit_code_on(name: str) -> None:
 def test_no_twin_is_alone() -> None:
     assert sorted(path.stem for path in SCRIPTS.glob("*.ps1")) == SHELL
     assert len(SHELL) >= 8
+
+
+def test_a_home_has_the_same_scripts_with_the_same_words() -> None:
+    here = {name: (SCRIPTS / f"{name}.sh").read_text().splitlines()[1] for name in SHELL}
+
+    assert here == {
+        name: f'exec risk-daemon-admin {words} "$@"' for name, words in IN_A_HOME.items()
+    }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +68,18 @@ class Scene:
         found: dict[str, Any] = self.run("rollout", "status", "--json").data["data"]
         return found
 
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """Watch the rollout, look after look; who watches ends it with Ctrl-C, and that is ok."""
+        with self.daemon.begin("rollout", "watch", "--json") as running:
+            assert running.stdout is not None
+            try:
+                yield (json.loads(line)["data"] for line in running.stdout)
+                running.send_signal(signal.SIGINT)
+                assert running.wait(20) == 0
+            finally:
+                running.kill()
+
     def items(self, which: str) -> dict[str, dict[str, Any]]:
         """The open list of a checklist, item by item."""
         done = self.run("checklist", which, "--json")
@@ -90,6 +104,10 @@ def test_without_a_rollout_there_is_nothing_to_stop_to_go_on_with_or_to_show(sce
     assert "every account is where it was" in scene.run("rollout", "abort").ok().out
     further = scene.run("deploy", "percentage", "--percent", "10")
     assert (further.code, "there is no rollout here to go on with" in further.err) == (5, True)
+    pause = scene.run("rollout", "pause", "--dry-run")
+    assert (pause.code, "there is no rollout here" in pause.err) == (5, True)
+    with scene.watching() as seen:
+        assert "phases" not in next(seen)
     start = scene.run("rollout", "start")
     assert (start.code, "there is no rollout here; begin one" in start.err) == (3, True)
     for which in ("during", "post"):
@@ -178,6 +196,22 @@ def test_nothing_is_switched_while_it_is_held_and_a_stop_is_repeatable(scene: Sc
     scene.run("rollout", "resume", "--reason", "understood").ok()
     scene.run("deploy", "percentage", "--percent", "50").ok()
     assert list(scene.on().values()).count(NEW) == 3
+
+
+def test_whoever_watches_sees_a_pause_come_and_go(scene: Scene) -> None:
+    with scene.watching() as seen:
+        assert next(seen)["holds"] == []
+        would = scene.run("rollout", "pause", "--dry-run").ok()
+        assert "nobody would be moved" in would.out
+        assert scene.rollout()["holds"] == []
+
+        scene.run("rollout", "pause", "--reason", "look").ok()
+        assert any(one["holds"] for one in seen)
+        assert "every hold would be ended" in scene.run("rollout", "resume", "--dry-run").out
+        assert len(scene.rollout()["holds"]) == 1
+
+        scene.run("rollout", "resume", "--reason", "seen").ok()
+        assert any(not one["holds"] for one in seen)
 
 
 def test_a_new_supervisor_goes_on_where_the_row_was_written(scene: Scene) -> None:

@@ -12,6 +12,7 @@ import msgspec
 INCUMBENT: Final = "v1.2.0"
 CANDIDATE: Final = "v1.3.0"
 TEST_ACCOUNT: Final = "test_trader_1"
+KEY: Final = "your_staging_key"
 COMMIT: Final = "abc123"
 PORT: Final = 8080
 
@@ -81,6 +82,40 @@ def switch(percent: int, accounts: int) -> Line:
         argument=accounts,
     )
 
+
+#: Typed in an installed home that has a staging folder beside it.
+BEFORE: Final = (
+    Chapter(
+        name="the day before: staging",
+        lines=(
+            Line(
+                text="cp -r /prod/config /staging/config",
+                means="staging starts from a copy",
+                within_s=10.0,
+                judge="copied",
+            ),
+            Line(
+                text=f"export PROJECT_X_API_KEY={KEY}",
+                means="a key by the SDK's own name: for the lines that follow, and written nowhere",
+                within_s=1.0,
+                judge="exported",
+            ),
+            Line(
+                text="export PROJECT_X_USERNAME=test_trader",
+                means="the user it belongs to; where production has it, staging is simulated",
+                within_s=1.0,
+                judge="exported",
+            ),
+            Line(
+                text="./scripts/deploy_staging.sh",
+                means="the newest release runs in staging, on its own port, beside what it was"
+                " compared with",
+                within_s=600.0,
+                judge="rehearsed",
+            ),
+        ),
+    ),
+)
 
 DEPLOYMENT: Final = (
     Chapter(

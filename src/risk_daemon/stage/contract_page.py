@@ -11,15 +11,15 @@ from risk_daemon.stage import brief
 from risk_daemon.stage.brief import Chapter, Line
 
 PAGE: Final = Path("docs") / "deployment" / "contract.md"
-CHAPTERS: Final = (*brief.DEPLOYMENT, *brief.ROLLBACK, *brief.EMERGENCY)
+CHAPTERS: Final = (*brief.BEFORE, *brief.DEPLOYMENT, *brief.ROLLBACK, *brief.EMERGENCY)
 HEAD: Final = """\
 # The lines of a deployment, and what each must do
 
-Every line works exactly as it is written here, unattended, from the folder of the scripts, on the
-home that `RISK_DAEMON_HOME` names. `./dev proof` types all of them into a shell, in this order, on
-twenty accounts of four logins at the simulated gateway, with two releases that really differ, and
-judges each by what it did: at the gateway, in the journal, by the processes themselves, never by
-what it said.
+Every line works exactly as it is written here, unattended, from a checkout or an installed home, on
+the home that `RISK_DAEMON_HOME` names. `./dev proof` types all of them into a shell, in this order,
+on twenty accounts of four logins at the simulated gateway, with two releases that really differ,
+and judges each by what it did: at the gateway, in the journal, by the processes themselves, never
+by what it said.
 
 Exit codes: 0 done and verified · 1 failed, or something is not as it should be (named) · 2 usage ·
 3 a check or gate said no · 4 login or permission · 5 not found · 6 somebody else holds the

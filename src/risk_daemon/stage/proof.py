@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from risk_daemon.core.events import AlarmRaised, PolicyAdopted
 from risk_daemon.errors import DaemonError, TimedOut
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
-from risk_daemon.operations.releases.following import write_launcher
+from risk_daemon.operations.releases.following import write_commands
 from risk_daemon.operations.stored import entries
 from risk_daemon.stage import brief, lasting, two_releases
 from risk_daemon.stage.brief import Chapter, Line
@@ -34,7 +33,9 @@ from risk_daemon.stage.daemon import Daemon
 from risk_daemon.stage.gateway import Gateway, wednesday_offset_s
 from risk_daemon.stage.handover import closes
 from risk_daemon.stage.play import Say
+from risk_daemon.stage.rehearsal import NOT_ROOTED, Rehearsal
 from risk_daemon.stage.second_release import build, python_of, unpack
+from risk_daemon.stage.shell import Shell
 from risk_daemon.stage.two_releases import COLUMN, KINDS, SNAPSHOT
 from risk_daemon.stage.upgrade import NOWHERE, TwoReleases
 from risk_daemon.stage.waiting import until
@@ -48,9 +49,6 @@ WITHIN_S: Final = 60.0
 #: A daemon to which nothing happens writes a record each second.
 PULSES_S: Final = 3.0
 ROLLBACK_MAX_S: Final = 300.0
-#: A command that takes so much longer hangs; it is ended, and has failed.
-HANGS_FACTOR: Final = 3.0
-HANGS_LEAST_S: Final = 30.0
 #: A dwell ends by itself; until then the next phase is refused, and asked for again.
 DWELLS_S: Final = 60.0
 #: A minute of a dwell takes 5 ms: 24 hours are 7.2 s, 48 are 14.4, a week is 50.4.
@@ -78,7 +76,7 @@ phases:
 LEFT_OUT: Final = (
     "a release's own gates: they are read from the evidence of a whole test run",
     "records, open market and situations of a dwell; errors, latency, memory: judged over days",
-    "no /prod and /staging: the home is named by RISK_DAEMON_HOME",
+    "staging stands beside a production home whose daemon does not run: its clock can't be set",
 )
 
 
@@ -127,7 +125,7 @@ class _Unpacked(Daemon):
             made = make(checkout, self.home.parent / make.__name__)
             unpack(self.home, build(made, self.home.parent / "wheels"))
             two_releases.forget(made)
-        write_launcher(Home(self.home))
+        write_commands(Home(self.home))
         self.python = str(python_of(self.home, brief.INCUMBENT))
 
     def found(self, gateway: Gateway, offset_s: float = 0.0) -> None:
@@ -148,6 +146,8 @@ class Proof:
         self._say, self._clock, self._short, self._port = say, Clock(), short, port
         self._done: list[dict[str, Any]] = []
         self._problems: list[str] = []
+        self._left_out = list(LEFT_OUT)
+        self._rehearsal: Rehearsal | None = None
 
     def run(self, keep: Path | None = None) -> dict[str, Any]:
         """Play, and return the verdict."""
@@ -156,10 +156,31 @@ class Proof:
             folder = keep or Path(stack.enter_context(scratch))
             folder.mkdir(parents=True, exist_ok=True)
             self._open(stack, folder)
+            if not self._short:
+                self._rehearse(folder)
+            path = f"{self._daemon.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
+            home = {"RISK_DAEMON_HOME": str(self._daemon.home), "PATH": path}
+            scripts = two_releases.checkout_of(Path(__file__).parent)
+            self._shell = Shell(str(scripts), self._daemon.environment | home)
             deployment = brief.SHORT if self._short else brief.DEPLOYMENT
             for chapter in (*deployment, *brief.ROLLBACK, *brief.EMERGENCY):
                 self._chapter(chapter)
             return self._verdict()
+
+    def _rehearse(self, folder: Path) -> None:
+        """Have the day before typed, beside a home of its own, and leave nothing of it."""
+        assert isinstance(self._daemon, TwoReleases)
+        self._rehearsal = Rehearsal(folder, self._daemon)
+        self._say("stage", "a production home, with the older release staged ...")
+        self._rehearsal.prepare()
+        self._shell = self._rehearsal.shell()
+        if not self._rehearsal.is_rooted:
+            self._left_out.append(NOT_ROOTED)
+        try:
+            for chapter in brief.BEFORE:
+                self._chapter(chapter)
+        finally:
+            self._rehearsal.stop()
 
     def _open(self, stack: contextlib.ExitStack, folder: Path) -> None:
         config = folder / "proof.yaml"
@@ -179,7 +200,6 @@ class Proof:
         self._home = Home(self._daemon.home)
         self._daemon.start()
         hold(self._gateway, CROWD.accounts(), LIMIT)
-        self._scripts = two_releases.checkout_of(Path(__file__).parent)
 
     # --- typing ---
 
@@ -207,7 +227,7 @@ class Proof:
         self._requests = len(self._sent())
         self._seq = self._last_seq()
         began = self._clock.steady_ns()
-        code, out = self._shell(line)
+        code, out = self._shell.type(self._text(line), line.within_s)
         seconds = (self._clock.steady_ns() - began) / SECOND_NS
         problem = self._problem(line, code, out, seconds)
         row = {
@@ -225,25 +245,9 @@ class Proof:
             self._problems.append(f"{line.text}: {problem}")
             self._say("problem", problem)
 
-    def _shell(self, line: Line) -> tuple[int, str]:
-        path = f"{self._daemon.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        home = {"RISK_DAEMON_HOME": str(self._daemon.home), "PATH": path}
-        try:
-            done = subprocess.run(
-                ["sh", "-c", self._text(line)],  # noqa: S607 - as a person types it, on their own PATH
-                cwd=self._scripts,
-                env=self._daemon.environment | home,
-                capture_output=True,
-                text=True,
-                timeout=max(line.within_s * HANGS_FACTOR, HANGS_LEAST_S),
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return -1, "it did not end"
-        return done.returncode, done.stdout + (done.stderr if done.returncode else "")
-
     def _text(self, line: Line) -> str:
-        return line.text.replace(f":{brief.PORT}/", f":{self._port}/")
+        text = line.text.replace(f":{brief.PORT}/", f":{self._port}/")
+        return self._rehearsal.text(text) if self._rehearsal is not None else text
 
     def _problem(self, line: Line, code: int, out: str, seconds: float) -> str:
         """Say what is not as it should be; empty if all is."""
@@ -271,6 +275,24 @@ class Proof:
     def _held(self) -> dict[int, int]:
         rows = self._gateway.get("/truth")["accounts"]
         return {row["account"]: sum(p["q"] for p in row["positions"]) for row in rows}
+
+    def copied(self, line: Line, out: str) -> str:
+        """Staging's configuration is production's, file by file."""
+        del line, out
+        assert self._rehearsal is not None
+        return self._rehearsal.copied()
+
+    def exported(self, line: Line, out: str) -> str:
+        """The next line has it."""
+        del out
+        name = line.text.removeprefix("export ").partition("=")[0]
+        return "" if self._shell.has(name) else f"the next line would not have {name}"
+
+    def rehearsed(self, line: Line, out: str) -> str:
+        """Staging runs the newest release on its own port, parity is said, no file has the key."""
+        del line
+        assert self._rehearsal is not None
+        return self._rehearsal.deployed(out) or self._rehearsal.holds(brief.KEY)
 
     def healthy(self, line: Line, out: str) -> str:
         """Every account is in the answer, and the gateway's books are as they were."""
@@ -402,13 +424,16 @@ class Proof:
             "ok": not self._problems,
             "lines": self._done,
             "rollback_total_s": round(total, 1),
-            "left_out": list(LEFT_OUT),
+            "left_out": self._left_out,
             "problems": self._problems,
         }
 
 
 type Judge = Callable[[Proof, Line, str], str]
 JUDGES: Final[dict[str, Judge]] = {
+    "copied": Proof.copied,
+    "exported": Proof.exported,
+    "rehearsed": Proof.rehearsed,
     "healthy": Proof.healthy,
     "nothing sent": Proof.nothing_sent,
     "advances": Proof.advances,

@@ -286,7 +286,7 @@ def stage(at: Home, depot: Depot, version: str, act: Act) -> Outcome:
         at.releases.mkdir(exist_ok=True, mode=0o700)
         about = staging.Circumstances(_configuration(at), act.at_ns, act.by)
         staged = staging.stage(depot, release, folder, about, act.say)
-        launcher = following.write_launcher(at)
+        launcher = following.write_commands(at)
     act.say(f"{launcher} follows the release that holds the most accounts")
     return Outcome(
         (f"{version} is staged in {folder}", f"digest {staged.release}"),

@@ -18,6 +18,7 @@ from typing import Final
 from risk_daemon.errors import OperatorError
 from risk_daemon.journal.shapes import shapes
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.releases import printed
 from risk_daemon.operations.state_file import FILE
 
 NAME: Final = "risk-daemon-admin"
@@ -85,11 +86,14 @@ def staged(at: Home) -> list[str]:
     return [name for _, name in sorted(whole)]
 
 
-def write_launcher(at: Home) -> Path:
-    """Put the launchers into the home; a link to them may be on PATH. Returns the admin's."""
+def write_commands(at: Home) -> Path:
+    """Put the launchers into the home, and the scripts of the printed page.
+
+    Links to the launchers may be on PATH. Returns the admin's.
+    """
     is_windows = sys.platform == "win32"
     home = str(at.path) if is_windows else shlex.quote(str(at.path))
-    _write(
+    _launcher(
         at,
         TRADERS,
         # A trader asks and locks: any staged release will do.
@@ -101,7 +105,7 @@ def write_launcher(at: Home) -> Path:
         'exec "$python" -m risk_daemon.programs.trader "$@"',
         home,
     )
-    return _write(
+    admin = _launcher(
         at,
         NAME,
         "Runs the command line of the release that holds the most accounts of this home.",
@@ -110,17 +114,25 @@ def write_launcher(at: Home) -> Path:
         else f'exec "$python" -m {_MODULE} "$home" "$@"',
         home,
     )
+    for name, text in printed.in_home(NAME):
+        _write(at.path / name, text)
+    return admin
 
 
-def _write(at: Home, name: str, what: str, last: str, home: str) -> Path:
+def _launcher(at: Home, name: str, what: str, last: str, home: str) -> Path:
     is_windows = sys.platform == "win32"
     path = at.path / "bin" / (f"{name}.cmd" if is_windows else name)
     text = (_BATCH if is_windows else _SHELL).format(
         home=home, none=_NONE, name=name, what=what, last=last.format(home=home)
     )
+    _write(path, text)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a command, or leave the one that was there: never half of one."""
     path.parent.mkdir(exist_ok=True, mode=0o755)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(text, encoding="utf-8")
     fresh.chmod(0o755)
     fresh.replace(path)
-    return path

@@ -85,6 +85,13 @@ def _next(found: Mapping[str, Any]) -> str:
     return "risk-daemon-admin status"
 
 
+#: What two of them would do; all others are refused by what is missing.
+WOULD: Final = {
+    "stop": ("nothing more would be switched, and nobody would be moved",),
+    "resume": ("every hold would be ended: what is not missing anything may be switched",),
+}
+
+
 def wish(at: Home, verb: str, who: Who, *, dry_run: bool, **args: Any) -> Outcome:
     """Ask the controller for one thing; it is stored when this returns, or refused with why."""
     home.read(at)
@@ -93,6 +100,7 @@ def wish(at: Home, verb: str, who: Who, *, dry_run: bool, **args: Any) -> Outcom
         if not found:
             raise NotFound("there is no rollout here: `risk-daemon-admin deploy plan --help`.")
         lines = tuple(f"missing: {one}" for one in found["missing"]) or ("nothing is missing",)
+        lines = WOULD.get(verb, lines)
         return Outcome(lines, data=found, notes=("nothing was done",))
     asked = {"verb": verb, "by": who.by, "reason": who.reason, **args}
     found = daemon.ask(at, daemon.SUPERVISOR, "rollout-ask", asked, WITHIN_S)

@@ -105,7 +105,7 @@ def install(
     """Put the daemon under a service manager; it is started by `start`, and at boot."""
     home.read(at)
     if not dry_run and following.staged(at):
-        following.write_launcher(at)
+        following.write_commands(at)
     one = described(at, name)
     if keeper == NSSM:
         return _to_type(service_unit.nssm_commands(one))
