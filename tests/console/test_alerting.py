@@ -198,6 +198,67 @@ def test_repeated_disconnects_are_told_once(scene: Scene) -> None:
     scene.configure()
 
 
+def test_a_login_that_sees_nothing_is_told_sooner_than_that_it_is_lost(scene: Scene) -> None:
+    scene.configure(blind_s=20)
+    scene.gateway.fault("hub_close", login=LOGIN)
+    scene.turns("blind for a moment")
+    scene.daemon.wait_healthy()
+    assert scene.lines("blind:") == []
+
+    scene.configure(blind_s=2)
+    scene.cut_off(8)
+
+    assert "is not connected for more than 2 s" in scene.gets(f"WARN blind: login {LOGIN}")
+    scene.gets("INFO blind: over:")
+    assert len(scene.lines("WARN blind:")) == 1
+    scene.daemon.wait_healthy()
+    scene.configure()
+
+
+def test_a_held_contract_without_a_price_is_told_when_it_lasts_and_not_before(
+    scene: Scene,
+) -> None:
+    hold(scene.gateway, CROWD.accounts(), 1)
+    scene.configure(stale_s=3_000)
+    scene.gateway.fault("market_silence", seconds=30)
+    until(lambda: "stale" in scene.daemon.run("status").out, 30, "the price to be old")
+    scene.turns("old for a moment")
+    assert scene.lines("stale:") == []
+
+    scene.configure(stale_s=1)
+
+    assert "is held, and its price is old and proven by nothing" in scene.gets("WARN stale:")
+    scene.gets("INFO stale: over:", "is held")
+    assert len(scene.lines("WARN stale:")) == 1
+    scene.configure()
+
+
+@pytest.mark.parametrize(
+    ("what", "key", "limit", "says"),
+    [
+        ("disk", "disk_free_gb", 1_000_000, "GB are free on the disk of the journal, less than"),
+        ("calendar", "calendar_days", 1_000_000, "the calendar of trading days ends in"),
+        ("backup age", "backup_age_h", 0, "the newest verified backup is 0 h old, more than"),
+    ],
+)
+def test_what_a_house_keeps_is_told_once_past_its_limit_and_told_when_over(
+    scene: Scene, what: str, key: str, limit: float, says: str
+) -> None:
+    if what == "backup age":
+        scene.daemon.run("backup", "create").ok()
+        scene.daemon.kill("console")  # what is in the house is looked at every minute, and at first
+    scene.turns(f"short of {what}")
+    assert scene.lines(f"{what}:") == []
+
+    scene.configure("", **{key: limit})
+
+    assert says in scene.gets(f"WARN {what}:")
+    scene.turns(f"past {what}")
+    assert len(scene.lines(f"WARN {what}:")) == 1
+    scene.configure()
+    assert "over:" in scene.gets(f"INFO {what}:")
+
+
 # --- who looks after it ---
 
 ESCALATION = "escalation: {after_minutes: 0.1, to: [admins, management]}\n"

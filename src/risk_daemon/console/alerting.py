@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from risk_daemon.clock import SECOND_NS, Timekeeper
+from risk_daemon.clock import SECOND_NS, Clock, Timekeeper
 from risk_daemon.console import view
 from risk_daemon.console.seen import Seen
 from risk_daemon.core import calendar_table
@@ -194,7 +194,8 @@ def _read(home: Home) -> Kept:
 
 
 def _house(home: Home, now: int) -> dict[str, float | None]:
-    age_s = backup_list.age_of_backup(home, now)
+    # A backup is a file of this machine: its time is not the home's, which a rehearsal may move.
+    age_s = backup_list.age_of_backup(home, Clock().now_ns())
     today = dt.datetime.fromtimestamp(now / SECOND_NS, dt.UTC).date()
     left = dt.date.fromisoformat(calendar_table.LAST_DATE) - today
     return {

@@ -203,7 +203,9 @@ async def _adopt_when_due(daemon: Supervisor) -> None:
 
 async def _back_up_when_due(daemon: Supervisor) -> None:
     """Have backups made by themselves; one that fails is told, and tried again an hour later."""
-    home, clock, started = Home(daemon.home), daemon.clock, daemon.clock.now_ns()
+    # The machine's time, which names the backups; the home's own may have been moved.
+    home, clock = Home(daemon.home), Clock()
+    started = clock.now_ns()
     every_h = daemon.settings.backup_every_h
     while every_h:
         due = scheduled.due_at(await asyncio.to_thread(scheduled.newest, home), started, every_h)
