@@ -299,6 +299,12 @@ def test_a_blind_login_is_named(daemon: Admin, gateway: Gateway) -> None:
     eventually(lambda: "POLLS, as its session is taken" in daemon("test-connection").out, "polls")
     assert console(daemon, "/health")[0] == 503
     assert "101 NORTH-1: NOT GUARDED: its feed is" in daemon.told(3, "status").out
+    late = daemon.told(7, "start", "--timeout", "0.5").out
+    assert re.search(r"^102: NOT GUARDED: its feed is ", late, re.MULTILINE)
+    assert late.splitlines()[-1] == (
+        "waited 0.5 s for 3 accounts, 2 not guarded; what was started goes on by itself: "
+        f"`risk-daemon-admin start --home {daemon.home.path}` waits on"
+    )
     eventually(lambda: daemon("health").code == 0, "healthy again", 40)
 
 
@@ -316,6 +322,17 @@ def test_shutdown_is_durable_shown_everywhere_and_ended_by_start(daemon: Admin) 
 
     assert daemon.told(0, "start").out == "every account is guarded: 3 accounts\n"
     assert "PROTECTION IS OFF" not in daemon.told(0, "status").out
+
+
+def test_of_two_who_start_at_once_both_see_every_account_guarded(daemon: Admin) -> None:
+    daemon.told(0, "stop", "--reason", "twice as good")
+    words = [sys.executable, "-m", "risk_daemon.programs.admin", "start", "--timeout", "40"]
+    home = ["--home", str(daemon.home.path)]
+
+    both = [subprocess.Popen([*words, *home], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+
+    assert [one.communicate()[0] for one in both] == ["every account is guarded: 3 accounts\n"] * 2
+    assert [one.returncode for one in both] == [0, 0]
 
 
 def test_with_everything_dead_flatten_all_still_works(daemon: Admin, gateway: Gateway) -> None:

@@ -438,6 +438,28 @@ def lived(source: Home, target: Home) -> None:
         here.execute("VACUUM INTO ?", (str(target.state / "journal.db"),))
 
 
+def test_a_supervisor_that_ends_ends_the_wait_and_its_last_words_are_told(
+    deployed: tuple[Deployed, Said],
+) -> None:
+    place, _ = deployed
+    assert place.run("stop", "--yes", "--home", str(place.staging.path)).code == 0
+    lock = place.staging.run / "daemon.lock"
+    lock.unlink()
+    lock.mkdir()
+    try:
+        said = place.told(1, "--version", VERSION)
+    finally:
+        lock.rmdir()
+
+    (line,) = [one for one in said.err.splitlines() if one.startswith("risk-daemon-admin:")]
+    assert f"`start` of {VERSION} failed in {place.staging.path} (exit 1): " in line
+    assert "the supervisor ended with exit 1; nothing is running" in line
+    assert f"Is a directory: '{lock}'" in line
+    assert f"`risk-daemon-admin status --home {place.staging.path}`" in line
+    assert line.endswith("it is safe to deploy again.")
+    assert place.told(0, "--version", VERSION).out.startswith(f"{VERSION} runs in staging")
+
+
 def test_another_release_takes_every_account_over(deployed: tuple[Deployed, Said]) -> None:
     place, _ = deployed
     checkout = build.program(place.folder / "next", "0.3.0")

@@ -118,3 +118,13 @@ def test_what_differs_is_said_with_both_sides_and_what_nobody_knows_is_not_the_s
     assert other.told == "parity Python: DIFFERS: staging 3.12.1, production 3.13.0"
     assert not Compared("lock", "", "").is_same
     assert "staging unknown, production unknown" in Compared("lock", "", "").told
+
+
+@pytest.mark.parametrize(
+    ("left_s", "within_s"),
+    [(600.0, 300.0), (421.0, 300.0), (419.0, 299.0), (151.0, 31.0), (149.0, 30.0), (-5.0, 30.0)],
+)
+def test_a_start_may_take_what_a_busy_machine_needs_and_leaves_time_to_look(
+    left_s: float, within_s: float
+) -> None:
+    assert staging_plan.start_within_s(left_s) == within_s

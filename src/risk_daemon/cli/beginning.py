@@ -115,6 +115,7 @@ def start(
 ) -> None:
     """Start the daemon and wait until every account is enforced, or say what is missing.
 
+    Exit 7 if the time is over: what was started goes on, and `start` again waits on.
     Also ends an earlier `stop` or `emergency shutdown`. Starting twice is harmless.
 
     \b

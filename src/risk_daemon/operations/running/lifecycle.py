@@ -14,7 +14,7 @@ from typing import Final
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import ProtectionEnabled
-from risk_daemon.errors import NotReachable, OperatorError, Refused
+from risk_daemon.errors import NotReachable, OperatorError, Refused, TimedOut
 from risk_daemon.operations import daemon, home, owner
 from risk_daemon.operations.accounts import guard
 from risk_daemon.operations.backup import restoring
@@ -154,7 +154,10 @@ def _wait(
     wanted, enabled, told = set(settings.accounts()), False, ""
     for _ in _looks(waiting):
         if process is not None and process.poll() is not None:
-            return _died(at, process.returncode)
+            if not _is_anothers(at, process.returncode):
+                return _died(at, process.returncode)
+            waiting.say("another supervisor runs already: that one is waited for")
+            process = None
         enabled = enabled or _enable(at, who)
         missing = _missing(at, wanted)
         if enabled and not missing:
@@ -167,11 +170,20 @@ def _wait(
         if text != told:
             waiting.say(text)
             told = text
-    missing = _missing(at, wanted)
+    return _late(at, wanted, _missing(at, wanted), waiting.within_s)
+
+
+def _late(at: Home, wanted: set[int], missing: dict[int, str], within_s: float) -> Outcome:
+    """The time is over: which accounts were waited for in vain, why, and how to wait on."""
+    told = (
+        f"waited {within_s:g} s for {count(len(wanted), 'account')}, {len(missing)} not guarded; "
+        f"what was started goes on by itself: `risk-daemon-admin start --home {at.path}` waits on"
+    )
     return Outcome(
         tuple(f"{account}: NOT GUARDED: {why}" for account, why in sorted(missing.items())),
-        FAILED,
+        TimedOut.exit_code,
         {"accounts": sorted(wanted), "missing": {str(n): why for n, why in missing.items()}},
+        below=(told,),
         next_command="risk-daemon-admin status --show-events",
     )
 
@@ -182,6 +194,17 @@ def _looks(waiting: Waiting) -> Iterator[None]:
     while waiting.clock.steady_ns() < until:
         yield
         waiting.pause(_LOOK_EVERY_S)
+
+
+def _is_anothers(at: Home, code: int) -> bool:
+    """Whether ours ended since the home has one: begun at the same time, or too busy to answer."""
+    if code != Refused.exit_code:
+        return False
+    try:
+        home.lock(at).release()
+    except Refused:
+        return True
+    return False
 
 
 def _died(at: Home, code: int) -> Outcome:

@@ -51,6 +51,10 @@ from risk_daemon.supervisor.release import is_worker
 #: The whole of it; what has begun is not cut, and asking again is safe.
 WITHIN_S: Final = 600.0
 COMMAND_WITHIN_S: Final = 150.0
+#: What a command that has a time of its own may take beyond it: to begin, and to say how it ended.
+BEYOND_S: Final = 60.0
+#: Of what a command said when it failed: its last lines name what is missing, and what to do.
+TOLD_LINES: Final = 4
 HISTORY_WITHIN_S: Final = 60.0
 #: So many fills are a history: positions are held, and something was given back.
 FILLS: Final = 10
@@ -299,7 +303,9 @@ class Done:
     told: str
 
 
-def _command(at: Home, version: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def _command(
+    at: Home, version: str, words: Sequence[str], within_s: float = COMMAND_WITHIN_S
+) -> subprocess.CompletedProcess[str]:
     python = str(staging.python_of(at.releases / version))
     command = [python, "-m", "risk_daemon.programs.admin", *words, "--home", str(at.path)]
     try:
@@ -309,27 +315,32 @@ def _command(at: Home, version: str, words: Sequence[str]) -> subprocess.Complet
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=COMMAND_WITHIN_S,
+            timeout=within_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise TimedOut(
-            f"`{' '.join(words)}` of {version} did not end within {COMMAND_WITHIN_S:g} s in "
-            f"{at.path}; it is safe to deploy again."
+            f"`{' '.join(words)}` of {version} did not end within {within_s:g} s in {at.path}; "
+            f"look at `risk-daemon-admin status --home {at.path}`; it is safe to deploy again."
         ) from None
 
 
-def _told(at: Home, version: str, *words: str) -> str:
-    """Run a command that must succeed; return what it says. Raises OperatorError."""
-    done = _command(at, version, words)
+def _told(at: Home, version: str, *words: str, within_s: float = COMMAND_WITHIN_S) -> None:
+    """Run a command that must succeed. Raises OperatorError with what it said."""
+    done = _command(at, version, words, within_s)
     if done.returncode != 0:
         raise OperatorError(
             f"`{words[0]}` of {version} failed in {at.path} (exit {done.returncode}): "
-            f"{_last(done)} Look at `risk-daemon-admin status --home {at.path}`; it is safe to "
+            f"{_why(done)}. Look at `risk-daemon-admin status --home {at.path}`; it is safe to "
             "deploy again.",
             done.returncode,
         )
-    return done.stdout
+
+
+def _why(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a command that failed told people; what it said while it waited is older."""
+    told = done.stdout.splitlines()[-TOLD_LINES:] or [_last(done)]
+    return "; ".join(line.rstrip(".") for line in told)
 
 
 def _last(done: subprocess.CompletedProcess[str]) -> str:
@@ -345,7 +356,7 @@ def _running(at: Home, version: str, who: Who, waiting: Waiting, deadline: int) 
     reason = ("--reason", who.reason)
     if not _is_running(at):
         waiting.say(f"starting {version} ...")
-        _told(at, version, "start", *reason)
+        _start(at, version, reason, (deadline - waiting.clock.steady_ns()) / SECOND_NS)
     _refuse_late(at, waiting, deadline)
     found = daemon.status(at)
     others = {str(row["release"]) for row in found["accounts"]} - {version, ""}
@@ -365,6 +376,13 @@ def _running(at: Home, version: str, who: Who, waiting: Waiting, deadline: int) 
     }
     for other in sorted((others | rest) - kept):
         _retire(at, version, other, who, waiting)
+
+
+def _start(at: Home, version: str, reason: Sequence[str], left_s: float) -> None:
+    """Start the daemon: a dead supervisor ends the wait at once, a slow machine does not."""
+    within_s = staging_plan.start_within_s(left_s)
+    words = ("start", "--timeout", f"{within_s:g}", *reason)
+    _told(at, version, *words, within_s=within_s + BEYOND_S)
 
 
 def _retire(at: Home, version: str, other: str, who: Who, waiting: Waiting) -> None:

@@ -27,7 +27,8 @@ from risk_daemon.operations.home import Home
 from risk_daemon.operations.running.lifecycle import Waiting
 from risk_daemon.settings import Gateway, Login
 
-READY_WITHIN_S: Final = 20.0
+#: It listens within a second; its death ends the wait, so that only a busy machine needs more.
+READY_WITHIN_S: Final = 90.0
 LOOK_EVERY_S: Final = 0.05
 STOP_WITHIN_S: Final = 5.0
 BALANCE: Final = "50000.00"
@@ -214,14 +215,19 @@ def _ready(at: Home, process: subprocess.Popen[bytes], waiting: Waiting) -> Runn
     while waiting.clock.steady_ns() < until:
         if process.poll() is not None:
             said = _read(folder(at) / "out").strip().splitlines()[-1:] or ["it says nothing"]
-            raise OperatorError(f"the simulated gateway of {at.path} ended: {said[0]}")
+            raise OperatorError(
+                f"the simulated gateway of {at.path} ended with exit {process.returncode}: "
+                f"{said[0].rstrip('.')}. All it said is in {folder(at) / 'out'}; it is safe to "
+                "deploy again."
+            )
         if (live := running(at)) is not None:
             return live
         waiting.pause(LOOK_EVERY_S)
     process.kill()
     raise TimedOut(
-        f"the simulated gateway of {at.path} did not listen within {READY_WITHIN_S:g} s; nothing "
-        "else was started."
+        f"the simulated gateway of {at.path} did not listen within {READY_WITHIN_S:g} s and was "
+        f"ended; nothing else was started. What it said is in {folder(at) / 'out'}; it is safe to "
+        "deploy again."
     )
 
 

@@ -18,6 +18,12 @@ KEY: Final = "PROJECT_X_API_KEY"
 USER: Final = "PROJECT_X_USERNAME"
 LOGIN: Final = "staging"
 _LAST_PORT: Final = 65_535
+#: A start takes two seconds where nothing else runs; a machine with twenty times too much to do
+#: gets its accounts guarded within this as well.
+START_WITHIN_S: Final = 300.0
+#: Of the whole time so much is left to what comes after the start, as long as there is any.
+AFTER_START_S: Final = 120.0
+START_AT_LEAST_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,11 @@ def port(production: int, written: int | None) -> int:
     if production == 0:
         return 0
     return production + 1 if production < _LAST_PORT else production - 1
+
+
+def start_within_s(left_s: float) -> float:
+    """Return how long a start may wait for every account, of what is left of the whole time."""
+    return max(START_AT_LEAST_S, min(START_WITHIN_S, left_s - AFTER_START_S))
 
 
 def simulated_logins(production: Settings) -> tuple[Login, ...]:
