@@ -43,18 +43,47 @@ def test_a_file_that_was_only_expanded_stays_and_one_that_was_not_is_refused(
     daemon: Admin,
 ) -> None:
     daemon.told(0, "stop", "--yes")
-    with closing(sqlite3.connect(daemon.home.state / FILE)) as opened, opened:
-        opened.execute("CREATE TABLE shape (one INTEGER PRIMARY KEY, oldest INTEGER NOT NULL)")
-        opened.execute("INSERT INTO shape VALUES (1, 2)")
-        opened.execute("PRAGMA user_version = 4")
+    shaped(daemon, schema=4, oldest=1)
     before = (daemon.home.state / FILE).read_bytes()
 
     expanded = daemon.told(0, "db", "rollback", "--to-version", "3")
-    too_old = daemon.told(3, "db", "rollback", "--to-version", "1")
 
     assert expanded.out.startswith(
-        "not needed: the state file has schema 4, only expanded: releases of schema 2 and later"
+        "not needed: the state file has schema 4, only expanded: releases of schema 1 and later"
     )
-    assert "DOES NOT FIT" in expanded.out
+    assert "uses the file as it is" in expanded.out
+    assert (daemon.home.state / FILE).read_bytes() == before
+
+    shaped(daemon, schema=4, oldest=2)
+    before = (daemon.home.state / FILE).read_bytes()
+
+    too_old = daemon.told(3, "db", "rollback", "--to-version", "1")
+
     assert "releases of schema 1 can't use it: the oldest that can know 2" in too_old.err
     assert (daemon.home.state / FILE).read_bytes() == before
+
+
+@pytest.mark.parametrize("number", ["2", "3", "4", "99"])
+def test_a_file_that_is_too_new_for_the_release_here_is_refused_whatever_is_asked_for(
+    daemon: Admin, number: str
+) -> None:
+    daemon.told(0, "stop", "--yes")
+    shaped(daemon, schema=4, oldest=2)
+    before = (daemon.home.state / FILE).read_bytes()
+
+    refused = daemon.told(3, "db", "rollback", "--to-version", number)
+
+    assert f"{release()} reads schema 1 to 1, and the state file has schema 4" in refused.err
+    assert "the oldest that can use it know 2. Nothing was changed." in refused.err
+    assert refused.out == ""
+    assert (daemon.home.state / FILE).read_bytes() == before
+
+
+def shaped(admin: Admin, schema: int, oldest: int) -> None:
+    """Have the file be as a release to come leaves it."""
+    with closing(sqlite3.connect(admin.home.state / FILE)) as opened, opened:
+        opened.execute(
+            "CREATE TABLE IF NOT EXISTS shape (one INTEGER PRIMARY KEY, oldest INTEGER NOT NULL)"
+        )
+        opened.execute("INSERT OR REPLACE INTO shape VALUES (1, ?)", (oldest,))
+        opened.execute(f"PRAGMA user_version = {schema:d}")

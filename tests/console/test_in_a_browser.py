@@ -429,6 +429,53 @@ def test_after_a_restart_of_the_console_one_has_to_log_in_again(scene: Scene) ->
     window.errors()
 
 
+def test_a_button_pressed_after_the_session_has_ended_does_nothing_and_says_so(
+    scene: Scene,
+) -> None:
+    window = scene.open()
+    login(window)
+    asked_for = scene.audit().count("anna: asked flatten-all")
+    ready_to_flatten(window)
+    window.ask("DELETE", "/cookie")  # as the end of a session leaves a tab: it is nobody's
+
+    window.click("#do")
+
+    window.until_text("#said", "you are not logged in any more; nothing was done.")
+    assert "Close this and log in again." in window.text("#said")
+    window.click("#cancel")
+    window.until_text("#login", "Log in")
+    assert scene.audit().count("anna: asked flatten-all") == asked_for
+    window.errors()  # that it was refused
+
+
+def test_a_button_pressed_after_the_console_was_replaced_does_nothing_and_says_so(
+    scene: Scene,
+) -> None:
+    window = scene.open()
+    login(window)
+    asked_for = scene.audit().count("anna: asked flatten-all")
+    ready_to_flatten(window)
+    psutil.Process(json.loads((scene.home.run / "console.json").read_text())["pid"]).kill()
+    window.until_text("#missed", "The console was restarted.", 40)
+
+    window.click("#do")
+
+    window.until_text("#said", "you are not logged in any more; nothing was done.")
+    window.click("#cancel")
+    window.until_text("#login", "Log in")
+    assert scene.audit().count("anna: asked flatten-all") == asked_for
+    login(window)
+    window.errors()  # that it was away, and refused
+
+
+def ready_to_flatten(window: Browser) -> None:
+    """Fill in the dialog of what is worst, up to the button that does it."""
+    until(lambda: window.text("#flatten") != "", 20, "the button to be there")
+    window.click("#flatten")
+    window.type("#reason", "asked too late")
+    window.type("#typed", "flatten all")
+
+
 def test_flatten_all_is_typed_out_and_really_done(scene: Scene) -> None:
     for account in ACCOUNTS:
         scene.buy(account)

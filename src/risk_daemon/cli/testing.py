@@ -121,7 +121,7 @@ def database_rollback(
 ) -> None:
     """Say why the state file need not go back with a release, with the proof; changes nothing.
 
-    Exit 3 where a release of that schema could not use the file.
+    Exit 3 where a release of that schema, or one in use here, could not use the file.
 
     \b
     Examples:

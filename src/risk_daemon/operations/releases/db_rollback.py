@@ -25,7 +25,10 @@ VERIFY = "risk-daemon-admin verify-db"
 
 
 def rollback(at: Home, number: int) -> Outcome:
-    """Say why the file stays as it is; Refused where only a backup leads to that schema."""
+    """Say why the file stays as it is; Refused where only a backup leads to that schema.
+
+    Refused too where a release in use can't use the file: then nothing is "not needed".
+    """
     home.read(at)
     if number < 1:
         raise UsageError(f"--to-version {number}: a schema is a whole number from 1.")
@@ -33,7 +36,7 @@ def rollback(at: Home, number: int) -> Outcome:
     if found is None:
         raise NotFound(f"there is no state file {at.state / FILE}: this home has never run.")
     rows = [_row(name, shape) for name, shape in sorted(_live(at).items())]
-    lines = tuple(_line(row, found.schema, found.oldest) for row in rows)
+    lines = tuple(_line(row) for row in rows)
     data: dict[str, Any] = {
         "schema": found.schema,
         "oldest": found.oldest,
@@ -46,6 +49,15 @@ def rollback(at: Home, number: int) -> Outcome:
             f"it: the oldest that can know {found.oldest}. Nothing was changed. A backup from "
             "before leads there (`risk-daemon-admin restore --backup-file FILE`), and loses what "
             "came after it; roll forward instead if you can."
+        )
+    unfit = next((row for row in rows if not _fits(row, found.schema, found.oldest)), None)
+    if unfit is not None:
+        least, newest = unfit["reads"]
+        raise Refused(
+            f"{unfit['release']} reads schema {least} to {newest}, and the state file has schema "
+            f"{found.schema}: the oldest that can use it know {found.oldest}. Nothing was changed. "
+            "Start with the release that wrote it, or go back to a backup from before "
+            "(`risk-daemon-admin restore --backup-file FILE`), which loses what came after it."
         )
     if number >= found.schema:
         why = f"the state file has schema {found.schema}, which is no newer than {number}"
@@ -81,9 +93,15 @@ def _row(name: str, shape: Range | None) -> dict[str, Any]:
     return {"release": name, "reads": list(shape) if shape else None}
 
 
-def _line(row: dict[str, Any], schema: int, oldest: int) -> str:
+def _fits(row: dict[str, Any], schema: int, oldest: int) -> bool:
+    if row["reads"] is None:
+        return True
+    least, newest = row["reads"]
+    return bool(newest >= oldest and least <= schema)
+
+
+def _line(row: dict[str, Any]) -> str:
     if row["reads"] is None:
         return f"{row['release']}: does not say which schemas it reads; it runs on this file"
     least, newest = row["reads"]
-    fits = "uses the file as it is" if newest >= oldest and least <= schema else "DOES NOT FIT"
-    return f"{row['release']}: reads schema {least} to {newest}: {fits}"
+    return f"{row['release']}: reads schema {least} to {newest}: uses the file as it is"
