@@ -45,7 +45,7 @@ from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -291,23 +291,18 @@ def changed(source: str, change: Change) -> ast.Module:
 # --- a module that is not what is on the disk -------------------------------------
 
 
-class Loader(importlib.abc.Loader):
-    """Runs one changed module in place of the file."""
+class Loader(importlib.machinery.SourceFileLoader):
+    """Runs one changed module in place of the file; all else of the file's is as it was."""
 
-    def __init__(self, path: Path, tree: ast.Module) -> None:
-        self._path, self._tree = path, tree
+    def __init__(self, name: str, path: Path, tree: ast.Module) -> None:
+        super().__init__(name, str(path))
+        self._tree = tree
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        del spec
-        return None
-
-    def is_package(self, fullname: str) -> bool:
-        """Whether it has modules of its own, which are found beside its file."""
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the changed module instead of what is on the disk."""
         del fullname
-        return self._path.name == "__init__.py"
-
-    def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self._tree, str(self._path), "exec"), module.__dict__)  # noqa: S102
+        code: CodeType = compile(self._tree, self.path, "exec")
+        return code
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -326,7 +321,7 @@ class Finder(importlib.abc.MetaPathFinder):
         if name != self._name:
             return None
         return importlib.util.spec_from_file_location(
-            name, self._path, loader=Loader(self._path, self._tree)
+            name, self._path, loader=Loader(name, self._path, self._tree)
         )
 
 

@@ -145,3 +145,5 @@ def test_a_room_that_is_changed_still_has_its_modules(
     assert (spec.submodule_search_locations is not None) == inside
     if inside:
         assert spec.submodule_search_locations == [str((ROOT / file).parent)]
+        # What lies beside the modules of a room is found too: the tables of the rules.
+        assert spec.loader.get_resource_reader(name).files().joinpath("vectors").is_dir()
