@@ -44,7 +44,7 @@ def test_alone_it_lists_its_commands_and_a_wrong_one_is_refused() -> None:
 
 def test_every_test_is_in_one_share_and_in_one_only() -> None:
     dev = runpy.run_path(str(DEV))
-    shares = [share for shares in dev["ROUNDS"] for share in shares]
+    shares = [share for shares, _ in dev["ROUNDS"] for share in shares]
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
 
     run = [name for share in shares for name in collected(dev["paths_of"](share), tests)]
