@@ -84,8 +84,7 @@ class Worker(Shell):
         if self._has_begun:
             self._asked_wake = 0
             self._ask_wake()
-            for number in sorted(self.engine.world.accounts):
-                self._say_open(self.engine.world.accounts[number])
+            self._say_all_open()
         self._has_begun = True
 
     def _restore(self) -> None:
@@ -113,6 +112,7 @@ class Worker(Shell):
         """All that was stored has been shown."""
         self.is_ready = True
         self._ask_wake()
+        self._say_all_open()
 
     # --- the stream --------------------------------------------------------------------
 
@@ -223,6 +223,10 @@ class Worker(Shell):
         found = [one for n in accounts if (one := self._drains.shown(n)) is not None]
         supervisor = self.world.supervisor
         self.send(supervisor, answer, {one.account: one for one in found})
+
+    def _say_all_open(self) -> None:
+        for number in sorted(self.engine.world.accounts):
+            self._say_open(self.engine.world.accounts[number])
 
     def _say_open(self, account: Account) -> None:
         if self.holds(account.account):

@@ -163,6 +163,8 @@ class Worker:
         self.caught_up.set()
         self._showing.happened(self.engine.world.accounts)
         self._ask_wake()
+        # What a snapshot remembers may have been lost on its way to the journal, with the journal.
+        self._say_all_open()
 
     def _truncated(self, last_seq: int) -> None:
         self._fail(JournalAway(f"the journal was cut back to seq {last_seq}"))
@@ -280,6 +282,10 @@ class Worker:
         for number in self._drains.over(self.engine.world.at):
             self._say_open(self.engine.world.accounts[number])
 
+    def _say_all_open(self) -> None:
+        for number in sorted(self.engine.world.accounts):
+            self._say_open(self.engine.world.accounts[number])
+
     def _say_open(self, account: Account) -> None:
         if self.holds(account):
             self._act(self.engine.open_demands(account))
@@ -385,8 +391,7 @@ class Worker:
 
     def say_again(self) -> None:
         """After the journal was away: decide nothing anew, but ask again for what is open."""
-        for number in sorted(self.engine.world.accounts):
-            self._say_open(self.engine.world.accounts[number])
+        self._say_all_open()
         if self._compared:
             self.journal.append(list(self._compared))
 
