@@ -305,9 +305,15 @@ class Judge:
         for record in disk.records:
             self.standing.take(record)
 
-    def restored(self) -> None:
-        """An old copy was put back: what it lacks is known to be lost, locks and epochs are not."""
+    def restored(self, disk: Disk) -> None:
+        """An old copy is put back: what it lacks is known to be lost, locks and epochs are not.
+
+        A lock that ended by the last records of the file that goes is over, seen by anybody or not.
+        """
         self.promised.clear()
+        for account, locks in self.standing.locks.items():
+            stood = disk.standing.locks.get(account, {})
+            self.standing.locks[account] = {name: locks[name] for name in locks if name in stood}
 
     # --- moves -----------------------------------------------------------------------------
 

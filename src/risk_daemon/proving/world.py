@@ -518,7 +518,7 @@ class World:
         self._stop_all()
         self.exchange.come_to_rest()  # a person takes longer to put a copy back than an order hides
         off = self.plan.off
-        self.judge.restored()
+        self.judge.restored(self.disk)
         self.disk.restore(
             self.copies[0], knows_locks=LOCK_FILE not in off, knows_epochs=INCARNATION not in off
         )
