@@ -913,6 +913,21 @@ def test_while_a_market_order_that_closes_works_nothing_of_a_run_that_died_is_vo
     assert ends(door.read(position(2), *working, recent=(old,), after=3 * SECOND)) == end
 
 
+def test_a_partial_close_that_met_a_flipped_position_is_not_void_while_its_order_works() -> None:
+    """It stands on the other side than was meant, so it is not found; beside it none may leave."""
+    door = Door().holding(4)
+    (request,) = sent(door.decide("reduce", allowed=3, locked=False))
+    door.answer(request)
+    hangs = order(99, 1, 1, type=2, status=6)
+
+    for _ in range(3):
+        assert ends(door.read(position(-4), hangs, recent=(hangs,), after=SECOND)) == []
+    assert sent(door.decide("reduce", allowed=3, locked=False)) == []
+
+    done = order(99, 1, 1, type=2, status=2, filled=1)
+    assert ends(door.read(position(-3), recent=(done,), after=11 * SECOND)) == ["void"]
+
+
 def test_one_of_another_contract_or_an_account_that_is_flat_keeps_nothing_from_being_void() -> None:
     other = order(98, -1, 2, type=2, status=1, root="ES")
     for held, works in (((position(2),), other), ((), order(98, -1, 2, type=2, status=1))):

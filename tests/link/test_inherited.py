@@ -99,6 +99,13 @@ def test_a_goal_with_an_end_is_over() -> None:
     assert found(*story) == Inherited([], [], [], [])
 
 
+def test_a_goal_that_left_though_a_link_that_died_had_refused_it_is_in_doubt_until_its_end() -> None:
+    story = (intended("a"), refused("a"), sent("a"))
+
+    assert doubtful(*story, DOWN) == [(2, "a")]
+    assert found(*story, settled("a"), DOWN) == Inherited([], [], [], [])
+
+
 def test_a_goal_decided_after_the_end_has_certainly_not_left() -> None:
     assert fresh(DOWN, intended("a")) == ["a"]
     assert doubtful(DOWN, intended("a")) == []

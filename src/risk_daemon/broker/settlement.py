@@ -218,17 +218,17 @@ def _is_void(account: AccountGate, contract: str, slot: Slot) -> bool:
     flat = account.view(contract).is_flat
     enough = last - slot.since >= wait and last - first >= VOID_BETWEEN
     late = last - slot.since >= VOID_AT_LAST
-    return enough and (unchanged or flat or late) and not _could_be_working(account, contract, slot)
+    return enough and (unchanged or flat or late) and not _is_closed_by_another(account, contract)
 
 
-def _could_be_working(account: AccountGate, contract: str, slot: Slot) -> bool:
-    """Tell whether an order that closes works still, and may be what an earlier run sent.
+def _is_closed_by_another(account: AccountGate, contract: str) -> bool:
+    """Tell whether an order that closes works still, and may be what was sent.
 
-    By its time it is not, but that time is by a clock which may have been ahead of the broker's.
-    Whoever's it is: what it will close need not be closed beside it.
+    Of an earlier run's by its time it is not, but that time is by a clock which may have been ahead
+    of the broker's; of our own by its side it is not, but a partial close that meets a position
+    which has flipped stands on the other one. Whoever's it is: what it will close need not be
+    closed beside it.
     """
-    if slot.side:
-        return False
     quantity = account.view(contract).by_orders
     return any(
         seen.order.contract == contract

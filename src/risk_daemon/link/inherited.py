@@ -97,6 +97,7 @@ def inherited(
 ) -> Inherited:
     """Sort the goals of a login that have no end in these records."""
     goals: dict[str, _Open] = {}
+    refused: dict[str, Intended] = {}
     ended: set[str] = set()
     is_down = is_noted = False
     for record in records:
@@ -108,10 +109,17 @@ def inherited(
             case RequestSent(account=account, key=key) as said if account in accounts:
                 if key in goals:
                     goals[key].said_at = record.at
+                elif key in refused:  # by a link that died: the next one had not heard of it
+                    intended = refused.pop(key)
+                    goals[key] = _Open(intended, record.at, sent.left_at(key), False, record.at)
                 elif key not in ended:  # it left without the journal, and is not folded in yet
                     goals[key] = _Open(_of(said), record.at, sent.left_at(key), False, record.at)
-            case RequestSettled(key=key) | GoalRefused(key=key):
+            case RequestSettled(key=key):
                 goals.pop(key, None)
+                ended.add(key)
+            case GoalRefused(key=key):
+                if key in goals:
+                    refused[key] = goals.pop(key).intended
                 ended.add(key)
             case FeedChanged(login=name, why=why, send_log=log) if name == login:
                 is_down = why == LINK_IS_DOWN
