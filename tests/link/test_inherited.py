@@ -99,7 +99,9 @@ def test_a_goal_with_an_end_is_over() -> None:
     assert found(*story) == Inherited([], [], [], [])
 
 
-def test_a_goal_that_left_though_a_link_that_died_had_refused_it_is_in_doubt_until_its_end() -> None:
+def test_a_goal_that_left_though_a_link_that_died_had_refused_it_is_in_doubt_until_its_end() -> (
+    None
+):
     story = (intended("a"), refused("a"), sent("a"))
 
     assert doubtful(*story, DOWN) == [(2, "a")]
