@@ -65,6 +65,15 @@ def test_it_says_what_is_over_what_is_watched_and_what_is_to_come() -> None:
     ]
 
 
+def test_a_configuration_alone_is_named_by_its_commits_and_was_tried_on_copies() -> None:
+    alone = {**rollout()["plan"], "kind": "configuration"}
+
+    told = tree(rollout(plan=alone, commit="abc123", fallback_commit="def456"))
+
+    assert told[0] == "configuration abc123 over configuration def456: canary, dwell"
+    assert told[1] == "├─ ✔ shadow   tried on copies, of all  over"
+
+
 @pytest.mark.parametrize("stage", ["draft", "canary", "aborted", "done"])
 def test_an_emergency_is_shown_as_one_with_what_it_was_spared_to_its_end(stage: str) -> None:
     urgent = {**rollout()["plan"], "kind": "emergency", "by": "anna", "reason": "it loses"}
