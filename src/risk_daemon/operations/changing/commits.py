@@ -148,13 +148,18 @@ def of_commit(at: Home, named: str) -> Configuration:
     with tempfile.TemporaryDirectory(prefix=".config-", dir=at.path) as scratch:
         folder = Path(scratch) / wanted.id
         check_out(at.config, wanted.id, folder)
-        try:
-            return adoption.judged(load(folder), at, about)
-        except OperatorError as error:
-            raise Refused(
-                f"commit {wanted.id[:12]} can't be in force here: {error.sentence} "
-                "Nothing was changed."
-            ) from None
+        return _judged(at, folder, about)
+
+
+def _judged(at: Home, folder: Path, about: home.About) -> Configuration:
+    """Read a commit from the folder that has its name."""
+    try:
+        return adoption.judged(load(folder), at, about)
+    except OperatorError as error:
+        raise Refused(
+            f"commit {folder.name[:12]} can't be in force here: {error.sentence} "
+            "Nothing was changed."
+        ) from None
 
 
 def in_force(at: Home) -> str:
@@ -184,13 +189,7 @@ def _go_to(
     with tempfile.TemporaryDirectory(prefix=".config-", dir=at.path) as scratch:
         folder = Path(scratch) / wanted.id
         check_out(at.config, wanted.id, folder)
-        try:
-            configuration = adoption.judged(load(folder), at, about)
-        except OperatorError as error:
-            raise Refused(
-                f"commit {wanted.id[:12]} can't be in force here: {error.sentence} "
-                "Nothing was changed."
-            ) from None
+        configuration = _judged(at, folder, about)
         if not is_rollback:  # a way back waits for nothing
             mass_trip.hold(at, configuration, accepts)
         lines, rows = policy.compare(at, configuration, at_once=is_rollback)

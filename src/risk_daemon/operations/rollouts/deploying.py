@@ -15,7 +15,7 @@ import msgspec
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.core.events import RolloutNoted
 from risk_daemon.depot import staging
-from risk_daemon.errors import NotFound, OperatorError, Refused, TimedOut, UsageError
+from risk_daemon.errors import NotFound, NotReachable, Refused, TimedOut, UsageError
 from risk_daemon.operations import daemon, home
 from risk_daemon.operations.accounts.looking import find_account
 from risk_daemon.operations.configuration.in_force import in_force
@@ -302,8 +302,8 @@ def end_configuration(at: Home, who: Who, waiting: Waiting) -> None:
     """Bring every account back from a configuration that is being rolled out, if one is."""
     try:
         found = standing(at)
-    except OperatorError:
-        return  # nobody is there to roll anything out
+    except NotReachable:
+        return  # nobody is there to roll anything out; anything else is not known, and told
     if found and found["kind"] == CONFIGURATION and found["stage"] not in OVER:
         abort(at, who, waiting, dry_run=False)
 
