@@ -95,6 +95,23 @@ def test_of_more_than_is_kept_the_number_is_told() -> None:
     assert told["lost"] + len(told["decided"]) == told["next"] - place
 
 
+def test_what_nobody_asked_for_in_a_minute_is_forgotten_and_counted_as_lost() -> None:
+    stream = gauged()
+    stream.feed(reading())
+    brought_back(stream)
+    stream.pulse()
+    place, decided = asked(stream)
+    ended = stream.gauge.since(0)["ended"]
+    assert decided and ended
+
+    stream.at += gauging.KEPT_NS
+    stream.pulse()
+
+    told = stream.gauge.since(0)
+    assert (told["decided"], told["ended"]) == ([], [])
+    assert told["lost"] == told["next"] == place
+
+
 def test_an_episode_begins_once_and_again_with_another_fault() -> None:
     stream = gauged()
     place, _ = asked(stream)

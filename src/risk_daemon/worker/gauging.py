@@ -2,7 +2,7 @@
 
 Asked for once a second by the console and kept nowhere else: a verdict never rests on it (that is
 `sampling`, whose samples are in the stream). Only what this worker holds is told, so that nobody is
-counted twice. Pure but for what it remembers; bounded, the oldest goes first.
+counted twice. Pure but for what it remembers; bounded by number and by age, the oldest goes first.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from risk_daemon.worker.sampling import BROKER_FACTS, fault_of
 
 #: Some seconds of a very busy day; who asks more seldom is told how many are missing.
 KEPT: Final = 4_000
+#: ... in ns, and some of an asker's delays. By number alone a calm day fills it in hours, which looks
+#: like a leak, and nobody asks for what is so old.
+KEPT_NS: Final = 60_000_000_000
 
 
 class Gauge:
@@ -24,15 +27,17 @@ class Gauge:
 
     def __init__(self) -> None:
         self._number = 0
-        #: Number, account, µs from the record's stamp to its decision, whether an episode began.
-        self._decided: deque[tuple[int, int, int, int]] = deque(maxlen=KEPT)
-        #: Number, account, flaw.
-        self._ended: deque[tuple[int, int, str]] = deque(maxlen=KEPT)
+        #: Number, ns UTC, account, µs from the record's stamp to its decision, whether an episode
+        #: began.
+        self._decided: deque[tuple[int, int, int, int, int]] = deque(maxlen=KEPT)
+        #: Number, ns UTC, account, flaw.
+        self._ended: deque[tuple[int, int, int, str]] = deque(maxlen=KEPT)
         self._faults: dict[int, str] = {}
         self._under_way = Goals()
 
     def take(self, entry: Entry, engine: Engine, took_ns: int, *, is_mine: bool) -> None:
         """Take a record that was folded and decided."""
+        self._forget(entry.at - KEPT_NS)
         if isinstance(entry.fact, FeedChanged):
             for known in engine.world.accounts.values():
                 self._under_way.look(known)
@@ -42,7 +47,7 @@ class Gauge:
         for goal in self._under_way.take(account):
             if is_mine:
                 self._number += 1
-                self._ended.append((self._number, account.account, goal.flaw))
+                self._ended.append((self._number, entry.at, account.account, goal.flaw))
         if isinstance(entry.fact, RequestSent):
             self._under_way.sent(entry.fact, entry.at)
         if not isinstance(entry.fact, BROKER_FACTS):
@@ -52,7 +57,8 @@ class Gauge:
         self._faults[entry.account] = fault
         if is_mine:
             self._number += 1
-            row = (self._number, entry.account, max(took_ns, 0) // 1_000, int(is_news))
+            took_us = max(took_ns, 0) // 1_000
+            row = (self._number, entry.at, entry.account, took_us, int(is_news))
             self._decided.append(row)
 
     def since(self, number: int) -> dict[str, Any]:
@@ -61,7 +67,13 @@ class Gauge:
         A worker that was restarted counts from nothing: then the asker's number is too high.
         """
         after = number if 0 <= number <= self._number else 0
-        decided = [list(row[1:]) for row in self._decided if row[0] > after]
-        ended = [list(row[1:]) for row in self._ended if row[0] > after]
+        decided = [list(row[2:]) for row in self._decided if row[0] > after]
+        ended = [list(row[2:]) for row in self._ended if row[0] > after]
         lost = max(self._number - after - len(decided) - len(ended), 0)
         return {"next": self._number, "decided": decided, "ended": ended, "lost": lost}
+
+    def _forget(self, before: int) -> None:
+        while self._decided and self._decided[0][1] < before:
+            self._decided.popleft()
+        while self._ended and self._ended[0][1] < before:
+            self._ended.popleft()
