@@ -108,6 +108,17 @@ def test_a_goal_that_left_though_a_link_that_died_had_refused_it_is_in_doubt_unt
     assert found(*story, settled("a"), DOWN) == Inherited([], [], [], [])
 
 
+def test_the_refusal_of_a_link_that_died_may_also_be_stored_after_it_left_by_the_next() -> None:
+    assert doubtful(intended("a"), sent("a"), refused("a"), DOWN) == [(1, "a")]
+    assert doubtful(NOTING, intended("a"), sent("a"), refused("a"), DOWN, sent=log(a=5)) == [(5, "a")]
+
+
+def test_a_goal_that_was_said_to_be_leaving_and_was_not_noted_ends_with_its_refusal() -> None:
+    story = (NOTING, intended("a"), sent("a"), refused("a"), DOWN)
+
+    assert found(*story, sent=log()) == Inherited([], [], [], [])
+
+
 def test_a_goal_decided_after_the_end_has_certainly_not_left() -> None:
     assert fresh(DOWN, intended("a")) == ["a"]
     assert doubtful(DOWN, intended("a")) == []

@@ -118,6 +118,8 @@ def inherited(
                 goals.pop(key, None)
                 ended.add(key)
             case GoalRefused(key=key):
+                if key in goals and goals[key].has_left:
+                    continue  # the late word of a link that died: it had let nothing out, others did
                 if key in goals:
                     refused[key] = goals.pop(key).intended
                 ended.add(key)
