@@ -110,7 +110,9 @@ def test_a_goal_that_left_though_a_link_that_died_had_refused_it_is_in_doubt_unt
 
 def test_the_refusal_of_a_link_that_died_may_also_be_stored_after_it_left_by_the_next() -> None:
     assert doubtful(intended("a"), sent("a"), refused("a"), DOWN) == [(1, "a")]
-    assert doubtful(NOTING, intended("a"), sent("a"), refused("a"), DOWN, sent=log(a=5)) == [(5, "a")]
+    assert doubtful(NOTING, intended("a"), sent("a"), refused("a"), DOWN, sent=log(a=5)) == [
+        (5, "a")
+    ]
 
 
 def test_a_goal_that_was_said_to_be_leaving_and_was_not_noted_ends_with_its_refusal() -> None:

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 
 from risk_daemon.core.events import (
+    Fact,
     FeedChanged,
     Goal,
     GoalRefused,
@@ -96,47 +97,76 @@ def inherited(
     kept: Sequence[Kept] = (),
 ) -> Inherited:
     """Sort the goals of a login that have no end in these records."""
-    goals: dict[str, _Open] = {}
-    refused: dict[str, Intended] = {}
-    ended: set[str] = set()
-    is_down = is_noted = False
+    story = _Story(login, accounts, sent)
     for record in records:
-        match decode(record).fact:
-            case Intended(account=account, key=key) as intended if account in accounts:
-                if intended.goal.act != "look" and key not in ended:
-                    is_known = (is_down or is_noted) and key not in goals
-                    goals[key] = _Open(intended, record.at, sent.left_at(key), is_known)
-            case RequestSent(account=account, key=key) as said if account in accounts:
-                if key in goals:
-                    goals[key].said_at = record.at
-                elif key in refused:  # by a link that died: the next one had not heard of it
-                    intended = refused.pop(key)
-                    goals[key] = _Open(intended, record.at, sent.left_at(key), False, record.at)
-                elif key not in ended:  # it left without the journal, and is not folded in yet
-                    goals[key] = _Open(_of(said), record.at, sent.left_at(key), False, record.at)
+        story.take(decode(record).fact, record.at)
+    for at, intended in kept:
+        story.take_kept(intended, at)
+    return _sorted(list(story.goals.values()))
+
+
+class _Story:
+    """What the records tell of a login's goals, in their order."""
+
+    def __init__(self, login: str, accounts: tuple[int, ...], sent: Sent) -> None:
+        self._login, self._accounts, self._sent = login, accounts, sent
+        self.goals: dict[str, _Open] = {}
+        self._refused: dict[str, Intended] = {}
+        self._ended: set[str] = set()
+        self._is_down = self._is_noted = False
+
+    def take(self, fact: Fact, at: int) -> None:
+        match fact:
+            case Intended(account=account) if account in self._accounts:
+                self._decided(fact, at)
+            case RequestSent(account=account) if account in self._accounts:
+                self._left(fact, at)
             case RequestSettled(key=key):
-                goals.pop(key, None)
-                ended.add(key)
+                self.goals.pop(key, None)
+                self._ended.add(key)
             case GoalRefused(key=key):
-                if key in goals and goals[key].has_left:
-                    continue  # the late word of a link that died: it had let nothing out, others did
-                if key in goals:
-                    refused[key] = goals.pop(key).intended
-                ended.add(key)
-            case FeedChanged(login=name, why=why, send_log=log) if name == login:
-                is_down = why == LINK_IS_DOWN
-                is_noted = bool(log) and log == sent.name
-                if not (is_down or is_noted):  # another link spoke: it may have let them out
-                    for one in goals.values():
-                        one.would_be_known = False
+                self._was_refused(key)
+            case FeedChanged(login=name) if name == self._login:
+                self._spoke(fact)
             case _:
                 pass
-    for at, intended in kept:
-        if intended.key not in ended:
-            goals.pop(intended.key, None)  # it left after what the journal stored, if it did
-            noted_at = sent.left_at(intended.key)
-            goals[intended.key] = _Open(intended, at, noted_at, False, is_kept=True)
-    return _sorted(list(goals.values()))
+
+    def take_kept(self, intended: Intended, at: int) -> None:
+        """Take a goal of the segment: it left after what the journal stored, if it did."""
+        if intended.key not in self._ended:
+            self.goals.pop(intended.key, None)
+            noted_at = self._sent.left_at(intended.key)
+            self.goals[intended.key] = _Open(intended, at, noted_at, False, is_kept=True)
+
+    def _decided(self, intended: Intended, at: int) -> None:
+        key = intended.key
+        if intended.goal.act != "look" and key not in self._ended:
+            is_known = (self._is_down or self._is_noted) and key not in self.goals
+            self.goals[key] = _Open(intended, at, self._sent.left_at(key), is_known)
+
+    def _left(self, said: RequestSent, at: int) -> None:
+        key = said.key
+        if key in self.goals:
+            self.goals[key].said_at = at
+        elif key in self._refused:  # by a link that died: the next one had not heard of it
+            intended = self._refused.pop(key)
+            self.goals[key] = _Open(intended, at, self._sent.left_at(key), False, at)
+        elif key not in self._ended:  # it left without the journal, and is not folded in yet
+            self.goals[key] = _Open(_of(said), at, self._sent.left_at(key), False, at)
+
+    def _was_refused(self, key: str) -> None:
+        if key in self.goals:
+            if self.goals[key].has_left:
+                return  # the late word of a link that died: the next one let it out
+            self._refused[key] = self.goals.pop(key).intended
+        self._ended.add(key)
+
+    def _spoke(self, fact: FeedChanged) -> None:
+        self._is_down = fact.why == LINK_IS_DOWN
+        self._is_noted = bool(fact.send_log) and fact.send_log == self._sent.name
+        if not (self._is_down or self._is_noted):  # another link spoke: it may have let them out
+            for one in self.goals.values():
+                one.would_be_known = False
 
 
 def _of(said: RequestSent) -> Intended:

@@ -17,8 +17,8 @@ from risk_daemon.worker.sampling import BROKER_FACTS, fault_of
 
 #: Some seconds of a very busy day; who asks more seldom is told how many are missing.
 KEPT: Final = 4_000
-#: ... in ns, and some of an asker's delays. By number alone a calm day fills it in hours, which looks
-#: like a leak, and nobody asks for what is so old.
+#: ... and for so long, in ns: nobody asks for what is older. Kept by number alone it grows for hours
+#: on a calm day, as a leak does.
 KEPT_NS: Final = 60_000_000_000
 
 
