@@ -17,8 +17,8 @@ from risk_daemon.worker.sampling import BROKER_FACTS, fault_of
 
 #: Some seconds of a very busy day; who asks more seldom is told how many are missing.
 KEPT: Final = 4_000
-#: ... and for so long, in ns: nobody asks for what is older. Kept by number alone it grows for hours
-#: on a calm day, as a leak does.
+#: ... and for so long, in ns: nobody asks for what is older. By number alone it grows for hours on
+#: a calm day, as a leak does.
 KEPT_NS: Final = 60_000_000_000
 
 
