@@ -60,7 +60,7 @@ def told(
 ) -> Iterator[Told]:
     """What became of each document: some hosts at a time, as most of it is waiting."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    mine = [item for item in items if "told" in item.fixturenames]
+    mine = [item for item in items if item.path == request.path and "told" in item.fixturenames]
     asked = {page for item in mine if isinstance(page := item.callspec.params["page"], Path)}
     with untraced_children(), ThreadPoolExecutor(AT_A_TIME) as pool:
         made = make_releases(tmp_path_factory.mktemp("made"))
