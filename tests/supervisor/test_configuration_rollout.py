@@ -159,6 +159,17 @@ def test_what_is_no_change_of_the_configuration_is_not_planned(
     assert scene.rollout().get("rollout") is None
 
 
+def test_a_plan_that_waits_for_what_a_second_release_shows_is_refused(scene: Scene) -> None:
+    plan = scene.home.path / "of-a-release.yaml"
+    plan.write_text(PLAN.replace("situations: []}", "situations: [], gates: [decisions]}", 1))
+
+    said = scene.planned("--file", str(plan))
+
+    assert said.code == 2
+    assert "phases[0].gates: 'decisions' is not allowed; allowed: none where" in said.err
+    assert scene.rollout().get("rollout") is None
+
+
 def test_it_goes_to_one_account_then_to_more_and_no_worker_changes(scene: Scene) -> None:
     before = scene.held()
     pids = {name: one.pid for name, one in scene.daemon.processes().items()}
