@@ -337,7 +337,7 @@ def _phases(reader: _Reader, raw: object, usual: Callable[[str], Phase]) -> list
 
 
 def _nothing_is_compared(reader: _Reader, phases: list[Phase]) -> None:
-    """Refuse what is seen by a second release beside: a configuration would wait for it for ever."""
+    """Refuse what a second release beside would show: a configuration would wait for ever."""
     why = "where a configuration goes alone (nothing is compared: plan it by a file of its own)"
     for at, phase in enumerate(phases):
         here = f"phases[{at}]."
