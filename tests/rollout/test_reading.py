@@ -54,7 +54,7 @@ def test_what_is_left_out_is_as_the_brief_has_it() -> None:
 
 def test_everything_can_be_said() -> None:
     found = wish(
-        kind="configuration",
+        kind="emergency",
         test_accounts=[7],
         phases=phases(
             canary={
@@ -105,11 +105,44 @@ def test_everything_can_be_said() -> None:
     )
     assert found.older == (Version("v1.1.0", "abc000"),)
     assert (found.tests, found.gates, found.approvals, found.kind) == (
-        (7,), ("tests",), 1, "configuration",
+        (7,), ("tests",), 1, "emergency",
     )  # fmt: skip
     assert (found.minute_ns, found.auto_advance, found.in_production, found.is_harmless) == (
         MINUTE // 240, True, False, True,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "what", "allowed"),
+    [
+        ({"gates": ["decisions", "errors"]}, "gates: 'decisions, errors'", "none where"),
+        ({"events": 1}, "events: 1", "0 where"),
+        (
+            {"situations": ["session open", "reconnect"]},
+            "situations: 'reconnect'",
+            "session open, session close, daily reset, maintenance break where",
+        ),
+    ],
+)
+def test_what_two_releases_would_show_is_not_waited_for_where_a_configuration_goes_alone(
+    more: dict[str, Any], what: str, allowed: str
+) -> None:
+    steps = phases(shadow=more)
+
+    assert wrong(kind="configuration", phases=steps) == (
+        f"phases[0].{what} is not allowed; allowed: {allowed} a configuration goes alone "
+        "(nothing is compared: plan it by a file of its own)",
+    )
+    assert wish(phases=steps).kind == "release"
+
+
+def test_a_configuration_alone_waits_for_the_calendar_and_nothing_else() -> None:
+    situations = ("session open", "daily reset")
+    canary = {"situations": list(situations)}
+    found = wish(kind="configuration", phases=phases(canary=canary))
+
+    assert [(one.gates, one.dwell.events) for one in found.phases] == [((), 0)] * 6
+    assert found.phases[1].situations == situations
 
 
 @pytest.mark.parametrize("percent", [0, 101, 7.5, -3, True, "ten", None])

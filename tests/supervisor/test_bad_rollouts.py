@@ -7,33 +7,25 @@ they were, by the same epochs, and the rollout stands where it stood.
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from risk_daemon.operations import daemon as asked
-from risk_daemon.operations.home import Home
 from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import Crowd
-from risk_daemon.stage.daemon import Daemon, Done
-from risk_daemon.stage.gateway import Gateway
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
+from tests.supervisor.typed import Typed
 from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 OLD, NEW, OTHER = release(), "v9.0.0", "v9.1.0"
 CROWD: Final = Crowd(1, 3)
 FIRST, LOCKED, UNKNOWN = *map(str, CROWD.accounts()[:2]), "42"
-WITHIN_S: Final = 120.0
 CUT_OFF_S: Final = 15.0
 STEP: Final = "wall: 10ms, open_minutes: 0, events: 0, situations: [], gates: []"
 
@@ -51,28 +43,8 @@ freezes:
 """
 
 
-class Scene:
+class Scene(Typed):
     """A daemon of three accounts, and two more releases beside its own."""
-
-    def __init__(self, gateway: Gateway, daemon: Daemon) -> None:
-        self.gateway, self.daemon, self.home = gateway, daemon, Home(daemon.home)
-
-    def run(self, *words: str) -> Done:
-        return self.daemon.run(*words, within_s=WITHIN_S)
-
-    def type(self, line: str) -> Done:
-        """Type a line of the brief, as it stands on the page."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            ["sh", "-c", line],
-            cwd=ROOT,
-            env=self.daemon.environment | {"RISK_DAEMON_HOME": str(self.home.path), "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-        )
-        return Done((line,), done.returncode, done.stdout, done.stderr)
 
     def planned(self, text: str) -> None:
         """Have the home's own plan say this."""

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -15,24 +11,21 @@ import pytest
 from risk_daemon.core.events import LeaseGranted, PolicyAdopted
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations import state_file
-from risk_daemon.operations.home import Home
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
 from risk_daemon.operations.which_release import release
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
-from risk_daemon.stage.daemon import Daemon, Done
-from risk_daemon.stage.gateway import Gateway
+from risk_daemon.stage.daemon import Done
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.proof import tag
 from risk_daemon.stage.waiting import until
+from tests.supervisor.typed import Typed
 from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 CROWD: Final = Crowd(1, 4)
 FIRST: Final = CROWD.accounts()[0]
-WITHIN_S: Final = 120.0
 STEP: Final = "wall: 10ms, open_minutes: 0, situations: []"
 PLAN: Final = f"""\
 production: false
@@ -48,28 +41,8 @@ phases:
 LOOSER: Final = LIMIT + 1
 
 
-class Scene:
+class Scene(Typed):
     """A daemon of four accounts, and a commit of its configuration with a looser limit."""
-
-    def __init__(self, gateway: Gateway, daemon: Daemon) -> None:
-        self.gateway, self.daemon, self.home = gateway, daemon, Home(daemon.home)
-
-    def run(self, *words: str) -> Done:
-        return self.daemon.run(*words, within_s=WITHIN_S)
-
-    def type(self, line: str) -> Done:
-        """Type a line of the brief, as it stands on the page."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            ["sh", "-c", line],
-            cwd=ROOT,
-            env=self.daemon.environment | {"RISK_DAEMON_HOME": str(self.home.path), "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-        )
-        return Done((line,), done.returncode, done.stdout, done.stderr)
 
     def limits(self) -> dict[int, int]:
         """The limit that stands for each account, by the journal's word."""
@@ -156,6 +129,17 @@ def test_what_is_no_change_of_the_configuration_is_not_planned(
     said = scene.run("deploy", "plan", *words)
 
     assert (said.code, says in said.err) == (code, True), said.err
+    assert scene.rollout().get("rollout") is None
+
+
+def test_a_plan_that_waits_for_what_a_second_release_shows_is_refused(scene: Scene) -> None:
+    plan = scene.home.path / "of-a-release.yaml"
+    plan.write_text(PLAN.replace("situations: []}", "situations: [], gates: [decisions]}", 1))
+
+    said = scene.planned("--file", str(plan))
+
+    assert said.code == 2
+    assert "phases[0].gates: 'decisions' is not allowed; allowed: none where" in said.err
     assert scene.rollout().get("rollout") is None
 
 

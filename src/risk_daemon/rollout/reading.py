@@ -240,6 +240,8 @@ def read(raw: object) -> Wish | Problems:
         found.get("phases", usual),
         short_phase if is_short else lambda name: usual_phase(kind, name),
     )
+    if kind == CONFIGURATION:
+        _nothing_is_compared(reader, [phase for phase, _ in phases])
     gates = list(OF_EMERGENCY if is_short else usual_gates(kind))
     wish = Wish(
         rollout=reader.text("rollout", found.get("rollout")),
@@ -332,6 +334,21 @@ def _phases(reader: _Reader, raw: object, usual: Callable[[str], Phase]) -> list
         found.append((_phase(reader, here, one, usual(name)), _cap(reader, here, one, name)))
     _in_order(reader, tuple(phase for phase, _ in found))
     return found
+
+
+def _nothing_is_compared(reader: _Reader, phases: list[Phase]) -> None:
+    """Refuse what a second release beside would show: a configuration would wait for ever."""
+    why = "where a configuration goes alone (nothing is compared: plan it by a file of its own)"
+    for at, phase in enumerate(phases):
+        here = f"phases[{at}]."
+        if phase.gates:
+            reader.refuse(f"{here}gates", ", ".join(phase.gates), f"none {why}")
+        if phase.dwell.events:
+            reader.refuse(f"{here}events", phase.dwell.events, f"0 {why}")
+        unseen = [one for one in phase.situations if one not in OF_CALENDAR]
+        if unseen:
+            allowed = f"{', '.join(OF_CALENDAR)} {why}"
+            reader.refuse(f"{here}situations", ", ".join(unseen), allowed)
 
 
 def _cap(reader: _Reader, here: str, one: Mapping[str, Any], name: str) -> int:
