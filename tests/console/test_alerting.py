@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -257,6 +258,24 @@ def test_what_a_house_keeps_is_told_once_past_its_limit_and_told_when_over(
     assert len(scene.lines(f"WARN {what}:")) == 1
     scene.configure()
     assert "over:" in scene.gets(f"INFO {what}:")
+
+
+def test_a_home_without_a_verified_backup_is_told_once_until_it_has_one(scene: Scene) -> None:
+    shutil.rmtree(scene.daemon.home / "backups", ignore_errors=True)
+    scene.daemon.kill("console")  # what is in the house is looked at every minute, and at first
+    scene.turns("young enough to have none")
+    assert scene.lines("no verified backup:") == []
+
+    scene.configure(backup_age_h=0)
+
+    told = scene.gets("WARN no verified backup: there is no verified backup of this home")
+    assert "h old, more than 0 h: `risk-daemon-admin backup create` makes one" in told
+    scene.turns("still without one")
+    assert len(scene.lines("WARN no verified backup:")) == 1
+    scene.daemon.run("backup", "create").ok()
+    scene.daemon.kill("console")
+    assert "over: there is no" in scene.gets("INFO no verified backup:")
+    scene.configure()
 
 
 # --- who looks after it ---

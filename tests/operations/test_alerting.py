@@ -157,6 +157,7 @@ def test_a_stale_price_of_a_held_contract_is_told_when_it_lasts() -> None:
     [
         ({"disk_free_gb": 2.0}, {"disk_free_gb": 1.9}, "warn disk"),
         ({"backup_age_h": 48.0}, {"backup_age_h": 48.1}, "warn backup age"),
+        ({"unsaved_h": 48.0}, {"unsaved_h": 48.1}, "warn no verified backup"),
         ({"calendar_days": 60.0}, {"calendar_days": 59.0}, "warn calendar"),
     ],
 )
@@ -167,6 +168,19 @@ def test_the_house_is_told_of_past_its_limit(
 
     assert watcher.sees(**well, for_s=3) == []
     assert watcher.sees(**wrong, for_s=3) == [told]
+
+
+def test_a_home_without_a_backup_is_told_once_what_makes_one_and_that_there_is_one() -> None:
+    watcher = Watcher()
+
+    assert watcher.sees(unsaved_h=47.99, for_s=3) == []
+    assert watcher.sees(unsaved_h=49.0, for_s=300) == ["warn no verified backup"]
+    assert watcher.raised[-1].text == (
+        "there is no verified backup of this home, whose state is 49 h old, more than 48 h:"
+        " `risk-daemon-admin backup create` makes one"
+    )
+    assert watcher.sees(backup_age_h=0.0, for_s=60) == ["info no verified backup"]
+    assert watcher.sees(backup_age_h=48.1) == ["warn backup age"]
 
 
 # --- across a restart ---

@@ -195,11 +195,14 @@ def _read(home: Home) -> Kept:
 
 def _house(home: Home, now: int) -> dict[str, float | None]:
     # A backup is a file of this machine: its time is not the home's, which a rehearsal may move.
-    age_s = backup_list.age_of_backup(home, Clock().now_ns())
+    machine = Clock().now_ns()
+    age_s = backup_list.age_of_backup(home, machine)
+    unsaved_s = backup_list.age_of_state(home, machine, now) if age_s is None else None
     today = dt.datetime.fromtimestamp(now / SECOND_NS, dt.UTC).date()
     left = dt.date.fromisoformat(calendar_table.LAST_DATE) - today
     return {
         "disk_free_gb": shutil.disk_usage(home.state).free / 1e9,
         "backup_age_h": age_s / 3_600 if age_s is not None else None,
+        "unsaved_h": unsaved_s / 3_600 if unsaved_s is not None else None,
         "calendar_days": float(left.days),
     }

@@ -102,6 +102,13 @@ def standing(home: Home) -> Standing:
         return found
 
 
+def begun(home: Home) -> int | None:
+    """When the first record was written, by the home's own time; None before there is one."""
+    with _opened(home) as reader:
+        first = reader.records(1, _END, (), 1).records
+    return first[0].at if first else None
+
+
 def story(home: Home, account: int, limit: int) -> list[Entry]:
     """The latest records that say what happened to an account, oldest first."""
     with _opened(home) as reader:

@@ -14,14 +14,14 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 
-from risk_daemon.clock import SECOND_NS, Clock
+from risk_daemon.clock import SECOND_NS, Clock, Timekeeper
 from risk_daemon.console import view
 from risk_daemon.console.alerting import Alerting
 from risk_daemon.console.app import make_app
@@ -123,8 +123,7 @@ class _Server(uvicorn.Server):
                 self._say_where()
 
 
-async def _serve(home: Home, listener: socket.socket, settings: Settings, version: str) -> None:
-    clock = Clock(int(settings.clock_offset_s * SECOND_NS))
+async def _serve(home: Home, listener: socket.socket, version: str, clock: Timekeeper) -> None:
     seen = Seen(release=version)
     follower = Follower(seen, home.run, clock)
     store, feed = Store(home.state / HISTORY), Feed(seen, clock, secrets.token_hex(4))
@@ -168,7 +167,7 @@ async def _serve(home: Home, listener: socket.socket, settings: Settings, versio
         await admin.close()
 
 
-def _status_of(seen: Seen, clock: Clock) -> Op:
+def _status_of(seen: Seen, clock: Timekeeper) -> Op:
     """The admin protocol's `status`, the same answer as `/health`."""
 
     async def status(args: dict[str, Any]) -> dict[str, Any]:
@@ -184,15 +183,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="instead of console.port; 0 is any free one")
     args = parser.parse_args(argv)
     home = Home(args.home.absolute())
-    return process.run(NAME, home.path, lambda: _run(home, args.port, args.release or release()))
+    version = args.release or release()
+    return process.run(NAME, home.path, lambda: run(home, args.port, version, _clock))
 
 
-def _run(home: Home, port: int | None, version: str) -> int:
+def _clock(settings: Settings) -> Timekeeper:
+    return Clock(int(settings.clock_offset_s * SECOND_NS))
+
+
+def run(home: Home, port: int | None, version: str, clock: Callable[[Settings], Timekeeper]) -> int:
+    """Serve until SIGTERM, at this clock; the program has the machine's, whatever it is told."""
     home.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings = _settings(home)
     listener = _bind(settings.console_port if port is None else port)
     try:
-        asyncio.run(_serve(home, listener, settings, version))
+        asyncio.run(_serve(home, listener, version, clock(settings)))
     finally:
         (home.run / READY).unlink(missing_ok=True)
     return 0

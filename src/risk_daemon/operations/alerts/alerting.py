@@ -65,6 +65,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     stale: tuple[str, ...] = ()
     disk_free_gb: float | None = None
     backup_age_h: float | None = None
+    #: How old the state is of a home that has no verified backup at all.
+    unsaved_h: float | None = None
     calendar_days: float | None = None
 
 
@@ -215,6 +217,12 @@ def _housekeeping(look: Look, limits: Limits) -> Iterator[Wrong]:
         age = f"{look.backup_age_h:,.0f} h"
         text = f"the newest verified backup is {age} old, more than {limits.backup_age_h:g} h"
         yield Wrong(key="backup age", level=WARNING, text=text)
+    if look.unsaved_h is not None and look.unsaved_h > limits.backup_age_h:
+        text = (
+            f"there is no verified backup of this home, whose state is {look.unsaved_h:,.0f} h old,"
+            f" more than {limits.backup_age_h:g} h: `risk-daemon-admin backup create` makes one"
+        )
+        yield Wrong(key="no verified backup", level=WARNING, text=text)
     if look.calendar_days is not None and look.calendar_days < limits.calendar_days:
         text = (
             f"the calendar of trading days ends in {look.calendar_days:g} days: a release with a"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from risk_daemon.errors import OperatorError
+from risk_daemon.operations import home, state_file
 from risk_daemon.operations.backup import backup_file
 from risk_daemon.operations.backup.backup_file import Manifest
 from risk_daemon.operations.home import Home
@@ -104,3 +106,19 @@ def age_of_backup(at: Home, now: int) -> float | None:
     if newest is None or newest.manifest is None:
         return None
     return round(max(now - newest.manifest.made_at, 0) / 1e9, 1)
+
+
+def age_of_state(at: Home, machine: int, now: int) -> float | None:
+    """How long there has been something to lose, in seconds; None where that can't be read.
+
+    A home may be made days before its first start, and be made anew for a state that is older:
+    the later of the two counts. `machine` is the machine's time, `now` the home's own.
+    """
+    try:
+        made = datetime.fromisoformat(home.read(at).created).timestamp()
+        begun = state_file.begun(at)
+    except (OperatorError, ValueError):
+        return None
+    if begun is None:
+        return None
+    return round(max(min(machine / 1e9 - made, (now - begun) / 1e9), 0), 1)
