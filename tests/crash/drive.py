@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from risk_daemon.programs.report import report
-from risk_daemon.stage.controller_kills import ControllerKills
+from risk_daemon.stage.controller_kills import ConfigurationKills, ControllerKills
 from risk_daemon.stage.controller_kills import in_words as kills_in_words
 from risk_daemon.stage.crash import KINDS, Crashes, in_words
 from risk_daemon.stage.every_file import EveryFile
@@ -24,13 +24,17 @@ def main() -> int:
     parser.add_argument(
         "--controller", action="store_true", help="kill the controller of a rollout instead"
     )
+    parser.add_argument(
+        "--configuration", action="store_true", help="with --controller: of a configuration alone"
+    )
     parser.add_argument("--per-phase", type=int, default=20, help="with --controller: kills of it")
     parser.add_argument("--only", default="", help="of these files: names that contain this")
     args = parser.parse_args()
     if args.controller:
+        kills = ConfigurationKills if args.configuration else ControllerKills
         return report(
             "crash --controller",
-            lambda say: ControllerKills(args.per_phase, args.seed, say).run(args.keep),
+            lambda say: kills(args.per_phase, args.seed, say).run(args.keep),
             kills_in_words,
             as_json=args.json,
         )

@@ -8,21 +8,25 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.core.events import Fact, LeaseGranted, RolloutStored
+from risk_daemon.core.events import Fact, LeaseGranted, PolicyAdopted, RolloutStored, RuleSetting
 from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.file import JournalFile
 from risk_daemon.journal.sequencer import Sequencer
 from risk_daemon.rollout import row as rows
 from risk_daemon.stage.controller_kills import (
     ALL,
+    LOOSER,
     PHASES,
+    ConfigurationKills,
     ControllerKills,
     Kill,
     broken,
+    broken_policies,
     in_words,
     judge,
     step_of,
 )
+from risk_daemon.stage.crowd import LIMIT
 from risk_daemon.wire.record import new_record
 from tests.rollout.world import NEW, OLD, plan
 from tests.untraced import leave_children_untraced
@@ -32,10 +36,11 @@ SECOND = 1_000_000_000
 CLEAN = dict.fromkeys(("reversed", "increased", "duplicate"), 0)
 
 
-def test_killed_once_in_each_phase_it_ends_as_it_would_have() -> None:
+@pytest.mark.parametrize("of", [ControllerKills, ConfigurationKills])
+def test_killed_once_in_each_phase_it_ends_as_it_would_have(of: type[ControllerKills]) -> None:
     said: list[tuple[str, str]] = []
 
-    verdict = ControllerKills(1, 7, lambda kind, text: said.append((kind, text))).run()
+    verdict = of(1, 7, lambda kind, text: said.append((kind, text))).run()
 
     assert verdict["problems"] == []
     assert verdict["kills"] == {phase.name: 1 for phase in PHASES}
@@ -104,6 +109,34 @@ def test_after_the_way_back_began_no_account_may_go_to_the_candidate(tmp_path: P
     assert broken(stored(tmp_path, facts)) == [
         f"record 7 gives 1 to {NEW.release} after the way back"
     ]
+
+
+def test_after_the_way_back_began_no_account_may_get_the_looser_limit(tmp_path: Path) -> None:
+    facts = [
+        adopted(LOOSER, 1),  # by a person, before there is any rollout
+        adopted(LIMIT, 1),
+        written("canary"),
+        adopted(LOOSER, 1),
+        written(rows.ABORTING),
+        adopted(LIMIT, 1),
+        adopted(LOOSER, 2),
+        written(rows.ABORTED),
+        adopted(LOOSER, 1),
+        written("canary"),
+        adopted(LOOSER, 2),
+    ]
+
+    assert broken_policies(stored(tmp_path, facts)) == [
+        "record 7 loosens 2 after the way back",
+        "record 9 loosens 1 after the way back",
+    ]
+
+
+def adopted(limit: int, account: int) -> PolicyAdopted:
+    rule = RuleSetting(rule="max-contracts", mode="enforce", params={"limit": limit})
+    return PolicyAdopted(
+        account=account, login="a", name="A", calendar="c", day_roll="d", rules=(rule,), digest="d"
+    )
 
 
 def written(stage: str) -> RolloutStored:

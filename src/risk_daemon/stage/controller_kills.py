@@ -1,4 +1,4 @@
-"""`./dev crash --controller`: the supervisor killed while a rollout moves accounts.
+"""`./dev crash --controller [--configuration]`: the supervisor killed while a rollout is under way.
 
 The controller of a rollout lives in the supervisor. For each phase, and for the way back, it is
 killed in the middle of what a person asked for, one write of its row later each time; then it is
@@ -13,23 +13,26 @@ import contextlib
 import random
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from risk_daemon.clock import SECOND_NS, Clock
-from risk_daemon.core.events import LeaseGranted, RolloutStored
+from risk_daemon.core.events import LeaseGranted, PolicyAdopted, RolloutStored
 from risk_daemon.errors import OperatorError, TimedOut
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.state_file import standing
 from risk_daemon.operations.stored import entries
+from risk_daemon.operations.which_release import release
 from risk_daemon.rollout import row as rows
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.handover import answered
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.play import Say
+from risk_daemon.stage.proof import tag
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 from risk_daemon.wire import control
@@ -40,6 +43,8 @@ from risk_daemon.wire.transport import Hello
 CANDIDATE: Final = "v9.0.0"
 CROWD: Final = Crowd(2, 3)
 EXCESS: Final = 2
+#: What a configuration alone allows, contracts.
+LOOSER: Final = LIMIT + 1
 WITHIN_S: Final = 60.0
 #: A way back ends when every account was read, and reads wait for a minute's requests.
 ENDS_WITHIN_S: Final = 120.0
@@ -91,7 +96,10 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControllerKills:
-    """Rollouts there and back, the supervisor killed once in each phase of each."""
+    """Rollouts of a release there and back, the supervisor killed once in each phase of each."""
+
+    rolled_out: tuple[str, ...] = (CANDIDATE,)
+    persons: tuple[str, ...] = ("a drill",)
 
     def __init__(self, per_phase: int, seed: int, say: Say) -> None:
         self._per_phase, self._say = per_phase, say
@@ -103,7 +111,7 @@ class ControllerKills:
         """Play, and return the verdict."""
         with contextlib.ExitStack() as stack:
             self._gateway, self._daemon = open_all(stack, "controller", CROWD, 5, keep)
-            install(self._daemon.home, CANDIDATE)
+            self._prepare()
             (self._daemon.home / "config" / "rollout.yaml").write_text(PLAN)
             self._daemon.start()
             hold(self._gateway, CROWD.accounts(), LIMIT)
@@ -112,12 +120,20 @@ class ControllerKills:
             after = self._breaches()
             verdict = self._gateway.post("/finish", settle_s=10.0)
             self._daemon.run("stop", "--yes", "--reason", "enough was killed").ok()
-            leases = broken(self._daemon.home / "state" / "journal.db")
-            return judge(self._kills, self._per_phase, after, verdict, leases)
+            late = self.broken(self._daemon.home / "state" / "journal.db")
+            return judge(self._kills, self._per_phase, after, verdict, late)
+
+    def broken(self, file: Path) -> list[str]:
+        """Say to whom the journal gave what was going back already."""
+        return broken(file)
+
+    def _prepare(self) -> None:
+        install(self._daemon.home, CANDIDATE)
 
     def _there_and_back(self) -> None:
-        self._daemon.run("deploy", "plan", CANDIDATE, "--account", str(FIRST)).ok()
-        self._daemon.run("rollout", "approve", "start", "--by", "a drill").ok()
+        self._daemon.run("deploy", "plan", *self.rolled_out, "--account", str(FIRST)).ok()
+        for person in self.persons:
+            self._daemon.run("rollout", "approve", "start", "--by", person).ok()
         for phase in PHASES:
             self._killed_in(phase)
 
@@ -179,10 +195,13 @@ class ControllerKills:
         return self._daemon.run(*phase.words, within_s=ENDS_WITHIN_S).code == 0
 
     def _moved(self) -> int:
-        """Return how many accounts the candidate enforces, by its workers; -1 if one has nobody."""
+        """Return how many accounts have what is rolled out; -1 if nobody enforces one."""
         found = asked.status(Home(self._daemon.home))["accounts"]
         if not all(one["enforcing"] for one in found):
             return -1
+        return self._have_it(found)
+
+    def _have_it(self, found: Sequence[Mapping[str, Any]]) -> int:
         return sum(one["release"] == CANDIDATE for one in found)
 
     def _row(self) -> rows.Row:
@@ -198,6 +217,36 @@ class ControllerKills:
         with contextlib.suppress(TimedOut):
             until(lambda: answered(self._gateway, mine) == mine, WITHIN_S, "each answer")
         return len(answered(self._gateway, mine))
+
+
+class ConfigurationKills(ControllerKills):
+    """The same of a configuration alone: no worker changes, and who has it has a looser limit."""
+
+    rolled_out = ("--to-commit", "looser")
+    persons = ("a drill", "a second one")
+
+    def _prepare(self) -> None:
+        for name, limit in (("tight", LIMIT), ("looser", LOOSER)):
+            words = ("config", "set-rule", "all", "max-contracts", f"limit={limit}")
+            self._daemon.run(*words).ok()
+            tag(self._daemon.home / "config", name)
+        self._daemon.run("config", "apply", "--to-commit", "tight").ok()
+
+    def broken(self, file: Path) -> list[str]:
+        """Say whose limit was loosened when that was going back already."""
+        return broken_policies(file)
+
+    def _have_it(self, found: Sequence[Mapping[str, Any]]) -> int:
+        if {one["release"] for one in found} != {release()}:
+            return -1
+        limits = [limit_of(one) for one in standing(Home(self._daemon.home)).policies.values()]
+        return limits.count(LOOSER)
+
+
+def limit_of(policy: PolicyAdopted) -> int:
+    """Return how many contracts an account may hold, by what was adopted for it."""
+    (found,) = (one.params["limit"] for one in policy.rules if one.rule == "max-contracts")
+    return int(str(found))
 
 
 def _body(record: Record) -> bytes:
@@ -233,12 +282,29 @@ def broken(file: Path) -> list[str]:
     return found
 
 
+def broken_policies(file: Path) -> list[str]:
+    """Say which accounts were given the looser limit after its rollout had begun to go back."""
+    found: list[str] = []
+    is_back = False
+    for entry in entries(file, ("rollout-stored", "policy-adopted")):
+        match entry.fact:
+            case RolloutStored(body=body):
+                is_back = rows.decode(body).stage in (*rows.GOING_BACK, *rows.ENDED)
+            case PolicyAdopted() as policy:
+                if is_back and limit_of(policy) == LOOSER:
+                    number = policy.account
+                    found.append(f"record {entry.seq} loosens {number} after the way back")
+            case _:
+                pass
+    return found
+
+
 def judge(
     kills: Sequence[Kill],
     per_phase: int,
     answered_after: int,
     verdict: dict[str, Any],
-    broken_leases: Sequence[str],
+    given_late: Sequence[str],
 ) -> dict[str, Any]:
     """Hold what came of it against what is promised."""
     by_phase = Counter(kill.phase for kill in kills)
@@ -248,7 +314,7 @@ def judge(
         for phase in PHASES
         if by_phase[phase.name] < per_phase
     ]
-    problems += broken_leases
+    problems += given_late
     if answered_after != ALL:
         problems.append(f"{answered_after} of {ALL} breaches answered afterwards")
     zero = ("reversed", "increased", "duplicate")
