@@ -11,6 +11,8 @@ import pytest
 from risk_daemon.core.events import LeaseGranted, PolicyAdopted
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations import state_file
+from risk_daemon.operations.changing import commits
+from risk_daemon.operations.orders import Who
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
 from risk_daemon.operations.which_release import release
@@ -79,6 +81,10 @@ class Scene(Typed):
 
     def planned(self, *words: str) -> Done:
         return self.run("deploy", "plan", "--to-commit", "looser", "--account", str(FIRST), *words)
+
+    def cut_off(self) -> None:
+        """Leave what a `rollout complete` leaves that was killed before it asked the controller."""
+        commits.write_files(self.home, "looser", Who("anna", "it is good"), "Rolled out")
 
     def begun(self) -> None:
         """Plan it, have two persons agree, and give it to the first account."""
@@ -215,6 +221,16 @@ def test_an_abort_brings_every_account_back_and_the_files_say_so(scene: Scene) -
     scene.buys(FIRST, 1, LIMIT)
 
 
+def test_an_abort_after_its_end_was_cut_off_leaves_nothing_to_be_adopted(scene: Scene) -> None:
+    scene.begun()
+    scene.cut_off()
+
+    scene.run("rollout", "abort", "--reason", "better not").ok()
+
+    assert "nothing differs from what is in force" in scene.run("config", "reload").ok().out
+    assert scene.looser() == set()
+
+
 def test_a_rollback_of_the_configuration_ends_it_and_wins(scene: Scene) -> None:
     scene.begun()
     assert scene.looser() == {FIRST}
@@ -230,6 +246,7 @@ def test_at_its_end_all_have_it_and_the_files_say_so(scene: Scene) -> None:
     for percent in ("50", "100"):
         scene.type(f"./scripts/deploy_percentage.sh --percent {percent}").ok()
     scene.run("rollout", "promote", "soak").ok()
+    scene.cut_off()  # and asked again
 
     scene.run("rollout", "complete").ok()
 
@@ -248,6 +265,6 @@ def test_each_account_changed_with_an_epoch_of_its_own(scene: Scene) -> None:
         elif isinstance(entry.fact, PolicyAdopted) and entry.fact.account in granted:
             raised.append(entry.seq - granted[entry.fact.account])
 
-    # Two rollouts that went back, with three accounts between them, and one that came to its end.
-    assert len([one for one in raised if one <= len(CROWD.accounts())]) >= 3 + 3 + 4
+    # Three rollouts that went back, with four accounts between them, and one that came to its end.
+    assert len([one for one in raised if one <= len(CROWD.accounts())]) >= 4 + 4 + 4
     assert {row["release"] for row in asked.status(scene.home)["accounts"]} == {release()}

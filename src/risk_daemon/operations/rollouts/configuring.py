@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
-from risk_daemon.errors import Refused, UsageError
+from risk_daemon.errors import OperatorError, Refused, UsageError
 from risk_daemon.operations import state_file
 from risk_daemon.operations.changing import commits, mass_trip, policy, restored_config
 from risk_daemon.operations.configuration import flags_kept, postponed
-from risk_daemon.operations.configuration.loading import Configuration
+from risk_daemon.operations.configuration.loading import Configuration, load
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.orders import Who
 from risk_daemon.operations.state_file import Standing
@@ -101,3 +101,25 @@ def put_files_back(at: Home, alone: Alone, who: Who) -> None:
     standing = state_file.standing(at)
     if not restored_config.says(at.config, standing):
         commits.write_files(at, alone.raw["fallback_commit"], who, "Put back while rolled out")
+
+
+def take_files_back(at: Home, found: Mapping[str, Any], who: Who) -> None:
+    """After a way back, have the files no longer say what was rolled out.
+
+    They do where `rollout complete` was cut off when it had written them: what went back would be
+    adopted by the next start, for everybody. Files that say anything else are left alone.
+    """
+    if found["kind"] == CONFIGURATION and _files_say(at, str(found["commit"])):
+        commits.write_files(at, str(found["fallback_commit"]), who, "Back from what was rolled out")
+
+
+def _files_say(at: Home, named: str) -> bool:
+    try:
+        now, then = load(at.config), commits.of_commit(at, named)
+    except OperatorError:  # a way back goes on whatever lies there
+        return False
+    return _digests(now) == _digests(then)
+
+
+def _digests(found: Configuration) -> tuple[str, dict[int, str]]:
+    return found.adopted.digest, {one.account: one.digest for one in found.policies}

@@ -24,7 +24,7 @@ from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DEGRADED, DONE, FAILED, Outcome
 from risk_daemon.operations.releases import newest
 from risk_daemon.operations.releases.under_way import OVER, WITHIN_S, is_back, now_of, standing
-from risk_daemon.operations.rollouts import deploy_plan
+from risk_daemon.operations.rollouts import configuring, deploy_plan
 from risk_daemon.operations.running.lifecycle import Waiting
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
@@ -295,7 +295,7 @@ def abort(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
         lines = tuple(f"{row['account']}: would go back" for row in found["accounts"])
         return Outcome(lines, data=found, notes=("nothing was done",))
     wish(at, "abort", who, dry_run=False)
-    return _brought_back(at, waiting, found)
+    return _brought_back(at, who, waiting, found)
 
 
 def end_configuration(at: Home, who: Who, waiting: Waiting) -> None:
@@ -308,8 +308,10 @@ def end_configuration(at: Home, who: Who, waiting: Waiting) -> None:
         abort(at, who, waiting, dry_run=False)
 
 
-def _brought_back(at: Home, waiting: Waiting, found: Mapping[str, Any]) -> Outcome:
+def _brought_back(at: Home, who: Who, waiting: Waiting, found: Mapping[str, Any]) -> Outcome:
     """Wait until a way back is at its end, and say of every account where it is."""
+    # Before it is over: until then nothing of the files is adopted.
+    configuring.take_files_back(at, found, who)
     within_s = SMOKED_WITHIN_S + 0.05 * len(found["accounts"])
     found = waited(at, lambda one: is_back(one) or bool(one["stuck"]), waiting, within_s)
     lines = tuple(account_line(row) for row in found["accounts"])
@@ -378,5 +380,5 @@ def incident(at: Home, who: Who, waiting: Waiting, *, dry_run: bool) -> Outcome:
         return Outcome(("every account would go back",), below=rotate, notes=("nothing was done",))
     asked = {"by": who.by, "reason": who.reason}
     daemon.ask(at, daemon.SUPERVISOR, "rollout-incident", asked, WITHIN_S)
-    back = _brought_back(at, waiting, found)
+    back = _brought_back(at, who, waiting, found)
     return dataclasses.replace(back, below=(*back.below, *rotate))
