@@ -1,6 +1,7 @@
 """The state file: what it keeps, what it notices, and what it refuses to open."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -92,6 +93,13 @@ def test_what_is_stored_is_read_back(path: Path, has_promise: bool) -> None:
         both = reader.records(1, 9_999, ["lock-placed", "pulse"], 9_999).records
         assert both == [record for record in stored if record.kind != "mark-changed"]
         assert reader.seq_since(stored[99].at) == 100
+        assert reader.counts(1, ["lock-placed"]) == Counter(
+            one.account for one in locks if one.account
+        )
+        late = [one for one in both if one.seq >= 600 and one.account]
+        told = reader.counts(600, ["lock-placed", "pulse"])
+        assert told == Counter(one.account for one in late)
+        assert reader.counts(1, ["unheard-of"]) == {}
         assert reader.seq_back(3, []) == 1_232
         assert reader.seq_back(2, ["pulse"]) == 1_230
         assert reader.seq_back(2, ["unheard-of"]) == 1

@@ -19,6 +19,7 @@ from risk_daemon.rollout.exposure import (
     Clock,
     Exposure,
     Span,
+    begun_for,
     count,
     expected_end,
     lacking,
@@ -271,3 +272,37 @@ def test_in_a_rehearsal_a_minute_is_shorter() -> None:
 
 def test_the_situations_a_plan_may_name_are_six() -> None:
     assert set(exposure.SITUATIONS) == {*CALENDAR, RECONNECT, RESTART}
+
+
+@pytest.mark.parametrize(
+    ("at", "hours", "begin"),
+    [
+        ("09 20:00", 21, "08 23:00"),  # of the session alone
+        ("09 20:00", 24, "08 19:00"),  # over the daily break
+        ("09 22:30", 23, "08 23:00"),  # in the break: the whole session
+        ("06 12:00", 24, "03 21:00"),  # a Sunday: Friday's session, and an hour of Thursday's
+        ("06 23:30", 1, "04 21:30"),  # half an hour of Monday's session, and half of Friday's
+        ("02 12:00", 24, "01 23:00"),  # there is no more: the beginning of the first
+    ],
+)
+def test_so_much_open_market_began_so_long_ago(at: str, hours: int, begin: str) -> None:
+    assert begun_for(utc(at), hours * HOUR, SPANS) == utc(begin)
+
+
+def test_without_a_calendar_all_time_is_open_market() -> None:
+    assert begun_for(FRIDAY, DAY, ()) == FRIDAY - DAY
+    assert begun_for(SPANS[0].begin, DAY, SPANS) == SPANS[0].begin - DAY
+
+
+@given(
+    at=st.integers(SPANS[1].begin + 1, SPANS[-1].end + 3 * DAY),
+    wanted=st.integers(1, 23 * HOUR),
+)
+def test_since_then_just_so_much_open_market_has_passed(at: int, wanted: int) -> None:
+    begin = begun_for(at, wanted, SPANS)
+    clock = Clock(steady=0, reached=begin)
+
+    seen, _ = count(Exposure(), clock, SPANS, at, at - begin, counts=True)
+
+    assert seen.open_ns == wanted
+    assert any(span.begin <= begin < span.end for span in SPANS)

@@ -394,10 +394,42 @@ def test_an_account_that_is_not_fit_to_be_the_first_is_told() -> None:
     assert refused(locked) == ("test_accounts: 1 is locked until 17:00; name another one",)
 
 
-def test_an_account_without_events_is_told() -> None:
-    silent = (Member(account=1), *people(20)[1:])
+#: It was read all day, and the broker told nothing of it.
+SILENT = (Member(account=1, events_per_day=1000, is_silent=True), *people(20)[1:])
 
-    assert refused(silent) == ("test_accounts: 1 has no events: nothing could be seen on it",)
+
+@pytest.mark.parametrize(
+    "canary",
+    [
+        *({"events": 0, "gates": [gate]} for gate in ("errors", "latency", "decisions")),
+        {"events": 0, "gates": ["memory", "enforcement"]},
+        {"events": 1, "gates": []},
+    ],
+)
+def test_an_account_without_events_is_told(canary: dict[str, Any]) -> None:
+    found = refused(SILENT, phases=phases(canary=canary), production=False)
+
+    assert found == refused(SILENT)
+    assert found == (
+        "test_accounts: 1 has no events (no order, position or fill of it was told in the last "
+        "24 h of open market), so the gates of the canary would see nothing; name an account that "
+        "trades, or have a trade made on this one",
+    )
+
+
+def test_who_is_not_the_first_may_be_silent() -> None:
+    assert made(members=SILENT, test_accounts=[2]).plan.order[0] == 2
+
+
+@pytest.mark.parametrize("gates", [[], ["memory", "connection"]])
+def test_a_canary_that_is_not_judged_by_records_may_be_silent(gates: list[str]) -> None:
+    steps = phases(canary={"events": 0, "gates": gates})
+
+    assert made(members=SILENT, phases=steps, production=False).plan.order[0] == 1
+
+
+def test_an_emergency_begins_with_a_silent_account_too() -> None:
+    assert made(members=SILENT, kind="emergency").plan.order[0] == 1
 
 
 def test_an_account_of_another_rollout_is_told() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.which_release import release
-from risk_daemon.stage.crowd import Crowd
+from risk_daemon.stage.crowd import Crowd, hold
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
@@ -25,7 +25,7 @@ leave_children_untraced()
 
 OLD, NEW, OTHER = release(), "v9.0.0", "v9.1.0"
 CROWD: Final = Crowd(1, 3)
-FIRST, LOCKED, UNKNOWN = *map(str, CROWD.accounts()[:2]), "42"
+FIRST, LOCKED, SILENT, UNKNOWN = *map(str, CROWD.accounts()), "42"
 CUT_OFF_S: Final = 15.0
 STEP: Final = "wall: 10ms, open_minutes: 0, events: 0, situations: [], gates: []"
 
@@ -198,6 +198,23 @@ def test_a_locked_account_is_no_canary(scene: Scene) -> None:
     said = scene.refused(2, f"./scripts/deploy_canary.sh --account {LOCKED} --version {NEW}")
 
     assert f"test_accounts: {LOCKED} is locked; name another one" in said
+
+
+def test_an_account_of_which_the_broker_told_nothing_is_no_canary(scene: Scene) -> None:
+    scene.planned(USUAL.replace("gates: []}", "gates: [errors]}"))
+    canary = f"./scripts/deploy_canary.sh --account {SILENT} --version {NEW}"
+    scene.run("stop", "--yes", "--reason", "all of it is read again, and nothing is told").ok()
+    scene.daemon.start()
+
+    said = scene.refused(2, canary)
+
+    assert f"test_accounts: {SILENT} has no events (no order, position or fill of it was" in said
+    assert "; name an account that trades, or have a trade made on this one" in said
+    assert said == scene.refused(2, f"{canary} --dry-run")
+    hold(scene.gateway, [int(SILENT)], 1)
+    until(lambda: scene.type(f"{canary} --dry-run").code == 0, 20, "its fill to be an event")
+    assert scene.stands()["rollout"] is None
+    scene.planned(USUAL)
 
 
 def test_an_account_whose_feed_is_lost_is_no_canary(scene: Scene) -> None:

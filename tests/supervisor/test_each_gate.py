@@ -31,7 +31,7 @@ from risk_daemon.operations.backup import backup_list
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.which_release import release
 from risk_daemon.rollout import evidence as shapes
-from risk_daemon.stage.crowd import Crowd
+from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon, Done
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
@@ -260,7 +260,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         checkout = build.checkout(tmp_path_factory.mktemp("made") / "checkout")
         (checkout / ".gitignore").write_text(".dev\n")
         build.commit(checkout, ".gitignore")
-        _, daemon = open_all(stack, "each-gate", CROWD, 5, None)
+        gateway, daemon = open_all(stack, "each-gate", CROWD, 5, None)
         daemon.environment["RISK_DAEMON_DEPOT"] = str(tmp_path_factory.mktemp("depot"))
         for version in (OLD, NEW):
             install(daemon.home, version)
@@ -269,6 +269,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         (found.home.config / "rollout.yaml").write_text(PLAN)
         found.sign(OLD, {}, KEY)
         daemon.start()
+        hold(gateway, CROWD.accounts(), LIMIT)
         found.everybody_can_be_called()
         found.rehearse()
         found.make()

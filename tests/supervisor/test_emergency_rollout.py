@@ -14,7 +14,7 @@ import pytest
 
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.which_release import release
-from risk_daemon.stage.crowd import Crowd
+from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Done
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
@@ -44,10 +44,11 @@ HEAD: Final = f"EMERGENCY by anna: {WHY}"
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     with contextlib.ExitStack() as stack:
-        _, daemon = open_all(stack, "emergency", CROWD, 5, None)
+        gateway, daemon = open_all(stack, "emergency", CROWD, 5, None)
         install(daemon.home, NEW)
         (daemon.home / "config" / "rollout.yaml").write_text(PLAN)
         daemon.start()
+        hold(gateway, CROWD.accounts(), LIMIT)
         yield Scene(daemon)
 
 

@@ -18,7 +18,7 @@ from risk_daemon.operations.which_release import release
 from risk_daemon.rollout import evidence
 from risk_daemon.rollout.evidence import Count, Suite
 from risk_daemon.rollout.reading import BEFORE
-from risk_daemon.stage.crowd import Crowd
+from risk_daemon.stage.crowd import LIMIT, Crowd, hold
 from risk_daemon.stage.daemon import Daemon, Done
 from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
@@ -113,10 +113,11 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     with contextlib.ExitStack() as stack:
-        _, daemon = open_all(stack, "gates", CROWD, 5, None)
+        gateway, daemon = open_all(stack, "gates", CROWD, 5, None)
         install(daemon.home, NEW)
         (daemon.home / "config" / "rollout.yaml").write_text(PLAN)
         daemon.start()
+        hold(gateway, CROWD.accounts(), LIMIT)
         yield Scene(daemon)
 
 

@@ -11,6 +11,8 @@ The wire format of a record's payload is this struct as a msgpack map
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 
@@ -170,6 +172,11 @@ class RecordQuarantined(Fact, frozen=True, kw_only=True):
     source: str
     why: str
     raw: str
+
+
+#: What only a message from the broker becomes: the events of an account. What our own reads find is
+#: a `Reconciled`, and an `AccountSeen` comes of either.
+TOLD_UNASKED: Final = (OrderChanged, PositionChanged, TradeSeen)
 
 
 # --- what the daemon promised -----------------------------------------------

@@ -169,12 +169,13 @@ class Reader:
                 high = middle
         return low
 
-    def counts(self, from_seq: int) -> dict[int, int]:
-        """Count the records of each account from a seq on."""
+    def counts(self, from_seq: int, kinds: Sequence[str]) -> dict[int, int]:
+        """Count the records of these kinds of each account from a seq on."""
         asked = (
-            "SELECT account, count(*) FROM record WHERE seq >= ? AND account > 0 GROUP BY account"
+            "SELECT account, count(*) FROM record "  # noqa: S608
+            f"WHERE seq >= ? AND account > 0 AND {_among(kinds)} GROUP BY account"
         )
-        return dict(self._connection.execute(asked, (from_seq,)).fetchall())
+        return dict(self._connection.execute(asked, (from_seq, *kinds)).fetchall())
 
     def known_seq(self) -> int:
         """Return the newest record that the other tables know of."""

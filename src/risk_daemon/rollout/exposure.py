@@ -163,6 +163,20 @@ def expected_end(
     return max(ends) if -1 not in ends else None
 
 
+def begun_for(at: int, wanted: int, spans: tuple[Span, ...]) -> int:
+    """Return the instant from which so much open market (ns) had passed at `at` (UTC ns).
+
+    If the spans tell of less, the beginning of the first; without any, so much time before.
+    """
+    before = [span for span in spans if span.begin < at]
+    for span in reversed(before):
+        end = min(at, span.end)
+        if end - span.begin >= wanted:
+            return end - wanted
+        wanted -= end - span.begin
+    return before[0].begin if before else at - wanted
+
+
 def _after_open(begin: int, wanted: int, spans: tuple[Span, ...]) -> int | None:
     """Return the instant at which so much open market (ns) has passed since `begin`."""
     if not wanted:

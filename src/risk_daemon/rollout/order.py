@@ -24,8 +24,9 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     `risk` is its open risk in 1e-9 dollars, `size` open contracts, `open_rules` rules that are
     counting something, `tier` a firm's own rank. `kind` says what it is like: accounts of one
-    kind can speak for each other. `events_per_day` are records per 24 h of open market. `unfit`
-    says why it can't be the first one, empty when it can.
+    kind can speak for each other. `events_per_day` are records per 24 h of open market that gates
+    count, our own reads among them; `is_silent`: the broker told nothing of it in that time.
+    `unfit` says why it can't be the first one, empty when it can.
     """
 
     account: int
@@ -35,6 +36,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     tier: int = 0
     kind: str = ""
     events_per_day: int = 0
+    is_silent: bool = False
     unfit: str = ""
 
 

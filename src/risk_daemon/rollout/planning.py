@@ -21,6 +21,7 @@ from risk_daemon.rollout.reading import (
     DAY,
     EMERGENCY,
     EPOCH,
+    OF_RECORDS,
     SHADOW,
     WATCH,
     Problems,
@@ -172,8 +173,12 @@ def _unfit(wish: Wish, population: tuple[Member, ...], taken: Mapping[int, str])
             found.append(f"test_accounts: {number} is not guarded here; guarded: {shown}")
         elif guarded[number].unfit:
             found.append(f"test_accounts: {number} {guarded[number].unfit}; name another one")
-        elif not guarded[number].events_per_day:
-            found.append(f"test_accounts: {number} has no events: nothing could be seen on it")
+        elif guarded[number].is_silent and _is_judged(wish):
+            found.append(
+                f"test_accounts: {number} has no events (no order, position or fill of it was told "
+                "in the last 24 h of open market), so the gates of the canary would see nothing; "
+                "name an account that trades, or have a trade made on this one"
+            )
     if len(set(wish.tests)) < len(wish.tests):
         found.append("test_accounts: an account is listed twice; list it once")
     busy = sorted(number for number in guarded if number in taken)
@@ -182,6 +187,15 @@ def _unfit(wish: Wish, population: tuple[Member, ...], taken: Mapping[int, str])
             f"account {busy[0]} is in the rollout {taken[busy[0]]}: end that one, or supersede it"
         )
     return tuple(found)
+
+
+def _is_judged(wish: Wish) -> bool:
+    """Tell whether the canary is judged by its records; if it is only looked at, it may be silent.
+
+    So an emergency and a configuration alone begin with any account.
+    """
+    (canary,) = (phase for phase in wish.phases if phase.name == CANARY)
+    return bool(canary.dwell.events) or any(gate in OF_RECORDS for gate in canary.gates)
 
 
 def _unasked(wish: Wish) -> tuple[str, ...]:

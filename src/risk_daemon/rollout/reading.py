@@ -28,6 +28,8 @@ EMERGENCY: Final = "emergency"
 KINDS: Final = ("release", CONFIGURATION, EMERGENCY)
 #: Gates of every phase, by the name under which the judge speaks.
 GATES: Final = ("errors", "latency", "decisions", "enforcement", "memory", "connection")
+#: Those of them that say nothing without records of the accounts.
+OF_RECORDS: Final = ("errors", "latency", "decisions", "enforcement")
 #: Gates before anything moves.
 OF_RELEASE: Final = (
     "tests", "live tests", "coverage", "benchmarks", "audit", "signature", "documents",

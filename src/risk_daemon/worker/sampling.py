@@ -17,14 +17,13 @@ from typing import Final
 from risk_daemon.core.account import Account
 from risk_daemon.core.engine import Engine
 from risk_daemon.core.events import (
+    TOLD_UNASKED,
     AccountSeen,
     DecisionCompared,
     Entry,
     Fact,
     FeedChanged,
     MarkChanged,
-    OrderChanged,
-    PositionChanged,
     Pulse,
     Reconciled,
     RequestAnswered,
@@ -32,7 +31,6 @@ from risk_daemon.core.events import (
     RolloutStored,
     SampleTaken,
     Timed,
-    TradeSeen,
 )
 from risk_daemon.wire import sample
 from risk_daemon.wire.sample import (
@@ -52,7 +50,7 @@ from risk_daemon.worker.goals import Goals
 
 #: Stages of a rollout in which nothing is judged: docs/architecture/rollout.md.
 IDLE: Final = ("draft", "gated", "done", "aborted", "rolled back", "superseded")
-BROKER_FACTS: Final = (AccountSeen, OrderChanged, PositionChanged, TradeSeen, Reconciled)
+BROKER_FACTS: Final = (AccountSeen, *TOLD_UNASKED, Reconciled)
 #: So many records of each second are timed, in every release the same ones.
 TIMED_MAX: Final = 16
 PAIRS: Final = 10

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from risk_daemon.clock import SECOND_NS, Timekeeper
+from risk_daemon.core.events import TOLD_UNASKED
 from risk_daemon.errors import NotFound, UsageError
 from risk_daemon.journal.reader import Reader
 from risk_daemon.operations import daemon, home
@@ -30,12 +31,15 @@ from risk_daemon.operations.rollouts.open_market import open_market
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.which_release import release
 from risk_daemon.operations.words import count
-from risk_daemon.rollout import eprocess, planning, reading
+from risk_daemon.rollout import eprocess, exposure, planning, reading
+from risk_daemon.rollout.exposure import Span
 from risk_daemon.rollout.order import Member
 from risk_daemon.rollout.reading import Problems, Wish
 from risk_daemon.rollout.thresholds import Thresholds
 from risk_daemon.supervisor.release import interpreter
+from risk_daemon.wire.record import NAMES
 from risk_daemon.wire.view import AccountView
+from risk_daemon.worker.sampling import BROKER_FACTS
 
 PLAN_FILE: Final = "rollout.yaml"
 DAY_NS: Final = 86_400 * SECOND_NS
@@ -84,12 +88,12 @@ def plan(at: Home, wanted: Wanted, who: Who, clock: Timekeeper, *, dry_run: bool
     more |= alone.raw if alone else {}
     wish = _wish(at, version, numbers, wanted.file, status, now, more)
     wish = msgspec.structs.replace(wish, by=who.by, reason=who.given)
+    market, figures = open_market(now), figures_of(Thresholds())
     population = tuple(
         one
-        for one in members(at, status, now)
+        for one in members(at, status, market, now)
         if alone is None or one.account in alone.accounts or one.account in numbers
     )
-    market, figures = open_market(now), figures_of(Thresholds())
     made = planning.make(wish, population, market, now, figures, _taken(at))
     if isinstance(made, Problems):
         raise UsageError("; ".join(made.sentences))
@@ -169,16 +173,24 @@ def _taken(at: Home) -> dict[int, str]:
     return {int(row["account"]): str(found["rollout"]) for row in found["accounts"]}
 
 
-def members(at: Home, status: Mapping[str, Any], now: int) -> tuple[Member, ...]:
+def members(
+    at: Home, status: Mapping[str, Any], market: tuple[Span, ...], now: int
+) -> tuple[Member, ...]:
     """Return every guarded account as planning sees it."""
     numbers = [int(row["account"]) for row in status["accounts"]]
     views = daemon.views(at, numbers)
+    since = exposure.begun_for(now, DAY_NS, market)
     with closing(Reader(at.state / FILE)) as reader:
-        counted = reader.counts(reader.seq_since(now - DAY_NS))
-    return tuple(_member(number, views.get(number), counted.get(number, 0)) for number in numbers)
+        seq = reader.seq_since(since)
+        judged = reader.counts(seq, [NAMES[one] for one in BROKER_FACTS])
+        told = reader.counts(seq, [NAMES[one] for one in TOLD_UNASKED])
+    return tuple(
+        _member(number, views.get(number), judged.get(number, 0), is_silent=number not in told)
+        for number in numbers
+    )
 
 
-def _member(number: int, view: AccountView | None, events: int) -> Member:
+def _member(number: int, view: AccountView | None, events: int, *, is_silent: bool) -> Member:
     if view is None:
         return Member(account=number, unfit="is shown by no worker", events_per_day=events)
     risk = sum((_dollars(one.average, one.quantity) for one in view.positions), Decimal())
@@ -190,6 +202,7 @@ def _member(number: int, view: AccountView | None, events: int) -> Member:
         open_rules=len(view.distances),
         kind=",".join(sorted({one.root for one in view.positions})),
         events_per_day=events,
+        is_silent=is_silent,
         unfit=unfit,
     )
 
