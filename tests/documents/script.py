@@ -120,8 +120,8 @@ def _readme(host: Host) -> dict[str, str]:
         "PROJECT_X_API_KEY=…": "PROJECT_X_API_KEY=a-key-of-mine",
         "~/practice": f"{host.folder}/practice",
         "~/guarded": f"{host.folder}/mine",
-        "v0.1.0": "v1.2.0",
-        "v0.2.0": "v1.4.0",
+        "v1.0.0": "v1.2.0",
+        "v1.1.0": "v1.4.0",
         "HOME/bin": f"{host.daemon.home}/bin",
         "deploy_staging.sh": "deploy_staging.sh",
         "--backup-file FILE": f"--backup-file {host.remembered.get('backup', '')}",
@@ -332,13 +332,13 @@ SPECIAL: Final[dict[tuple[str, str], Way]] = {
         then=has_a_port
     ),
     (README, "scripts/deploy_staging.sh"): Way(first=beside_production, then=knows_the_new_one),
-    (README, "./dev run deploy gates v0.2.0"): Way(code=3),
+    (README, "./dev run deploy gates v1.1.0"): Way(code=3),
     (README, "./dev run checklist pre"): Way(code=3),
     # It is the block after `complete`: nothing is judged any more of a rollout that is done.
     (STRATEGY, "risk-daemon-admin rollout explain errors"): Way(code=3),
     (README, "scripts/deploy_percentage.sh --percent 10"): AGAIN,
     (README, "./dev run release keygen --out ~/keys/release.key"): Way(then=trusts),
-    (README, "./dev run release notes v0.2.0 --write"): Way(then=is_committed),
+    (README, "./dev run release notes v1.1.0 --write"): Way(then=is_committed),
     (ADMIN, "risk-daemon-admin credentials rotate alpha"): Way(
         keys=f"{NEW_KEY}\n",
         is_secret=True,

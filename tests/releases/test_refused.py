@@ -12,6 +12,7 @@ import pytest
 from risk_daemon.depot import staging
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.which_release import release
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 from tests.depot import build
@@ -136,7 +137,7 @@ def test_one_that_nobody_trusted_has_signed(scene: Scene, bad: Path) -> None:
 def test_one_that_was_pruned(scene: Scene) -> None:
     install(scene.daemon.home, "v8.0.0")
     scene.daemon.run("promote", "--all", "--to-version", "v8.0.0").ok()
-    scene.daemon.run("rollback", "--all", "--to-version", "v0.1.0").ok()
+    scene.daemon.run("rollback", "--all", "--to-version", release()).ok()
     scene.daemon.run("retire", "v8.0.0").ok()
     shutil.rmtree(scene.daemon.home / "releases" / "v8.0.0")
 

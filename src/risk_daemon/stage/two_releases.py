@@ -19,7 +19,7 @@ from risk_daemon.depot.manifest import LOCK
 from risk_daemon.errors import NotFound, OperatorError
 
 #: What the changed release is called; the other one has the version of its commit.
-CHANGED: Final = "v0.2.0"
+CHANGED: Final = "v1.1.0"
 CACHE: Final = Path(".dev") / "releases"
 _CODE: Final = "src/risk_daemon"
 _PACKAGE: Final = f"{_CODE}/__init__.py"
