@@ -357,6 +357,7 @@ def test_a_rollout_is_started_promoted_and_aborted_from_the_page(scene: Scene) -
     until(lambda: scene.on().get(FIRST) == NEW, 60, "the canary to be on the new release")
     until(lambda: list(scene.on().values()).count(OLD) == 2, 10, "the others to be as they were")
     window.until_text(".tree .now", "Canary")
+    window.until_text(".dwell", " of 60 s")  # a second is a minute of this plan
     until(lambda: "first canary" in row(window, FIRST), 10, "its cohort to be shown")
     window.until_text(".cohorts", "Newly switched")
     window.until_text(".marks", "entered canary")

@@ -70,6 +70,7 @@ def phase(row: Row, one: Phase, at: int) -> dict[str, Any]:
     return shown | {
         "dwell": {
             "wall_s": [seen.lived_ns // 1_000_000_000, one.dwell.wall_ns // 1_000_000_000],
+            "wall_minutes": [n // row.plan.minute_ns for n in (seen.lived_ns, one.dwell.wall_ns)],
             "open_minutes": [seen.open_ns // row.plan.minute_ns, one.dwell.open_minutes],
             "events": [seen.events, one.dwell.events],
         },

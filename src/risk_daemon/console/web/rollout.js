@@ -35,6 +35,12 @@ function progress(name, [seen, wanted], say) {
   );
 }
 
+// In minutes of the plan, which a rehearsal makes shorter: as what is missing and `rollout status` say
+// it. A supervisor of an earlier release says seconds only.
+function watched({ wall_minutes, wall_s }) {
+  return wall_minutes ? wall_minutes.map((minutes) => 60 * minutes) : wall_s;
+}
+
 function gates(rows) {
   return rows.map((one) =>
     el(
@@ -78,7 +84,7 @@ function phase(found, one, before) {
       el(
         "div",
         { class: "dwell" },
-        progress("Watched", one.dwell.wall_s, duration),
+        progress("Watched", watched(one.dwell), duration),
         progress("Open market", one.dwell.open_minutes, (value) => `${value} min`),
         progress("Records", one.dwell.events, (value) => value.toLocaleString("en-US")),
       ),
