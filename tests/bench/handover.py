@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from risk_daemon.programs.report import report  # noqa: E402  this file is run, not imported
-from risk_daemon.stage import scale, small_disk  # noqa: E402
+from risk_daemon.stage import scale, scale_rollout, small_disk  # noqa: E402
 from risk_daemon.stage.crowd import Crowd  # noqa: E402
 from risk_daemon.stage.handover import APART, FULL, KINDS, Handovers, in_words, page_of  # noqa: E402
 from risk_daemon.stage.play import Say  # noqa: E402
@@ -35,6 +35,9 @@ def main() -> int:
     parser.add_argument(
         "--scale", action="store_true", help="instead: 1,000 accounts of 20 logins, there and back"
     )
+    parser.add_argument(
+        "--rollout", action="store_true", help="with --scale: by a rollout, aborted at one half"
+    )
     parser.add_argument("--logins", type=int, default=scale.LOGINS, help="with --scale")
     parser.add_argument("--each", type=int, default=scale.EACH, help="accounts of each login")
     parser.add_argument("--seed", type=int, default=5, help="of the market")
@@ -42,6 +45,16 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the verdict on the last line")
     parser.add_argument("--keep", type=Path, help="leave home and logs in this folder")
     args = parser.parse_args()
+    if args.rollout and not args.scale:
+        parser.error("--rollout is one of many accounts; add --scale")
+    if args.rollout:
+        crowd = Crowd(args.logins, args.each)
+        return report(
+            "bench handover --scale --rollout",
+            lambda say: scale_rollout.ScaleRollout(crowd, say).run(args.keep),
+            scale_rollout.in_words,
+            as_json=args.json,
+        )
     if args.scale:
         return report(
             "bench handover --scale",

@@ -37,10 +37,14 @@ class Rolled:
     """A daemon of this release with others beside it, and traders who trade on request."""
 
     crowd: Crowd
+    #: How long all of it may take to start, where that is longer than usual.
+    ready_within_s: float = 0.0
 
     def __init__(self, say: Say) -> None:
         self._say, self._clock = say, Clock()
         self._turns = 0
+        #: Who holds nothing all along.
+        self._flat: frozenset[int] = frozenset()
 
     def open(
         self,
@@ -49,15 +53,26 @@ class Rolled:
         plan: str,
         releases: Mapping[str, Sequence[Change]],
         keep: Path | None = None,
+        holding: Sequence[int] = (),
     ) -> None:
-        """Begin: gateway, home, releases, daemon, and a position of each account."""
+        """Begin: gateway, home, releases, daemon, and a position of each account (`holding`)."""
         self._gateway, self._daemon = open_all(stack, name, self.crowd, 5, keep)
         self._home = Home(self._daemon.home)
         for version, changes in releases.items():
             install(self._daemon.home, version, *changes)
         (self._daemon.home / "config" / "rollout.yaml").write_text(plan)
-        self._daemon.start()
-        hold(self._gateway, self.crowd.accounts(), HELD)
+        self._begin_guarding()
+        mine = self.crowd.accounts()
+        self._flat = frozenset(mine).difference(holding or mine)
+        hold(self._gateway, holding or mine, HELD)
+
+    def _begin_guarding(self) -> None:
+        if not self.ready_within_s:
+            self._daemon.start()
+            return
+        within = f"{self.ready_within_s:g}"
+        self._daemon.run("start", "--timeout", within, within_s=self.ready_within_s + 60).ok()
+        self._daemon.wait_healthy(self.ready_within_s)
 
     # --- asking ---
 
@@ -102,13 +117,13 @@ class Rolled:
 
     def settle(self) -> None:
         """Have every account hold again what it held at first."""
+        as_before = {one: HELD * (one not in self._flat) for one in self.crowd.accounts()}
         for account, quantity in self.positions().items():
-            if quantity != HELD:
-                side = "sell" if quantity > HELD else "buy"
-                self.order(account, side, abs(quantity - HELD))
-        as_before = {HELD}
+            if quantity != as_before[account]:
+                side = "sell" if quantity > as_before[account] else "buy"
+                self.order(account, side, abs(quantity - as_before[account]))
         until(
-            lambda: set(self.positions().values()) == as_before,
+            lambda: self.positions() == as_before,
             ANSWERED_WITHIN_S,
             "what each had held",
         )
