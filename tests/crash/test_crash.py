@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from risk_daemon.core.events import Entry, FeedChanged, LockEnded, LockPlaced, ProtectionEnabled
 from risk_daemon.journal.reader import Reader
-from risk_daemon.stage.crash import KINDS, in_words, shortened_locks
+from risk_daemon.stage.crash import (
+    EXCESS,
+    KINDS,
+    LIMIT,
+    in_words,
+    shortened_locks,
+    too_much,
+)
 from risk_daemon.stage.witness import Witness
 from risk_daemon.wire.heart import LINK_IS_DOWN
 from risk_daemon.wire.record import Record, decode, encode
@@ -134,3 +143,17 @@ def test_people_read_the_gaps_and_the_verdict() -> None:
         "problem: something",
         "verdict: NOT ok",
     ]
+
+
+HELD = some.dictionaries(
+    some.sampled_from(("MNQ", "MES", "MCL")), some.integers(-9, 9).filter(bool)
+)
+
+
+@given(HELD)
+def test_whatever_is_held_too_much_of_it_is_bought(held: dict[str, int]) -> None:
+    order = too_much([{"contract": name, "q": quantity} for name, quantity in held.items()])
+
+    sign = -1 if order["side"] == "sell" else 1
+    after = held | {order["contract"]: held.get(order["contract"], 0) + sign * order["size"]}
+    assert sum(map(abs, after.values())) >= LIMIT + EXCESS

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,6 +71,21 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True):
     unsettled: int
     gap_ms: float
     enforced_ms: float | None = None
+
+
+def too_much(positions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the market order after which an account holds more than its limit, whatever it held.
+
+    It is of the first contract and goes on in that one's own direction: one against it would take
+    away from what is held.
+    """
+    held = sum(abs(int(row["q"])) for row in positions)
+    first = positions[0] if positions else {"contract": "MNQ", "q": 1}
+    return {
+        "contract": first["contract"],
+        "side": "sell" if int(first["q"]) < 0 else "buy",
+        "size": max(LIMIT - held, 0) + EXCESS,
+    }
 
 
 class Crashes:
@@ -157,14 +172,8 @@ class Crashes:
         return bool(self._gateway.get("/unsettled")["n"])
 
     def _buy_too_much(self, account: int) -> None:
-        rows = self._truth(account)["positions"]
-        held = sum(abs(int(row["q"])) for row in rows)
-        side = "sell" if any(int(row["q"]) < 0 for row in rows) else "buy"
-        contract = rows[0]["contract"] if rows else "MNQ"
-        size = max(LIMIT - held, 0) + EXCESS
-        told = self._gateway.post(
-            "/order", account=account, contract=contract, side=side, size=size, type="market"
-        )
+        order = too_much(self._truth(account)["positions"])
+        told = self._gateway.post("/order", account=account, type="market", **order)
         if told["code"]:
             self._problems.append(f"the broker refused account {account} an order: {told['text']}")
 
