@@ -80,10 +80,10 @@ def too_much(positions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     away from what is held.
     """
     held = sum(abs(int(row["q"])) for row in positions)
-    first = positions[0] if positions else {"contract": "MNQ", "q": 1}
+    first = positions[0] if positions else {"contract": "MNQ", "q": "1"}
     return {
         "contract": first["contract"],
-        "side": "sell" if int(first["q"]) < 0 else "buy",
+        "side": "sell" if int(str(first["q"])) < 0 else "buy",
         "size": max(LIMIT - held, 0) + EXCESS,
     }
 
