@@ -12,8 +12,10 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,7 @@ from risk_daemon.depot.store import Depot
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.backup import backup_list
 from risk_daemon.operations.home import Home
+from risk_daemon.operations.state_file import FILE as STATE
 from risk_daemon.operations.which_release import release
 from risk_daemon.rollout import evidence as shapes
 from risk_daemon.stage.crowd import LIMIT, Crowd, hold
@@ -48,6 +51,8 @@ CROWD: Final = Crowd(1, 2)
 FIRST: Final = str(CROWD.accounts()[0])
 KEY, STRANGER = signing.fresh_pair(), signing.fresh_pair()
 WITHIN_S: Final = 120.0
+#: In the local header of a zip's file: how long its name and what follows the name are.
+LENGTHS_AT: Final = 26
 PLAN: Final = """\
 production: false
 minute: 20ms
@@ -421,11 +426,20 @@ def spoilt(file: Path, by: bytes) -> Iterator[None]:
         file.write_bytes(sound)
 
 
+def in_the_state_of(backup: Path) -> int:
+    """Return where the packed state file is half over: not every byte of a zip is of a file."""
+    with zipfile.ZipFile(backup) as bundle:
+        packed = bundle.getinfo(f"state/{STATE}")
+    with backup.open("rb") as raw:
+        raw.seek(packed.header_offset + LENGTHS_AT)
+        name, extra = struct.unpack("<HH", raw.read(4))
+    return packed.header_offset + LENGTHS_AT + 4 + name + extra + packed.compress_size // 2
+
+
 def test_a_backup_that_does_not_restore_is_named_and_nothing_moves(scene: Scene) -> None:
     newest = backup_list.known(scene.home)[0].file
-    content = newest.read_bytes()
-    half = len(content) // 2
-    with spoilt(newest, content[:half] + b"spoilt" + content[half + 6 :]):
+    content, state = newest.read_bytes(), in_the_state_of(newest)
+    with spoilt(newest, content[:state] + b"spoilt" + content[state + 6 :]):
         assert scene.run("backup", "verify", str(newest)).code == 1
 
         said = refused(scene, "backup")
