@@ -10,7 +10,7 @@ from risk_daemon.rollout import messages as said
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.exposure import HOUR, MINUTE
 from risk_daemon.rollout.plan import Freeze, Plan
-from tests.rollout.world import DOLLAR, GATES, NEW, OLD, T0, World, dwell, plan
+from tests.rollout.world import DOLLAR, GATES, NEW, OLD, OLDER, T0, World, dwell, plan
 
 
 def reasons(world: World) -> list[str]:
@@ -476,6 +476,42 @@ def test_an_account_that_the_candidate_has_too_early_holds() -> None:
     world.hear(said.LeasesSeen(at=world.now, held=(said.Held(3, NEW, 9),)))
 
     assert world.row.holds[0].reason == ("the candidate has account 3, whose phase has not come")
+
+
+def test_many_that_the_candidate_has_too_early_are_one_hold_that_is_told_once() -> None:
+    world = World(plan(9)).until("canary")
+    held = tuple(said.Held(number, NEW, 9) for number in range(1, 10))
+    world.hear(said.LeasesSeen(at=world.now, held=held))
+    world.settle()
+
+    assert reasons(world) == [
+        "the candidate has 8 accounts (2, 3, 4 and 5 more), whose phase has not come"
+    ]
+    assert sum("whose phase has not come" in one.words for one in world.tells) == 1
+
+
+def test_many_that_left_are_one_hold_for_each_release_that_has_them_now() -> None:
+    world = World(plan(9)).until("100")
+    held = [said.Held(number, OLD, 9) for number in (1, 2, 3)]
+    world.hear(said.LeasesSeen(at=world.now, held=(*held, said.Held(4, OLDER, 9))))
+
+    assert reasons(world) == [
+        f"3 accounts (1, 2, 3) left the candidate for {OLD}",
+        f"account 4 left the candidate for {OLDER}",
+    ]
+
+
+def test_the_same_of_a_second_account_holds_too_and_calls_nobody_again() -> None:
+    world = World(plan(9))
+    world.smoke = {2: "unmeasurable", 3: "unmeasurable"}
+    world.until("50").live_through()
+
+    kept = [one.reason for one in world.row.holds]
+    assert [reason.split(" says ")[0] for reason in kept] == [
+        "the smoke of account 2",
+        "the smoke of account 3",
+    ]
+    assert sum("the smoke of account" in one.words for one in world.tells) == 1
 
 
 def test_an_old_word_on_an_account_is_not_believed() -> None:

@@ -103,6 +103,22 @@ def test_what_stops_it_stands_right_below_its_name() -> None:
     ]
 
 
+def test_what_holds_many_accounts_alike_is_one_line() -> None:
+    holds = [
+        {"actor": "controller", "reason": f"the smoke of account {number} says unmeasurable"}
+        for number in (7, 8, 9)
+    ]
+    other = {"actor": "anna", "reason": "a look first"}
+
+    told = tree(rollout(holds=[holds[0], other, *holds[1:]]))
+
+    assert told[1:3] == [
+        "  ON HOLD since controller said: the smoke of account 7 says unmeasurable"
+        " (and the same of 2 more)",
+        "  ON HOLD since anna said: a look first",
+    ]
+
+
 def test_a_gate_that_fails_is_shown_though_the_plan_does_not_ask_for_it() -> None:
     verdicts = [
         {"gate": "memory", "says": "hold", "sentence": "it grows"},

@@ -200,6 +200,41 @@ def test_a_holder_that_shows_nothing_in_time_is_killed() -> None:
     assert play.give(Shown((1, 2), ())) == ()  # too late
 
 
+def test_the_time_in_which_nobody_looked_for_the_answer_does_not_count_against_the_holder() -> None:
+    play = Play()
+    play.drained()
+    away = 10 * QUIESCE_NS
+
+    assert play.give(Passed(2_000 + away, away)) == ()
+    assert play.give(Passed(2_000 + away + QUIESCE_NS - 1)) == ()
+    assert play.give(Passed(2_000 + away + QUIESCE_NS)) == (Kill("old"),)
+
+
+def test_who_alone_guards_what_is_to_stay_is_left_in_peace() -> None:
+    play = Play(1, 2, 3)
+    play.ask(1, 2)
+    play.give(DrainStored(2_000))
+
+    outputs = play.give(Passed(2_000 + QUIESCE_NS))
+
+    why = "old did not show its accounts in time, and alone guards all the others"
+    assert outputs == (
+        EndDrain("old", NEW, ((1, 1), (2, 1))),
+        Kept(1, 1, why),
+        Kept(1, 2, why),
+        MoveEnded(1),
+    )
+    assert play.give(Passed(3_000 + QUIESCE_NS)) == ()
+
+
+def test_on_a_way_back_nobody_is_spared() -> None:
+    play = Play(1, 2, 3)
+    play.give(MoveAsked(1, (1, 2), NEW, 1_000, is_back=True))
+    play.give(DrainStored(2_000))
+
+    assert play.give(Passed(2_000 + QUIESCE_NS)) == (Kill("old"),)
+
+
 def test_a_killed_holder_that_is_back_before_the_journal_is_drained_anew() -> None:
     play = Play()
     play.drained()

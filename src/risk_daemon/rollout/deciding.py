@@ -38,8 +38,7 @@ def decide(row: Row, given: said.Input) -> Outcome:
 def raised(row: Row, given: said.Persisted, bumps: int) -> Outcome:
     """Take in what every account has since its epoch was raised for the `bumps`th time."""
     turn = Turn(row, given)
-    for held in given.bumped:
-        see(turn, held, bumps)
+    see(turn, given.bumped, bumps)
     _go_on(turn)
     if is_changed(row, turn.row) and not turn.entries:
         turn.note("epochs raised", CONTROLLER, row.why)
@@ -56,8 +55,7 @@ def recovered(row: Row, memory: Row, given: said.Recovered) -> Outcome:
     turn = Turn(row, given)
     turn.put(clock=_replace(row.clock, steady=None), warm=())
     all_at(turn, (rows.SHADOWING, rows.READY), rows.WARMING)
-    for held in given.held:
-        see(turn, held, row.bumps)
+    see(turn, given.held, row.bumps)
     if memory.stage in rows.GOING_BACK and row.stage not in (*rows.GOING_BACK, *rows.ENDED):
         go_back(turn, memory.ending, CONTROLLER, memory.why)
     _go_on(turn)

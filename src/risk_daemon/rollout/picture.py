@@ -6,6 +6,7 @@ alike share a line, so that twenty thousand of them still fit a terminal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ NAMED: Final = 5
 BAR: Final = 16
 SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
+_ACCOUNT: Final = re.compile(r"\d+")
 _SIGNS: Final = {"over": "✔", "now": "▶", "to come": "○"}
 _GATES: Final = {"pass": "✔", "fail": "✘", "hold": "‖"}
 #: What is judged of a phase though the plan does not ask for it is shown where it is no pass.
@@ -68,11 +70,24 @@ def _troubles(found: Shown) -> list[str]:
     lines += [f"why: {found['why']}"] if found["why"] else []
     if found["stuck"]:
         lines.append(f"STANDS STILL: {found['stuck']}")
-    lines += [f"ON HOLD since {one['actor']} said: {one['reason']}" for one in found["holds"]]
+    lines += _holds(found)
     lines += [
         f"ACCEPTED by {one['person']}: {one['gate']}: {one['reason']}" for one in found["overrides"]
     ]
     return lines
+
+
+def _holds(found: Shown) -> list[str]:
+    """Say what holds it; what differs by the account only is said once."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for one in found["holds"]:
+        key = (one["actor"], _ACCOUNT.sub("", one["reason"]))
+        alike.setdefault(key, []).append(one["reason"])
+    return [
+        f"ON HOLD since {actor} said: {reasons[0]}"
+        + f" (and the same of {len(reasons) - 1} more)" * (len(reasons) > 1)
+        for (actor, _), reasons in alike.items()
+    ]
 
 
 def _urgency(found: Shown) -> list[str]:

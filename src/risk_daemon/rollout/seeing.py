@@ -6,6 +6,8 @@ that comes late, twice or never changes nothing else.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 import msgspec
@@ -13,12 +15,15 @@ import msgspec
 from risk_daemon.rollout import exposure, freeze, guards, telling
 from risk_daemon.rollout import messages as said
 from risk_daemon.rollout import row as rows
+from risk_daemon.rollout.plan import Version
 from risk_daemon.rollout.returning import trip, unpin
 from risk_daemon.rollout.row import Command, Holding, Opinion
 from risk_daemon.rollout.turn import CONTROLLER, Turn, all_at, end_holds, hold, verify
 
 #: So often one way is tried before the next one; so often a smoke that can't be asked is repeated.
 TRIES: Final = 3
+#: So many accounts are named where many are meant.
+NAMED_MAX: Final = 3
 
 _replace = msgspec.structs.replace
 
@@ -109,14 +114,13 @@ def _worker(turn: Turn, given: said.WorkerReady | said.WorkerGone | said.CaughtU
 
 def _leases(turn: Turn, given: said.LeasesSeen | said.Switched | said.SwitchFailed) -> None:
     if isinstance(given, said.LeasesSeen):
-        for held in given.held:
-            see(turn, held)
+        see(turn, given.held)
         return
     command = turn.row.commands.get(given.id)
     if command is not None and command.does == rows.BACK:
         # It was given after every epoch had been raised, and so was its answer.
         turn.account(command.account, bumped=turn.row.bumps)
-    see(turn, given.held)
+    see(turn, (given.held,))
     if command is None or given.id not in turn.row.commands:
         return  # answered before, given up, or done whatever the answer says
     if given.held.version != command.version:
@@ -125,15 +129,49 @@ def _leases(turn: Turn, given: said.LeasesSeen | said.Switched | said.SwitchFail
         _failed(turn, command, why)
 
 
-def see(turn: Turn, held: said.Held, bumps: int = 0) -> None:
-    """Take the journal's word on one account, unless a newer one is known.
+def see(turn: Turn, told: Sequence[said.Held], bumps: int = 0) -> None:
+    """Take the journal's word on accounts; one hold for all that are where they should not be.
 
     `bumps` is after how many bumps it was read, where that is known.
     """
+    members = set(rows.members(turn.row))
+    outside: list[int] = []
+    left: dict[Version, list[said.Held]] = {}
+    for held in told:
+        before = turn.row.accounts.get(held.account)
+        if before is None or held.epoch < before.epoch:
+            continue  # a newer word is known
+        where = _seen(turn, held, before, bumps)
+        if where == rows.ACTIVE and held.account not in members:
+            outside.append(held.account)
+        elif where == rows.SHADOWING:
+            left.setdefault(held.version, []).append(held)
+    if outside:
+        why = f"the candidate has {_named(outside)}, whose phase has not come"
+        hold(turn, f"outside/{_key(outside)}", CONTROLLER, why)
+    for version, gone in left.items():
+        why = f"{_named([one.account for one in gone])} left the candidate for {version}"
+        key = _key([n for one in gone for n in (one.account, one.epoch)])
+        hold(turn, f"left/{key}", CONTROLLER, why)
+
+
+def _named(accounts: Sequence[int]) -> str:
+    """Name accounts, of many the first ones."""
+    if len(accounts) == 1:
+        return f"account {accounts[0]}"
+    shown = ", ".join(map(str, accounts[:NAMED_MAX]))
+    more = len(accounts) - NAMED_MAX
+    return f"{len(accounts)} accounts ({shown}{f' and {more} more' * (more > 0)})"
+
+
+def _key(numbers: Sequence[int]) -> str:
+    """Tell one set of accounts from any other, in few characters."""
+    return hashlib.sha256("/".join(map(str, numbers)).encode()).hexdigest()[:16]
+
+
+def _seen(turn: Turn, held: said.Held, holding: Holding, bumps: int) -> str:
+    """Take in who has one account now; return where that is news: active, or shadowing again."""
     row = turn.row
-    holding = row.accounts.get(held.account)
-    if holding is None or held.epoch < holding.epoch:
-        return
     is_candidates = held.version == row.plan.candidate
     turn.account(
         held.account,
@@ -143,20 +181,18 @@ def see(turn: Turn, held: said.Held, bumps: int = 0) -> None:
         bumped=max(holding.bumped, bumps),
     )
     if rows.phase_of(row) is None:
-        return  # going back: `settle` looks at every account
+        return ""  # going back: `settle` looks at every account
     if is_candidates and holding.at != rows.ACTIVE:
         turn.drop(held.account, rows.SWITCH)
         turn.account(held.account, at=rows.ACTIVE, failures=0, why="")
         turn.note(f"account {held.account} active", CONTROLLER, str(held.version))
         verify(turn, held.account)
-        if held.account not in rows.members(row):
-            why = f"the candidate has account {held.account}, whose phase has not come"
-            hold(turn, f"outside/{held.account}", CONTROLLER, why)
+        return rows.ACTIVE
     if not is_candidates and holding.at == rows.ACTIVE:
         turn.drop(held.account, rows.SMOKE, rows.RECONCILE)
         turn.account(held.account, at=rows.SHADOWING, smoke="", reconcile="")
-        why = f"account {held.account} left the candidate for {held.version}"
-        hold(turn, f"left/{held.account}/{held.epoch}", CONTROLLER, why)
+        return rows.SHADOWING
+    return ""
 
 
 def _failed(turn: Turn, command: Command, why: str) -> None:

@@ -15,6 +15,8 @@ from risk_daemon.rollout.row import Command, Hold, Holding, Row
 
 CONTROLLER: Final = "controller"
 PERSON: Final = "person"
+#: The keys of holds that each account has for itself begin so.
+OF_ONE_ACCOUNT: Final = (rows.SWITCH, rows.SMOKE, rows.RECONCILE)
 
 _replace = msgspec.structs.replace
 
@@ -37,6 +39,7 @@ class Turn:
         self.entries: list[said.Entry] = []
         self.tells: list[said.Tell] = []
         self.answers: list[said.Answer] = []
+        self._evidence = ""
 
     def outcome(self) -> Outcome:
         """Return what came of it."""
@@ -58,9 +61,15 @@ class Turn:
     def note(self, what: str, actor: str, reason: str, evidence: str = "") -> None:
         """Write one line of the audit."""
         name = f"{self.row.plan.rollout}/{self.row.notes}"
-        evidence = evidence or getattr(self.given, "evidence", "") or _digest(self.given)
+        evidence = evidence or getattr(self.given, "evidence", "") or self._digest()
         self.entries.append(said.Entry(name, what, actor, reason, evidence))
         self.put(notes=self.row.notes + 1)
+
+    def _digest(self) -> str:
+        """Return what names the input; worked out once, however much is noted because of it."""
+        if not self._evidence:
+            self._evidence = hashlib.sha256(msgspec.msgpack.encode(self.given)).hexdigest()
+        return self._evidence
 
     def tell(self, event: str, why: str = "") -> None:
         """Tell every audience of an event."""
@@ -110,10 +119,6 @@ class Turn:
         assert (before, rows.kind(self.row)) in rows.TRANSITIONS, (before, stage)
 
 
-def _digest(given: said.Heard) -> str:
-    return hashlib.sha256(msgspec.msgpack.encode(given)).hexdigest()
-
-
 def hold(
     turn: Turn,
     key: str,
@@ -125,7 +130,8 @@ def hold(
 ) -> None:
     """Switch nobody any more; whoever has an account keeps it. Each reason holds once.
 
-    `abort_at`: if it is still open at that watched ns, the way back. `event` is what is told.
+    `abort_at`: if it is still open at that watched ns, the way back. `event` is what is told; where
+    the same is open for another account already, nobody is called once more.
     """
     row = turn.row
     is_answered = key in row.resumed and key != PERSON
@@ -133,10 +139,17 @@ def hold(
         return
     kept = {name: one for name, one in row.commands.items() if one.does != rows.SWITCH}
     new = Hold(key=key, actor=actor, reason=reason, abort_at=abort_at)
+    is_told = any(_is_same_trouble(one.key, key) for one in row.holds)
     turn.put(holds=(*row.holds, new), turn=row.turn + 1, commands=kept)
     all_at(turn, (rows.SWITCHING,), rows.READY)
     turn.note("held", actor, reason)
-    turn.tell(event, reason)
+    if not is_told:
+        turn.tell(event, reason)
+
+
+def _is_same_trouble(one: str, other: str) -> bool:
+    """Tell whether two holds differ by their account only."""
+    return one.split("/")[0] == other.split("/")[0] and one.split("/")[0] in OF_ONE_ACCOUNT
 
 
 def end_holds(turn: Turn, gate: str) -> None:

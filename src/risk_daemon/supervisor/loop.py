@@ -46,6 +46,7 @@ from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
 from risk_daemon.wire.record import new_record
 
 WATCH_EVERY_S: Final = 0.05
+WATCH_EVERY_NS: Final = 50_000_000
 LOAD_LOOK_S: Final = 0.01
 #: A worker found alive must be heard within this time; it asks for us ten times a second.
 FIRST_BEAT_WITHIN: Final = 2_000_000_000
@@ -457,6 +458,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             now = self.clock.steady_ns()
+            absent_ns = max(now - looked - WATCH_EVERY_NS, 0)
             if now - looked > LATE_NS:  # we were not there ourselves: that proves nothing
                 self._beat_due = {name: due + now - looked for name, due in self._beat_due.items()}
             looked = now
@@ -468,7 +470,7 @@ class Supervisor:
             self._resorts.look(now)
             self._keep_spares(now)
             if self.promotion.move is not None or self.promotion.dying:
-                self.leasing.feed(promotion.Passed(now))
+                self.leasing.feed(promotion.Passed(now, absent_ns))
 
     def _missed(self, name: str, beyond_ns: int) -> None:
         """Tell of a silence once, and have it judged again and again while it lasts."""

@@ -63,7 +63,7 @@ class Mover:
         self._ended[number] = asyncio.get_running_loop().create_future()
         (self._ways_back.add if is_back else self._ways_back.discard)(release)
         now = self._clock.steady_ns()
-        self._feed(promotion.MoveAsked(number, tuple(accounts), release, now, latch))
+        self._feed(promotion.MoveAsked(number, tuple(accounts), release, now, latch, is_back))
         try:
             await asyncio.wait_for(self._ended[number], MOVE_WITHIN_S)
         except TimeoutError:

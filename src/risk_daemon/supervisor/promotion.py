@@ -9,7 +9,8 @@ as long as a worker of that release is ready; else any warm one is better than n
 A move gives accounts to another release, and back: the holder falls silent at
 one record (the drain), both show the account as it is there, and only an heir
 that shows the same gets the lease. A holder that does not fall silent in time is
-killed first. `supervisor.moving` says how an account's showing is compared.
+killed first, unless it alone guards others that are to stay with its release.
+`supervisor.moving` says how an account's showing is compared.
 
 Rules for editors: an account may be without a holder, never with two. The
 epoch makes the old holder harmless even if it could not be killed. A move must
@@ -64,6 +65,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """Accounts that a person, or a rollout, gives to a release.
 
     `latch` is the rollout's word without which the journal grants none of it; a person names none.
+    `is_back` is a way back: the release that is left is not spared.
     """
 
     number: int
@@ -71,6 +73,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     left: tuple[int, ...]
     group: Group | None = None
     latch: str = ""
+    is_back: bool = False
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +159,7 @@ class MoveAsked(msgspec.Struct, frozen=True, gc=False):
     release: str
     now: int
     latch: str = ""
+    is_back: bool = False
 
 
 class DrainStored(msgspec.Struct, frozen=True, gc=False):
@@ -184,9 +188,13 @@ class HeirSilent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Passed(msgspec.Struct, frozen=True, gc=False):
-    """Time passed, to a steady time in ns."""
+    """Time passed, to a steady time in ns.
+
+    For `absent_ns` of it nobody here looked: what was answered meanwhile is not read yet.
+    """
 
     now: int
+    absent_ns: int = 0
 
 
 Input = (
@@ -398,13 +406,13 @@ def _next(state: State) -> tuple[State, Outputs]:
         return state, ()
     if not state.leases_known:
         return _replace(state, is_granting=True), (AskLeases(),)
-    held = _held(state)
+    held, loads = _held(state), _loads(state)
     free: dict[str, list[tuple[int, int]]] = {}
     for account in state.accounts:
         lease = held.get(account)
         heirs = _heirs(state, account)
         if heirs and _is_free(state, account, lease):
-            heir = _heir(state, _release_of(state, account, lease), heirs)
+            heir = _heir(state, _release_of(state, account, lease), heirs, loads)
             free.setdefault(heir, []).append((account, lease.epoch if lease else 0))
     if not free:
         return _continue(state)
@@ -452,13 +460,17 @@ def _latch(state: State, accounts: list[int]) -> str:
     return ""
 
 
-def _heir(state: State, release: str, among: tuple[str, ...]) -> str:
+def _loads(state: State) -> Counter[str]:
+    """Return how many accounts each holds; counted once, not once for each of a thousand."""
+    return Counter(lease.holder for lease in state.leases)
+
+
+def _heir(state: State, release: str, among: tuple[str, ...], loads: Counter[str]) -> str:
     """Choose who is of the release, and of those who holds the most: one active where it can."""
-    held = Counter(lease.holder for lease in state.leases)
     of = dict(state.releases)
     return max(
         among,
-        key=lambda name: (of.get(name) == release, held[name], [-ord(c) for c in name]),
+        key=lambda name: (of.get(name) == release, loads[name], [-ord(c) for c in name]),
     )
 
 
@@ -485,8 +497,8 @@ def _move(
             return _leave(state, move, move.group, why)
         case Shown(alike=alike, unlike=unlike):
             return _shown(state, move.group, alike, dict(unlike))
-        case Passed(now=now):
-            return _waited(state, move.group, now)
+        case Passed(now=now, absent_ns=absent_ns):
+            return _waited(state, move.group, now, absent_ns)
         case _ as never:
             assert_never(never)
 
@@ -504,7 +516,13 @@ def _begin(state: State, asked: MoveAsked) -> tuple[State, Outputs]:
     if refused:
         kept = [Kept(asked.number, account, refused) for account in asked.accounts]
         return state, (*kept, MoveEnded(asked.number))
-    move = Move(number=asked.number, release=asked.release, left=asked.accounts, latch=asked.latch)
+    move = Move(
+        number=asked.number,
+        release=asked.release,
+        left=asked.accounts,
+        latch=asked.latch,
+        is_back=asked.is_back,
+    )
     return _continue(_replace(state, move=move), asked.now)
 
 
@@ -530,7 +548,7 @@ def _continue(state: State, now: int = 0) -> tuple[State, Outputs]:
         return _replace(state, move=_replace(move, left=tuple(left))), tuple(told)
     group = Group(
         holder=holder,
-        heir=_heir(state, move.release, state.ready),
+        heir=_heir(state, move.release, state.ready, _loads(state)),
         accounts=tuple((n, held[n].epoch) for n in mine),
         due=now + STORE_NS if now else 0,
     )
@@ -574,19 +592,30 @@ def _moving(state: State) -> Move:
     return state.move
 
 
-def _waited(state: State, group: Group, now: int) -> tuple[State, Outputs]:
+def _waited(state: State, group: Group, now: int, absent_ns: int) -> tuple[State, Outputs]:
     """Kill a holder that did not show in time; nobody waits for a drain that is not stored."""
     move = _moving(state)
     if group.is_granted or group.killed:
         return state, ()
-    if not group.due:
-        return _with(state, _replace(group, due=now + STORE_NS)), ()
-    if now < group.due:
-        return state, ()
+    due = group.due + absent_ns if group.due else now + STORE_NS
+    if now < due:
+        return _with(state, _replace(group, due=due)), ()
     if not group.is_stored:
         return _leave(state, move, group, "the journal did not store the drain in time")
+    if not move.is_back and _alone_keeps_others(state, move, group.holder):
+        # Killed, it would leave all of them to the release that is still on trial.
+        why = f"{group.holder} did not show its accounts in time, and alone guards all the others"
+        return _leave(state, move, group, why)
     state, _ = _forget(_with(state, _replace(group, killed=True)), group.holder)
     return _killed(state, group.holder), (Kill(group.holder),)
+
+
+def _alone_keeps_others(state: State, move: Move, name: str) -> bool:
+    """Tell whether a worker, the only one of its release, holds what this move leaves to it."""
+    own = dict(state.releases)[name]
+    if sum(release == own for _, release in state.releases) > 1:
+        return False
+    return any(one.holder == name and one.account not in move.left for one in state.leases)
 
 
 def _leave(state: State, move: Move, group: Group, why: str) -> tuple[State, Outputs]:
