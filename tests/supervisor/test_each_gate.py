@@ -432,8 +432,8 @@ def in_the_state_of(backup: Path) -> int:
         packed = bundle.getinfo(f"state/{STATE}")
     with backup.open("rb") as raw:
         raw.seek(packed.header_offset + LENGTHS_AT)
-        name, extra = struct.unpack("<HH", raw.read(4))
-    return packed.header_offset + LENGTHS_AT + 4 + name + extra + packed.compress_size // 2
+        lengths: tuple[int, int] = struct.unpack("<HH", raw.read(4))
+    return packed.header_offset + LENGTHS_AT + 4 + sum(lengths) + packed.compress_size // 2
 
 
 def test_a_backup_that_does_not_restore_is_named_and_nothing_moves(scene: Scene) -> None:

@@ -279,7 +279,7 @@ def _operations(daemon: Supervisor, stop: asyncio.Event, notifier: Notifier) -> 
 
     async def status(args: dict[str, Any]) -> dict[str, Any]:
         del args
-        return telling.status()
+        return await telling.status()
 
     async def stop_now(args: dict[str, Any]) -> dict[str, Any]:
         del args

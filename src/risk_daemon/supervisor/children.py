@@ -19,16 +19,13 @@ from typing import Any, Final
 
 import psutil
 
-from risk_daemon.clock import SECOND_NS
 from risk_daemon.wire.transport import write_private
 
 LOOK_EVERY_S: Final = 0.05
 #: Start times are read with the resolution of the system's clock ticks.
 START_TIME_DIFFERS_S: Final = 0.05
-#: A shorter time says nothing: the system counts CPU in hundredths of a second.
 WORDS_BYTES: Final = 4_096
 WORDS_SHOWN: Final = 200
-USAGE_OVER_NS: Final = SECOND_NS
 #: For a core, or for a disk.
 WAITS: Final = frozenset({"R", "D"})
 SECRETS: Final = ("PROJECT_X_API_KEY", "PROJECT_X_USERNAME")
@@ -241,16 +238,6 @@ class Register:
         }
 
 
-def memory_mb(pid: int) -> float | None:
-    """Return a process's proportional memory in MB, where the system counts it."""
-    try:
-        info = psutil.Process(pid).memory_full_info()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
-    size = getattr(info, "pss", 0) or getattr(info, "uss", 0) or info.rss
-    return float(round(size / 1e6, 1))
-
-
 class Labour:
     """Whether a process does anything, from one look to the next."""
 
@@ -274,32 +261,3 @@ def _states(pid: int) -> set[str]:
         for thread in Path(f"/proc/{pid}/task").iterdir():
             found.add((thread / "stat").read_text().rpartition(")")[2].split()[0])
     return found
-
-
-class Usage:
-    """CPU use of processes, each between this look and the last one at least a second before."""
-
-    def __init__(self) -> None:
-        #: By pid: when it was looked at, its CPU seconds then, and what it had used until then.
-        self._looks: dict[int, tuple[int, float, float | None]] = {}
-
-    def percent(self, pid: int, now: int) -> float | None:
-        """Return the share of one core in percent; None at the first look and of a gone process."""
-        try:
-            times = psutil.Process(pid).cpu_times()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            self._looks.pop(pid, None)
-            return None
-        spent = float(times.user + times.system)
-        at, before, told = self._looks.get(pid, (now, spent, None))
-        if now - at >= USAGE_OVER_NS:
-            told = round((spent - before) / ((now - at) / SECOND_NS) * 100, 1)
-        elif pid in self._looks:
-            return told
-        self._looks[pid] = (now, spent, told)
-        return told
-
-    def forget(self, alive: set[int]) -> None:
-        """Keep nothing of processes that are gone."""
-        for pid in self._looks.keys() - alive:
-            del self._looks[pid]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.settings import Settings
 from risk_daemon.supervisor import process, promotion, resort
-from risk_daemon.supervisor.children import Running, Usage, memory_mb
+from risk_daemon.supervisor.children import Running
+from risk_daemon.supervisor.measuring import Meter, Used
 from risk_daemon.supervisor.release import is_worker
 from risk_daemon.wire.heart import Heartbeat
 
@@ -34,19 +36,20 @@ class Daemon(Protocol):
 
 
 class Telling:
-    """The answer to `status`; remembers each process's CPU time from one question to the next."""
+    """The answer to `status`."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._usage = Usage()
+        self._meter = Meter(daemon.clock)
 
-    def status(self) -> dict[str, Any]:
+    async def status(self) -> dict[str, Any]:
         """Return processes and accounts as they are now."""
-        daemon, now = self._daemon, self._daemon.clock.steady_ns()
-        self._usage.forget({one.pid for one in daemon.running.values()})
+        daemon = self._daemon
+        used = await self._meter.look({one.pid for one in daemon.running.values()})
+        now = daemon.clock.steady_ns()
         return {
             "release": daemon.release,
-            "processes": [self._process(name, now) for name in self._shown()],
+            "processes": [self._process(name, now, used) for name in self._shown()],
             "accounts": accounts(daemon.promotion, daemon.beats, daemon.release),
             "disabled": daemon.disabled,
         }
@@ -57,11 +60,12 @@ class Telling:
         names = sorted(self._daemon.children)
         return [name for name in names if is_needed or name != resort.PROTECTOR]
 
-    def _process(self, name: str, now: int) -> dict[str, Any]:
+    def _process(self, name: str, now: int, used: Mapping[int, Used]) -> dict[str, Any]:
         daemon = self._daemon
         running, beat = daemon.running.get(name), daemon.beats.get(name)
         child = daemon.children[name]
         holders = {lease.holder for lease in daemon.promotion.leases}
+        figures = used.get(running.pid, Used()) if running else Used()
         role = name.split("-")[0]
         if is_worker(name):
             role = "active" if name in holders else "standby"
@@ -74,8 +78,8 @@ class Telling:
             "restarts": child.restarts,
             "release": daemon.version_of(name),
             "heartbeat_age_ms": (now - beat[0]) // 1_000_000 if beat else None,
-            "memory_mb": memory_mb(running.pid) if running else None,
-            "cpu_percent": self._usage.percent(running.pid, now) if running else None,
+            "memory_mb": figures.memory_mb,
+            "cpu_percent": figures.cpu_percent,
             "reconcile_every_s": self._reconcile_every_s(name),
         }
 

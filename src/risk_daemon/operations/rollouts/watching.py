@@ -28,8 +28,8 @@ from risk_daemon.rollout.row import Row
 from risk_daemon.rollout.tally import Judging, Member, Tally
 from risk_daemon.rollout.thresholds import Thresholds
 from risk_daemon.rollout.verdict import Verdict
-from risk_daemon.supervisor.children import memory_mb
 from risk_daemon.supervisor.loop import Supervisor
+from risk_daemon.supervisor.measuring import memory_mb
 from risk_daemon.supervisor.release import is_worker, release_of, workers_of
 from risk_daemon.wire import sample
 from risk_daemon.wire.client import JournalClient
