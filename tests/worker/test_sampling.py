@@ -26,6 +26,7 @@ from risk_daemon.wire import sample
 from risk_daemon.wire.sample import Connected, Decided, Fired, Latencies, Reached
 from risk_daemon.worker.goals import LATE_NS
 from risk_daemon.worker.sampling import (
+    AT_ONCE,
     FINGERPRINT,
     PAIRED_WITHIN_NS,
     PAIRS,
@@ -43,6 +44,7 @@ from tests.build import (
     intents,
     lease,
     order,
+    policy,
     position,
     reading,
     rule,
@@ -291,6 +293,53 @@ def test_the_feed_is_told_at_the_beginning_and_when_it_changes() -> None:
     stream.feed(FeedChanged(login=LOGIN, state="blind"))
 
     assert [one.is_connected for one in stream.samples(Connected)] == [True, False]
+
+
+def crowded(count: int) -> Watched:
+    """So many accounts that are seen, with numbers that follow each other."""
+    stream = watched()
+    for number in range(ACCOUNT + 1, ACCOUNT + count):
+        facts = policy(rule("max-contracts", limit=2)), lease(1), reading()
+        stream.feed(*(msgspec.structs.replace(one, account=number) for one in facts))
+    return stream
+
+
+def test_of_many_accounts_so_many_are_told_of_at_once_and_the_others_with_the_next_pulses() -> None:
+    stream = crowded(AT_ONCE + 2)
+
+    stream.feed(row("canary"))
+    assert len(stream.samples(Connected)) == AT_ONCE
+    stream.pulse()
+
+    told = [one.account for one in stream.samples(Connected)]
+    assert told == [*range(ACCOUNT, ACCOUNT + AT_ONCE + 2)]
+    stream.pulse()
+    assert len(stream.samples(Connected)) == AT_ONCE + 2
+
+
+def test_whose_feed_changed_before_its_turn_is_told_of_once() -> None:
+    stream = crowded(AT_ONCE + 1)
+    stream.feed(row("canary"))
+    stream.feed(FeedChanged(login=LOGIN, state="blind"))
+    stream.pulse()
+
+    last = ACCOUNT + AT_ONCE
+    told = [one.is_connected for one in stream.samples(Connected) if one.account == last]
+    assert told == [False]
+
+
+def test_of_many_spans_that_are_over_those_end_first_that_began_first() -> None:
+    stream = crowded(AT_ONCE + 1)
+    last = ACCOUNT + AT_ONCE
+    stream.feed(row("canary"))
+    stream.feed(Pulse())  # the last one's begins
+
+    stream.feed(Pulse(), after=10 * SECOND)
+    assert [one.account for one in stream.samples(Decided)] == [*range(ACCOUNT, last)]
+
+    stream.feed(Pulse(), after=60 * SECOND)
+    told = [one.account for one in stream.samples(Decided)]
+    assert told[AT_ONCE:] == [last, *range(ACCOUNT, last - 1)]
 
 
 def compared(

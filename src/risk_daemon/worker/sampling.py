@@ -58,6 +58,9 @@ PAIRS: Final = 10
 FINGERPRINT: Final = 60
 #: How the engine words a rule that raised, and not one that could not know.
 RAISED: Final = " failed: "
+#: So many accounts are told of at one record. A thousand of them at the beginning of a phase, by
+#: each release, kept every worker from its drain for longer than a holder is waited for.
+AT_ONCE: Final = 100
 #: A timing that the other release has not told of by then is not waited for.
 PAIRED_WITHIN_NS: Final = 30_000_000_000
 _SOURCES: Final[dict[str, Source]] = {one: one for one in ("live", "recorded", "generated")}
@@ -92,6 +95,8 @@ class Sampler:
         self._stage = ""
         self._spans: dict[int, _Span] = {}
         self._connected: dict[int, bool] = {}
+        #: Accounts whose feed is still to be told of in this phase.
+        self._unsaid: list[int] = []
         self._under_way = Goals()
         self._timed: list[tuple[int, int, int]] = []
         self._left = TIMED_MAX
@@ -126,6 +131,7 @@ class Sampler:
                 self._under_way.sent(entry.fact, entry.at)
         facts = self._said(said, accounts)
         if isinstance(entry.fact, Pulse):
+            facts += self._said(self._feeds(accounts, entry.at), accounts)
             facts += self._pulse(entry.at, accounts)
         return facts
 
@@ -144,10 +150,8 @@ class Sampler:
             self._timed, self._left = [], TIMED_MAX
         self.is_on = is_on
         self._connected.clear()
-        said: list[Told] = []
-        for number in sorted(accounts) if is_on else ():
-            said += self._feed(accounts[number], entry.at)
-        return self._said(said, accounts)
+        self._unsaid = sorted(accounts, reverse=True) if is_on else []
+        return self._said(self._feeds(accounts, entry.at), accounts)
 
     def _said(self, said: Sequence[Told], accounts: dict[int, Account]) -> list[Fact]:
         """Return the samples that this worker is to tell, as they are stored."""
@@ -200,6 +204,13 @@ class Sampler:
 
     def _tell(self, number: int, at: int) -> None:
         self._span(number, at).told += 1
+
+    def _feeds(self, accounts: dict[int, Account], at: int) -> list[Told]:
+        """Tell of the next feeds that are to be told once in a phase, but not all at once."""
+        said: list[Told] = []
+        for _ in range(min(AT_ONCE, len(self._unsaid))):
+            said += self._feed(accounts[self._unsaid.pop()], at)
+        return said
 
     def _feed(self, account: Account, at: int) -> list[Told]:
         number = account.account
@@ -289,11 +300,22 @@ class Sampler:
         if rows:
             facts.append(Timed(release=self.release, holder=self._name, rows=rows))
         self._timed, self._left = [], TIMED_MAX
-        for number in sorted(accounts):
+        for number in self._due(accounts, at):
             ended = self._ended(number, at)
-            if ended is not None and self._speaks(accounts[number]):
+            if self._speaks(accounts[number]):
                 facts.append(self._stored(ended))
         return facts
+
+    def _due(self, accounts: dict[int, Account], at: int) -> list[int]:
+        """Return whose spans are long enough, of many those that began first."""
+        due = [number for number in sorted(accounts) if self._is_long(number, at)]
+        due.sort(key=lambda number: self._spans[number].begin)
+        return due[:AT_ONCE]
+
+    def _is_long(self, number: int, at: int) -> bool:
+        span = self._span(number, at)
+        is_quiet = not any(span.decided) and not span.told
+        return at - span.begin >= SPAN_NS[is_quiet]
 
     def _times(self, account: Account | None) -> bool:
         """Tell whether this worker's timing of an account counts: the holder's, or the first's."""
@@ -303,12 +325,8 @@ class Sampler:
             return account.holder == self._name
         return self._name.startswith("worker-1")
 
-    def _ended(self, number: int, at: int) -> Decided | None:
-        span = self._span(number, at)
-        is_quiet = not any(span.decided) and not span.told
-        if at - span.begin < SPAN_NS[is_quiet]:
-            return None
-        self._spans[number] = _Span(at)
+    def _ended(self, number: int, at: int) -> Decided:
+        span, self._spans[number] = self._spans[number], _Span(at)
         facts, marks, attempts = span.decided
         return Decided(
             account=number,
