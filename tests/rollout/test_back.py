@@ -280,6 +280,35 @@ def test_a_bad_look_at_who_is_back_is_told_and_ends_nothing(says: str) -> None:
     assert any(f"the smoke of account 1 says {says}" in one.words for one in world.tells)
 
 
+def test_a_bad_look_at_many_who_are_back_is_noted_for_each_and_people_are_called_once() -> None:
+    world = at("50")
+    world.smoke |= {1: rows.FAIL, 2: rows.FAIL}
+    world.please(said.Abort)
+
+    told = [one.words for one in world.tells if "the smoke of account" in one.words]
+    noted = [one.reason for one in world.entries if one.what == "smoke"]
+    assert len(told) == 1
+    assert {reason.split(" says ")[0] for reason in noted} == {
+        "the smoke of account 1",
+        "the smoke of account 2",
+    }
+
+
+def test_who_was_back_and_falls_to_the_candidate_once_more_is_taken_back_again() -> None:
+    world = at("50")
+    world.refuses[2, OLD] = "it does not answer"  # so the way back is not over yet
+    world.please(said.Abort)
+    assert world.row.accounts[1].at == rows.INCUMBENT
+    world.leases[1] = (NEW, 99)
+    world.refuses.clear()
+
+    world.hear(said.LeasesSeen(at=world.now, held=world.truth()))
+    world.please(said.Abort)
+
+    assert (world.stage, world.on(NEW)) == ("aborted", set())
+    assert (world.row.accounts[1].smoke, world.row.accounts[1].has) == (rows.PASS, OLD)
+
+
 def test_an_abort_asked_for_twice_is_one() -> None:
     world = at("50")
     world.hear(said.Abort(at=world.now, actor="ann"))

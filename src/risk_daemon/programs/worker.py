@@ -32,6 +32,7 @@ from risk_daemon.wire.heart import Heard, Heartbeat
 from risk_daemon.wire.transport import Channel, Hello, connect, serve
 from risk_daemon.worker import recorded, scripted, verify
 from risk_daemon.worker.loop import Worker
+from risk_daemon.worker.questions import Questions
 
 SUPERVISOR_WITHIN_S: Final = 0.5
 HASH_LAST_WITHIN_S: Final = 1.0
@@ -97,11 +98,12 @@ async def _main(home: Path, name: str, release: str) -> int:
     settings = await service.settings_of(journal)
     worker = make(home, settings, journal, name, release)
     worker.lost = lost
+    questions = Questions(worker.engine, release)
     operations = {
-        "test-rule": worker.op_test_rule,
-        "try-policies": worker.op_try_policies,
-        "boundary": worker.op_boundary,
-        "decide": worker.op_decide,
+        "test-rule": questions.op_test_rule,
+        "try-policies": questions.op_try_policies,
+        "boundary": questions.op_boundary,
+        "decide": questions.op_decide,
         "why": worker.op_why,
         "figures": worker.op_figures,
         "hash": worker.op_hash,

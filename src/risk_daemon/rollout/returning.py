@@ -89,6 +89,11 @@ def settle(turn: Turn) -> None:
             turn.account(number, at=rows.INCUMBENT, failures=0, why="")
             if holding.moved:
                 verify(turn, number)
+        if holding.at == rows.INCUMBENT and holding.has not in ways:
+            # A fail-over gave it to the candidate once more: it is not home any longer.
+            turn.drop(number, rows.SMOKE, rows.RECONCILE)
+            turn.account(number, at=rows.SWITCHING, way=0, failures=0, smoke="", reconcile="")
+            turn.order(rows.BACK, number, ways[0])
     if all(one.at == rows.INCUMBENT for one in turn.row.accounts.values()) and not _left(turn):
         turn.go(turn.row.ending)
         turn.note(turn.row.stage, CONTROLLER, row.why)

@@ -239,7 +239,9 @@ def _looked(turn: Turn, given: said.SmokeSaid | said.Reconciled) -> None:
         turn.order(wanted, number, command.version)
     elif turn.row.stage in rows.GOING_BACK:
         turn.note(wanted, CONTROLLER, reason)
-        turn.tell(telling.STUCK, reason)
+        others = (one for other, one in turn.row.accounts.items() if other != number)
+        if not any(getattr(one, wanted) == given.says for one in others):
+            turn.tell(telling.STUCK, reason)  # the status names the others: one call is enough
     elif given.says == rows.UNMEASURABLE:
         hold(turn, f"{wanted}/{number}/{given.id}", CONTROLLER, reason)
     else:

@@ -39,7 +39,7 @@ from risk_daemon.supervisor.children import (
 from risk_daemon.supervisor.lasting import Resorts
 from risk_daemon.supervisor.leasing import Leasing
 from risk_daemon.supervisor.pairs import Pairs
-from risk_daemon.supervisor.probing import LATE_NS, Prober
+from risk_daemon.supervisor.probing import Prober
 from risk_daemon.supervisor.release import interpreter, is_worker, release_of, workers_of
 from risk_daemon.wire.client import JournalClient
 from risk_daemon.wire.heart import LINK_IS_DOWN, Heartbeat
@@ -458,10 +458,9 @@ class Supervisor:
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             now = self.clock.steady_ns()
-            absent_ns = max(now - looked - WATCH_EVERY_NS, 0)
-            if now - looked > LATE_NS:  # we were not there ourselves: that proves nothing
-                self._beat_due = {name: due + now - looked for name, due in self._beat_due.items()}
-            looked = now
+            # While we were not there ourselves nobody was heard, and that proves nothing.
+            absent_ns, looked = max(now - looked - WATCH_EVERY_NS, 0), now
+            self._beat_due = {name: due + absent_ns for name, due in self._beat_due.items()}
             for name, due in list(self._beat_due.items()):
                 if now > due and name in self.running:
                     self._missed(name, now - due)

@@ -33,24 +33,23 @@ from risk_daemon.core.events import (
     LockPlaced,
     MarkChanged,
     OperatorActed,
-    PolicyAdopted,
     Pulse,
 )
 from risk_daemon.core.world import STATE_SCHEMA, Parser, state_hash
-from risk_daemon.errors import DaemonError, JournalAway, NotFound
+from risk_daemon.errors import DaemonError, JournalAway
 from risk_daemon.rules.declared import DECLARED
 from risk_daemon.wire.client import JournalClient, ask
 from risk_daemon.wire.control import UNPROVEN, Appended
 from risk_daemon.wire.control import Intended as IntendedAnswer
 from risk_daemon.wire.record import NewRecord, Record, decode, encode, new_record
 from risk_daemon.wire.view import PROJECTION, encode_view, projection
-from risk_daemon.worker import boundary, differing, gauging, recovery, sampling
+from risk_daemon.worker import differing, gauging, recovery, sampling
 from risk_daemon.worker.drain import Drains, Shown
 from risk_daemon.worker.dues import Dues
 from risk_daemon.worker.pieces import Pieces
 from risk_daemon.worker.plan import plan_of
 from risk_daemon.worker.projections import Projections
-from risk_daemon.worker.rehearsal import rehearse
+from risk_daemon.worker.questions import guarded
 from risk_daemon.worker.showing import Showing
 from risk_daemon.worker.speech import (
     FACTS_DIFFER,
@@ -61,7 +60,6 @@ from risk_daemon.worker.speech import (
     once_of,
     spoken,
 )
-from risk_daemon.worker.trying import tripped
 from risk_daemon.worker.view import view_of
 
 JOURNAL_PATIENCE_S: Final = 0.25
@@ -302,13 +300,16 @@ class Worker:
     async def op_enforcing(self, args: dict[str, Any]) -> dict[str, Any]:
         """Return (account, epoch) of what this worker enforces, and its release.
 
-        Where `until` names such pairs, once it enforces all of them.
+        Where `until` names such pairs, once it enforces all of them. Where `accounts` names some,
+        of those only: a list of a thousand for each of a thousand who ask is a second's work.
         """
         wanted = {(int(account), int(epoch)) for account, epoch in args.get("until", ())}
         while not wanted <= set(self.enforcing()):
             self._folded.clear()
             await self._folded.wait()
-        return {"enforcing": [list(pair) for pair in self.enforcing()], "release": self.release}
+        named = set(args.get("accounts", ()))
+        pairs = [pair for pair in self.enforcing() if not named or pair[0] in named]
+        return {"enforcing": [list(pair) for pair in pairs], "release": self.release}
 
     # --- acting --------------------------------------------------------------------
 
@@ -383,7 +384,7 @@ class Worker:
     async def op_lease(self, args: dict[str, Any]) -> dict[str, Any]:
         """Take accounts (account, epoch) over whose lease their link keeps: the journal cannot."""
         for number, epoch in args["accounts"]:
-            account = self.account(int(number))
+            account = guarded(self.engine, int(number))
             if int(epoch) > account.epoch:
                 self._aside[account.account] = int(epoch)
                 self._say_open(account)
@@ -565,58 +566,9 @@ class Worker:
 
     # --- people -----------------------------------------------------------------------------
 
-    def account(self, number: int) -> Account:
-        """Return an account this worker folds; NotFound otherwise."""
-        found = self.engine.world.accounts.get(number)
-        if found is None or found.policy is None:
-            known = ", ".join(str(n) for n in sorted(self.engine.world.accounts)) or "none"
-            raise NotFound(f"account {number} is not guarded here; guarded: {known}")
-        return found
-
-    async def op_test_rule(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Rehearse a rule, or "all", on every account (or one)."""
-        rule = str(args.get("rule", ""))
-        if rule not in (*self.engine.catalog, "all"):
-            raise NotFound(f"there is no rule {rule!r}; rules: {', '.join(self.engine.catalog)}")
-        numbers = sorted(n for n, a in self.engine.world.accounts.items() if a.policy)
-        if args.get("account"):
-            numbers = [self.account(int(args["account"])).account]
-        rules = list(self.engine.catalog) if rule == "all" else [rule]
-        rows = [
-            {"rule": one, **msgspec.to_builtins(rehearse(self.engine, number, one))}
-            for number in numbers
-            for one in rules
-        ]
-        return {"accounts": rows, "release": self.release}
-
-    async def op_try_policies(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Tell what policies would find at once, of the accounts that are guarded here."""
-        policies = msgspec.convert(args["policies"], list[PolicyAdopted])
-        known = self.engine.world.accounts
-        trips = {
-            str(one.account): tripped(self.engine, one) for one in policies if one.account in known
-        }
-        return {"trips": trips, "release": self.release}
-
-    async def op_boundary(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Make the boundary cases of one account: a near miss and a breach of each of its rules."""
-        number = self.account(int(args["account"])).account
-        cases = boundary.cases(self.engine, number)
-        return {"cases": [msgspec.to_builtins(case) for case in cases], "release": self.release}
-
-    async def op_decide(self, args: dict[str, Any]) -> dict[str, Any]:
-        """Tell what this release decides of cases that any release made, on copies."""
-        cases = msgspec.convert(args["cases"], list[boundary.Case])
-        decided = []
-        for case in cases:
-            self.account(case.account)
-            decided.append(boundary.decide(self.engine, case))
-            await asyncio.sleep(0)  # whatever else waits is more urgent
-        return {"decided": [msgspec.to_builtins(one) for one in decided], "release": self.release}
-
     async def op_why(self, args: dict[str, Any]) -> dict[str, Any]:
         """Tell why an account is as it is, in words."""
-        account = self.account(int(args.get("account", 0)))
+        account = guarded(self.engine, int(args.get("account", 0)))
         view = view_of(self.engine, account, self.name)
         return {"lines": why_lines(view.locks, account), "view": msgspec.to_builtins(view)}
 

@@ -28,6 +28,9 @@ RECONCILE_WITHIN_S: Final = 28.0
 JOURNAL_WITHIN_S: Final = 5.0
 #: One look at a login, or at the disk, serves all accounts that are looked at meanwhile.
 FRESH_S: Final = 2.0
+#: So many accounts of one release, and of one login, are looked at together. Five hundred at once
+#: waited for each other until their time was up, and kept from their work whom they asked.
+TOGETHER: Final = 4
 
 
 class Hands:
@@ -40,6 +43,11 @@ class Hands:
         self._looks: dict[str, tuple[int, asyncio.Task[Said]]] = {}
         #: The supervisor carries out one move at a time.
         self._moving = asyncio.Lock()
+        #: By release, and by link: how many more may be asked of it.
+        self._free: dict[str, asyncio.Semaphore] = {}
+
+    def _one_of_few(self, name: str) -> asyncio.Semaphore:
+        return self._free.setdefault(name, asyncio.Semaphore(TOGETHER))
 
     # --- who has what ---
 
@@ -135,13 +143,13 @@ class Hands:
 
     async def smoke(self, account: int, version: Version) -> Said:
         """Ask the smoke lines of one account: enforced, connected, stored, and its rules work."""
-        looks = [
-            self._enforced(account, version),
-            self._shared(f"link-{self._login(account)}", self._connected),
-            self._shared("journal", self._persists),
-            self._rules(account),
-        ]
-        said = await asyncio.gather(*looks)
+        async with self._one_of_few(version.release):
+            said = await asyncio.gather(
+                self._enforced(account, version),
+                self._shared(f"link-{self._login(account)}", self._connected),
+                self._shared("journal", self._persists),
+                self._rules(account),
+            )
         for wanted in (rows.FAIL, rows.UNMEASURABLE):
             found = [one.why for one in said if one.says == wanted]
             if found:
@@ -154,7 +162,8 @@ class Hands:
             has = lease.release if lease else "nobody"
             return Said(rows.FAIL, f"it is held by {has}, not by {version}")
         try:
-            answer = await ask(self._run, lease.holder, "enforcing", {}, JOURNAL_WITHIN_S)
+            only = {"accounts": [account]}
+            answer = await ask(self._run, lease.holder, "enforcing", only, JOURNAL_WITHIN_S)
         except DaemonError as error:
             return Said(rows.UNMEASURABLE, f"{lease.holder}: {error}")
         pairs = {(int(n), int(epoch)) for n, epoch in answer.data.get("enforcing", ())}
@@ -218,9 +227,10 @@ class Hands:
         """Read one account from the broker; repaired is good, what can't be repaired is not."""
         link = f"link-{self._login(account)}"
         try:
-            answer = await ask(
-                self._run, link, "reconcile", {"accounts": [account]}, RECONCILE_WITHIN_S
-            )
+            async with self._one_of_few(link):
+                answer = await ask(
+                    self._run, link, "reconcile", {"accounts": [account]}, RECONCILE_WITHIN_S
+                )
         except DaemonError as error:
             return Said(rows.UNMEASURABLE, f"{link}: {error}")
         found = [row for row in answer.data.get("accounts", ()) if row["account"] == account]
