@@ -42,6 +42,10 @@ RECORDED_WITHIN_S: Final = 600.0
 DECLARED_WITHIN_S: Final = 20.0
 CASES_WITHIN_S: Final = 10.0
 SCRIPTS_WITHIN_S: Final = 60.0
+#: Findings that go to the journal in one request, how long each may take, and the pause after it.
+KEPT_AT_ONCE: Final = 200
+KEPT_WITHIN_S: Final = 10.0
+PAUSE_S: Final = 0.1
 #: How a program ends whose words it does not know.
 _ASKED_WRONGLY: Final = 2
 #: Of asking two releases about an account between two of its facts.
@@ -417,14 +421,22 @@ def keep(at: Home, findings: Iterable[DecisionCompared], of: str = "") -> int:
     """Write findings into the journal, each stored once; return how many were new.
 
     `of` is what they are evidence in: there each is stored once more, whatever was found before.
+    Of a thousand accounts it is more than one message holds, and every worker folds each of them:
+    they go in pieces, with pauses in which whoever guards comes first.
     """
     suffix = f":{of}" if of else ""
     records = [new_record(one, once_of(one) + suffix) for one in findings]
 
     async def act(journal: JournalClient) -> int:
-        appended = await journal.append(records)
-        if appended.refused:
-            raise OperatorError(f"the journal refused it: {appended.refused}")
-        return len(records) - appended.duplicates
+        fresh = 0
+        for start in range(0, len(records), KEPT_AT_ONCE):
+            await asyncio.sleep(PAUSE_S if start else 0)
+            piece = records[start : start + KEPT_AT_ONCE]
+            appended = await journal.append(piece)
+            if appended.refused:
+                raise OperatorError(f"the journal refused it: {appended.refused}")
+            fresh += len(piece) - appended.duplicates
+        return fresh
 
-    return daemon.with_journal(at, act) if records else 0
+    pieces = -(-len(records) // KEPT_AT_ONCE)
+    return daemon.with_journal(at, act, pieces * (KEPT_WITHIN_S + PAUSE_S)) if records else 0

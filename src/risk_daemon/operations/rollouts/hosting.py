@@ -56,7 +56,11 @@ class Host:
         return self._group.create_task(what)
 
     async def run(self) -> None:
-        """Take up what is under way, then look until cancelled."""
+        """Take up what is under way, then look until cancelled; what ends that is told."""
+        with self.controller.standing():
+            await self._run()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             self._group = group
             while True:

@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from risk_daemon.core.events import Entry, SampleTaken
-from risk_daemon.errors import DaemonError, Malformed, OperatorError
+from risk_daemon.errors import DaemonError, Malformed
 from risk_daemon.journal.reader import Reader
 from risk_daemon.operations.home import Home
 from risk_daemon.operations.rollouts import differences, witness
@@ -45,9 +45,6 @@ AGAIN_AFTER_FAILURE_S: Final = 10.0
 MEMORY_LOOKS: Final = 64
 MEMORY_LEAST_NS, MEMORY_EVERY_NS = 1_000_000_000, 60_000_000_000
 _SAYS_FAIL: Final = "fail"
-#: Findings that go to the journal in one request.
-KEPT_AT_ONCE: Final = 200
-
 
 _log = logging.getLogger("rollout")
 
@@ -198,9 +195,9 @@ class Watch:
             for made in (differences.generated, differences.scripted):
                 found = await asyncio.to_thread(made, home, plan.release)
                 await asyncio.to_thread(differences.keep, home, found, _evidence_of(row))
-        except OperatorError as error:
+        except DaemonError as error:
             self._asked = None
-            _log.warning("boundary cases not compared", extra={"why": error.sentence})
+            _log.warning("boundary cases not compared", extra={"why": str(error)})
 
     async def _decide_recorded(self, home: Home, row: Row) -> None:
         """Have the candidate decide what this home has recorded before the phase began."""
@@ -208,9 +205,7 @@ class Watch:
         upto = await asyncio.to_thread(self._seq_since, row.entered)
         try:
             found = await differences.recorded_of_pair(home, plan.release, plan.fallback, upto)
-            for start in range(0, len(found), KEPT_AT_ONCE):
-                part = found[start : start + KEPT_AT_ONCE]
-                await asyncio.to_thread(differences.keep, home, part, _evidence_of(row))
+            await asyncio.to_thread(differences.keep, home, found, _evidence_of(row))
         except (DaemonError, OSError) as error:
             _log.warning("recorded days not compared", extra={"why": str(error)})
             await asyncio.sleep(AGAIN_AFTER_FAILURE_S)
