@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from risk_daemon.operations.rollouts.differences import of_case
+from risk_daemon.operations.rollouts.differences import KEPT_AT_ONCE, keep, of_case
 from risk_daemon.worker.boundary import Decided
 from risk_daemon.worker.canonical import Decision
+from tests.operations import build, lived
 
 OLD, NEW = "v1.2.0", "v1.3.0"
 CASE = {"account": 101, "rule": "a", "case": "breach", "seq": 7, "at": 9}
@@ -70,3 +73,23 @@ def test_another_rule_that_fires_in_the_case_is_a_finding_of_its_own() -> None:
         ("a", "agrees", "holds 3"),
         ("b", "looser", ""),
     ]
+
+
+def test_more_findings_than_one_message_takes_are_kept_each_once_and_once_more_as_evidence(
+    tmp_path: Path,
+) -> None:
+    home = build.home(tmp_path / "home")
+    journal = lived.begin(home)
+    try:
+        findings = [
+            msgspec.structs.replace(one, seq=seq)
+            for one in of_case(CASE, decided(BREACH, GOAL), decided(BREACH, GOAL), NEW, OLD)
+            for seq in range(1, 2 * KEPT_AT_ONCE + 2)
+        ]
+
+        assert keep(home, findings) == len(findings) == 2 * KEPT_AT_ONCE + 1
+        assert keep(home, findings) == 0
+        assert keep(home, findings, "a phase") == len(findings)
+    finally:
+        journal.kill()
+        journal.wait(20)

@@ -82,7 +82,10 @@ def test_cases_that_are_decided_leave_room_too() -> None:
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        ({"rule": "max-contracts", "account": 99}, f"account 99 is not guarded here; guarded: {ACCOUNT}"),
+        (
+            {"rule": "max-contracts", "account": 99},
+            f"account 99 is not guarded here; guarded: {ACCOUNT}",
+        ),
         ({"rule": "none"}, "there is no rule 'none'; rules: "),
     ],
 )
