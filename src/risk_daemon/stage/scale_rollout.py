@@ -29,9 +29,9 @@ PLAN_MAX_S: Final = 5.0
 BACK_MAX_S: Final = 30.0
 #: Of one core, while nothing is switched: the whole supervisor, of which the controller is a part.
 CPU_MAX: Final = 0.05
+#: Its minutes are whole ones: the row of a thousand accounts is stored once in each.
 PLAN: Final = """\
 production: false
-minute: 20ms
 gates: []
 phases:
   - {name: shadow, wall: 1s, &seen}
