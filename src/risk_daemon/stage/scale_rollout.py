@@ -35,10 +35,10 @@ production: false
 gates: []
 phases:
   - {name: shadow, wall: 1s, &seen}
-  - {name: canary, wall: 10ms, risk_cap: 100, &seen}
+  - {name: canary, wall: 0s, risk_cap: 100, &seen}
   - {name: 50, wall: 1h, risk_cap: 100, &seen}
-  - {name: 100, wall: 10ms, &seen}
-  - {name: soak, wall: 10ms, &seen}
+  - {name: 100, wall: 0s, &seen}
+  - {name: soak, wall: 0s, &seen}
 """.replace("&seen", "situations: [], events: 0, open_minutes: 0, gates: []")
 
 
