@@ -69,6 +69,7 @@ class Watch:
         self._pids: dict[str, int] = {}
         self._group: asyncio.TaskGroup | None = None
         self._deciding: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Watch until cancelled; what can't be read is read again."""
@@ -93,7 +94,7 @@ class Watch:
             with self._controller.standing():
                 self._tell_memory(row)
                 self._judge(row)
-            await self._ask_both(row)
+            self._ask_both(row)
 
     # --- following ---
 
@@ -175,29 +176,33 @@ class Watch:
             fact = SampleTaken(account=found.account, release=found.release, body=body)
             self._daemon.journal.append([new_record(fact, f"damaged:{entry.seq}")])
 
-    async def _ask_both(self, row: Row) -> None:
-        """In shadow, have both decide cases of every account and all scripts, once a phase."""
-        plan = row.plan
-        key = (plan.rollout, row.entered)
-        if row.stage != reading.SHADOW or plan.candidate not in row.warm:
+    def _ask_both(self, row: Row) -> None:
+        """In shadow, have both decide what is recorded, made and scripted, once a phase.
+
+        Of a large file, or of many accounts, it takes minutes, in which all else is judged.
+        """
+        key = (row.plan.rollout, row.entered)
+        if row.stage != reading.SHADOW or row.plan.candidate not in row.warm:
             return
         home = Home(self._daemon.home)
-        is_free = self._deciding is None or self._deciding.done()
-        if key != self._past and is_free:
-            # Of a large file it takes minutes, in which everything else is judged all the same.
-            assert self._group is not None
+        assert self._group is not None
+        if key != self._past and is_over(self._deciding):
             self._past = key
             self._deciding = self._group.create_task(self._decide_recorded(home, row))
-        if key == self._asked:
-            return
-        self._asked = key
+        if key != self._asked and is_over(self._asking):
+            self._asked = key
+            self._asking = self._group.create_task(self._decide_made(home, row))
+
+    async def _decide_made(self, home: Home, row: Row) -> None:
+        """Have both decide cases of every account, and all scripts."""
         try:
             for made in (differences.generated, differences.scripted):
-                found = await asyncio.to_thread(made, home, plan.release)
+                found = await asyncio.to_thread(made, home, row.plan.release)
                 await asyncio.to_thread(differences.keep, home, found, _evidence_of(row))
         except DaemonError as error:
-            self._asked = None
             _log.warning("boundary cases not compared", extra={"why": str(error)})
+            await asyncio.sleep(AGAIN_AFTER_S)
+            self._asked = None
 
     async def _decide_recorded(self, home: Home, row: Row) -> None:
         """Have the candidate decide what this home has recorded before the phase began."""
@@ -273,6 +278,11 @@ class Watch:
             ],
             "accuracy_ppm": judge.accuracy_ppm(self.tally),
         }
+
+
+def is_over(task: asyncio.Task[None] | None) -> bool:
+    """Tell whether nothing is under way."""
+    return task is None or task.done()
 
 
 def judging_of(row: Row, declared: Sequence[Declared]) -> Judging:
