@@ -14,7 +14,7 @@ import pytest
 from risk_daemon.errors import JournalAway, TimedOut
 from risk_daemon.wire import control
 from risk_daemon.wire.channel import Channel, Hello
-from risk_daemon.wire.client import JournalClient, ask
+from risk_daemon.wire.client import JournalClient, Line, ask
 from risk_daemon.wire.control import Grant, Lease, Snapshot
 from risk_daemon.wire.record import NewRecord, Record
 from risk_daemon.wire.transport import serve
@@ -315,3 +315,62 @@ async def test_one_that_closes_or_says_nothing_is_named_with_the_question(tmp_pa
             await ask(tmp_path, name, "status", timeout_s=0.05 if handler is stare else 5)
         assert str(found.value) == why
         await server.close()
+
+
+@on_loop
+async def test_a_line_asks_one_question_after_the_other_over_one_connection(tmp_path: Path) -> None:
+    met: list[Channel] = []
+
+    async def answer(channel: Channel) -> None:
+        met.append(channel)
+        while (asked := await channel.receive()) is not None:
+            channel.send(control.Answer(asked.id, True, {"op": asked.op}))
+
+    server = await serve(tmp_path, "link", answer, hello=Hello("link", "link"))
+    line = Line(tmp_path, "link")
+
+    assert [(await line.ask(op)).data["op"] for op in ("a", "b")] == ["a", "b"]
+    assert len(met) == 1
+    line.close()
+    assert (await line.ask("c")).data == {"op": "c"}
+    assert len(met) == 2
+    line.close()
+    await server.close()
+
+
+@on_loop
+async def test_an_answer_to_an_earlier_question_is_passed_over(tmp_path: Path) -> None:
+    async def answer(channel: Channel) -> None:
+        while (asked := await channel.receive()) is not None:
+            for number in (asked.id - 1, asked.id):
+                channel.send(control.Answer(number, True, {"number": number}))
+
+    server = await serve(tmp_path, "link", answer, hello=Hello("link", "link"))
+    line = Line(tmp_path, "link")
+
+    assert [(await line.ask("a")).data["number"] for _ in range(3)] == [1, 2, 3]
+    line.close()
+    await server.close()
+
+
+@on_loop
+async def test_a_line_that_broke_is_made_anew_by_the_next_question(tmp_path: Path) -> None:
+    met: list[Channel] = []
+
+    async def answer(channel: Channel) -> None:
+        met.append(channel)
+        asked = await channel.receive()
+        if len(met) == 1:
+            channel.close("too busy")
+        else:
+            channel.send(control.Answer(asked.id, True))
+            await channel.receive()
+
+    server = await serve(tmp_path, "link", answer, hello=Hello("link", "link"))
+    line = Line(tmp_path, "link")
+    with pytest.raises(TimedOut):
+        await line.ask("a")
+
+    assert (await line.ask("a")).ok
+    line.close()
+    await server.close()

@@ -18,9 +18,11 @@ from typing import Any, Final
 from risk_daemon.clock import SECOND_NS, Timekeeper
 from risk_daemon.errors import DaemonError
 from risk_daemon.supervisor.children import Labour
-from risk_daemon.wire.client import ask
+from risk_daemon.wire.client import Line
 
 EVERY_S: Final = 0.2
+#: As long one connection is used: who takes no new one is of no use to people either.
+CALLED_ANEW_NS: Final = 10 * SECOND_NS
 #: How often it is looked while an answer is awaited.
 LOOK_EVERY_S: Final = 0.05
 #: A question that is answered later than this was asked of a machine with other troubles.
@@ -79,7 +81,8 @@ class Prober:
     ) -> None:
         """`on_answer` hears what the process says of itself, with its name."""
         self._on_answer = on_answer
-        self._run_dir, self._name, self._pid = run_dir, name, pid
+        self._name, self._pid = name, pid
+        self._line, self._called = Line(run_dir, name), 0
         self._on_silence = on_silence
         self._clock = clock
         self._silence = Silence()
@@ -92,6 +95,12 @@ class Prober:
 
     async def run(self) -> None:
         """Ask until cancelled."""
+        try:
+            await self._run()
+        finally:
+            self._line.close()
+
+    async def _run(self) -> None:
         asked: asyncio.Task[bool] | None = None
         of: int | None = None
         while True:
@@ -103,12 +112,13 @@ class Prober:
                 if asked is not None:
                     asked.cancel()  # what the one before says is no sign of the new one's life
                 asked = None
+                self._line.close()
             if asked is not None and asked.done():
                 if asked.result() and pid is not None:
                     self._silence.answered(now)
                 asked = None
             elif asked is None and pid is not None:
-                asked = asyncio.create_task(self._ask())
+                asked = asyncio.create_task(self._ask(now))
                 self._labour.is_seen(pid)  # what it did before our question is no work on it
             elif pid is not None and self._labour.is_seen(pid):
                 self._silence.worked(now)
@@ -116,9 +126,12 @@ class Prober:
                 self._silence.gone()
                 self._on_silence(self._name)
 
-    async def _ask(self) -> bool:
+    async def _ask(self, now: int) -> bool:
+        if now - self._called > CALLED_ANEW_NS:
+            self._line.close()
+            self._called = now
         try:
-            answer = await ask(self._run_dir, self._name, "tasks", {}, SILENT_NS / SECOND_NS)
+            answer = await self._line.ask("tasks", {}, SILENT_NS / SECOND_NS)
         except DaemonError:
             return False
         self._on_answer(self._name, answer.data)

@@ -307,23 +307,53 @@ class JournalClient:
             future.set_result(answer)
 
 
+class Line:
+    """A connection for one question after the other; made when it is needed, and where it broke."""
+
+    def __init__(self, run_dir: Path, name: str) -> None:
+        self._run_dir, self._name = run_dir, name
+        self._channel: Channel | None = None
+        self._number = 0
+
+    async def ask(
+        self, op: str, args: dict[str, Any] | None = None, timeout_s: float = 5.0
+    ) -> control.Answer:
+        """Ask. Raises NotReachable, Denied, or TimedOut if no answer came: it is made anew then."""
+        if self._channel is None:
+            hello = Hello("admin", "command")
+            self._channel = await connect(
+                self._run_dir, self._name, hello, timeout_s, patient=False
+            )
+        channel, self._number = self._channel, self._number + 1
+        why = f"did not answer {op!r} within {timeout_s:g} s"
+        try:
+            async with asyncio.timeout(timeout_s):
+                channel.send(control.Ask(self._number, op, args or {}))
+                while (frame := await channel.receive()) is not None:
+                    if isinstance(frame, control.Answer) and frame.id == self._number:
+                        return frame
+                why = f"closed without answering {op!r}: {channel.reason}"
+        except TimeoutError:
+            pass
+        self.close()
+        raise TimedOut(f"{self._name} {why}")
+
+    def close(self) -> None:
+        """Part; the next question connects again."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+
 async def ask(
     run_dir: Path, name: str, op: str, args: dict[str, Any] | None = None, timeout_s: float = 5.0
 ) -> control.Answer:
     """Ask any process once. Raises NotReachable, Denied, or TimedOut if no answer came."""
-    hello = Hello("admin", "command")
-    channel = await connect(run_dir, name, hello, timeout_s, patient=False)
+    line = Line(run_dir, name)
     try:
-        async with asyncio.timeout(timeout_s):
-            channel.send(control.Ask(1, op, args or {}))
-            while (frame := await channel.receive()) is not None:
-                if isinstance(frame, control.Answer):
-                    return frame
-    except TimeoutError:
-        raise TimedOut(f"{name} did not answer {op!r} within {timeout_s:g} s") from None
+        return await line.ask(op, args, timeout_s)
     finally:
-        channel.close()
-    raise TimedOut(f"{name} closed without answering {op!r}: {channel.reason}")
+        line.close()
 
 
 def _tell[T](callback: Callable[[T], None] | None, what: T) -> None:
