@@ -16,7 +16,8 @@ TOLD = {
     "accounts": 1_000,
     "plan_s": PLAN_MAX_S,
     "back_s": BACK_MAX_S,
-    "dwelling_cpu": CPU_MAX,
+    "idle_cpu": 0.02,
+    "dwelling_cpu": 0.02 + CPU_MAX,
     "moved": 500,
     "reversed": 0,
     "increased": 0,
@@ -41,7 +42,7 @@ def test_figures_at_their_bounds_are_good() -> None:
     [
         ({"plan_s": PLAN_MAX_S + 0.01}, "planned in 5.01 s"),
         ({"back_s": BACK_MAX_S + 0.01}, "looked at in 30.01 s"),
-        ({"dwelling_cpu": CPU_MAX + 0.01}, "6.0% of a core while dwelling"),
+        ({"dwelling_cpu": 0.02 + CPU_MAX + 0.01}, "6.0% of a core while dwelling"),
         ({"moved": 499}, "499 of 1000 accounts were moved"),
         ({"late": 1}, "late: 1"),
     ],
