@@ -239,6 +239,24 @@ class AnyOrder(RuleBasedStateMachine):
         assert world.on(NEW) == set()
 
 
+def test_a_phase_that_was_entered_and_not_stored_is_watched_from_its_first_entry() -> None:
+    """The witness goes back with the controller: what it had seen of the phase still counts."""
+    play = AnyOrder()
+    play.begin(n=1, auto=False, cap=1_000_000, stage="canary")
+    play.live()
+    play.accept(gate="errors", glass=False)
+    play.happen(backwards=False, count=1)
+    play.proceed()
+    assert play.world.stage == "10"
+    play.crash(acts_late=False)
+    assert play.world.stage == "canary"
+
+    play.proceed()
+
+    assert play.world.stage == "10"
+    play.teardown()
+
+
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
     max_examples=60,

@@ -105,7 +105,7 @@ def situations(step: Step) -> None:
     exposure = msgspec.structs.replace(world.row.exposure, seen=())
     row = msgspec.structs.replace(world.row, exposure=exposure)
     world.state = msgspec.structs.replace(world.state, row=row)
-    world.real_seen.clear()
+    world.seen.situations.clear()
     world.proceed()
 
 

@@ -23,14 +23,23 @@ class Broken(AssertionError):
         self.rule = rule
 
 
+class Seen:
+    """What the witness saw since a stage was entered."""
+
+    def __init__(self, steady: int) -> None:
+        self.entered = steady
+        self.events = 0
+        self.situations: set[str] = set()
+        self.said: dict[str, str] = {}
+
+
 class Watched(World):
     """A world that looks at every step."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
-        self.entered_steady = 0
-        self.real_events = 0
-        self.real_seen: set[str] = set()
-        self.really_said: dict[str, str] = {}
+        self.seen = Seen(0)
+        #: By stage that was left: a controller that dies before that is stored is in it again.
+        self.left: dict[str, Seen] = {}
         super().__init__(*args, **more)
 
     # --- each step ---
@@ -38,11 +47,11 @@ class Watched(World):
     def hear(self, given: machine.Input) -> None:
         before = self.row
         if isinstance(given, said.Decided):
-            self.real_events += given.events
+            self.seen.events += given.events
         if isinstance(given, said.Witnessed):
-            self.real_seen.add(given.situation)
+            self.seen.situations.add(given.situation)
         if isinstance(given, said.Judged) and given.phase == self.stage:
-            self.really_said[given.gate] = given.says
+            self.seen.said[given.gate] = given.says
         super().hear(given)
         self.look_at(before, self.row)
         for name, command in self.row.commands.items():
@@ -57,10 +66,13 @@ class Watched(World):
             self.advanced(after, phase)
         if before.stage in (rows.DRAFT, rows.GATED) and after.stage == rows.STAGED:
             self.started(after)
-        self.entered_steady = self.steady
-        self.real_events = 0
-        self.real_seen = set()
-        self.really_said = {}
+        self.left[before.stage], self.seen = self.seen, Seen(self.steady)
+
+    def crash(self) -> None:
+        stage = rows.decode(self.body).stage
+        if stage != self.row.stage:
+            self.seen = self.left.get(stage, Seen(self.steady))
+        super().crash()
 
     def started(self, row: rows.Row) -> None:
         for gate in row.plan.gates:
@@ -81,15 +93,17 @@ class Watched(World):
         if OLD not in self.warm:
             raise Broken("standby", OLD)
         for gate in phase.gates:
-            says = self.really_said.get(gate, "nothing")
+            says = self.seen.said.get(gate, "nothing")
             if says != rows.PASS and not self.accepted(row, gate):
                 raise Broken("gates", (gate, says))
-        lived = self.steady - self.entered_steady
+        lived = self.steady - self.seen.entered
         if lived < phase.dwell.wall_ns and not self.accepted(row, "dwell"):
             raise Broken("dwell", lived // MINUTE)
-        if self.real_events < phase.dwell.events and not self.accepted(row, "dwell"):
-            raise Broken("dwell", self.real_events)
-        if not set(phase.situations) <= self.real_seen and not self.accepted(row, "situations"):
+        if self.seen.events < phase.dwell.events and not self.accepted(row, "dwell"):
+            raise Broken("dwell", self.seen.events)
+        if not set(phase.situations) <= self.seen.situations and not self.accepted(
+            row, "situations"
+        ):
             raise Broken("situations", phase.situations)
         if row.spent and not self.accepted(row, "budget"):
             raise Broken("budget", row.spent)
