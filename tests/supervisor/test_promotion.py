@@ -203,6 +203,12 @@ def test_what_a_worker_says_is_compared_with_the_leases() -> None:
     assert len(disagreements(state, "worker-2", [(1, 3), (7, 1)])) == 2
 
 
+def test_before_any_lease_was_seen_nobody_is_said_to_enforce_against_one() -> None:
+    assert disagreements(State(accounts=(1,)), "worker-1", [(1, 3)]) == []
+    known = State(accounts=(1,), leases_known=True)
+    assert len(disagreements(known, "worker-1", [(1, 3)])) == 1
+
+
 class Failover(RuleBasedStateMachine):
     """Workers come, fall silent and die; a journal that answers, refuses, or is away."""
 

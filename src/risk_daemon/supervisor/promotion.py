@@ -660,7 +660,13 @@ def _settle(state: State) -> tuple[State, Outputs]:
 def disagreements(
     state: State, name: str, enforcing: list[tuple[int, int]]
 ) -> list[tuple[int, str]]:
-    """Compare what a worker says it enforces with the leases; each difference in words."""
+    """Compare what a worker says it enforces with the leases; each difference in words.
+
+    Before any lease was ever seen there is nothing to compare with: a worker that restores what it
+    held before a restart says so seconds before the journal can be asked.
+    """
+    if not (state.leases or state.leases_known):
+        return []
     held = {lease.account: lease for lease in state.leases}
     found = []
     for account, epoch in enforcing:
