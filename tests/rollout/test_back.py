@@ -294,6 +294,16 @@ def test_a_bad_look_at_many_who_are_back_is_noted_for_each_and_people_are_called
     }
 
 
+def test_a_look_that_failed_on_the_way_forward_silences_none_on_the_way_back() -> None:
+    world = at("10")
+    world.smoke |= dict.fromkeys(range(1, 11), rows.FAIL)
+    world.live_through()
+    world.please(said.Promote, phase="50")
+
+    assert world.stage == "aborted"
+    assert sum(one.words.startswith("Somebody is needed: the smoke") for one in world.tells) == 1
+
+
 def test_who_was_back_and_falls_to_the_candidate_once_more_is_taken_back_again() -> None:
     world = at("50")
     world.refuses[2, OLD] = "it does not answer"  # so the way back is not over yet

@@ -119,6 +119,15 @@ def test_what_holds_many_accounts_alike_is_one_line() -> None:
     ]
 
 
+def test_what_differs_by_more_than_the_account_is_said_for_itself() -> None:
+    holds = [
+        {"actor": "controller", "reason": f"account 7 left the candidate for {name}"}
+        for name in ("v1", "v2")
+    ]
+
+    assert len(tree(rollout(holds=holds))) == len(tree(rollout())) + 2
+
+
 def test_a_gate_that_fails_is_shown_though_the_plan_does_not_ask_for_it() -> None:
     verdicts = [
         {"gate": "memory", "says": "hold", "sentence": "it grows"},

@@ -15,7 +15,7 @@ NAMED: Final = 5
 BAR: Final = 16
 SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
-_ACCOUNT: Final = re.compile(r"\d+")
+_ACCOUNT: Final = re.compile(r"account \d+")
 _SIGNS: Final = {"over": "✔", "now": "▶", "to come": "○"}
 _GATES: Final = {"pass": "✔", "fail": "✘", "hold": "‖"}
 #: What is judged of a phase though the plan does not ask for it is shown where it is no pass.

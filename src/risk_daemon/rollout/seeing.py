@@ -17,7 +17,7 @@ from risk_daemon.rollout import messages as said
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.plan import Version
 from risk_daemon.rollout.returning import trip, unpin
-from risk_daemon.rollout.row import Command, Holding, Opinion
+from risk_daemon.rollout.row import Command, Holding, Opinion, Row
 from risk_daemon.rollout.turn import CONTROLLER, Turn, all_at, end_holds, hold, verify
 
 #: So often one way is tried before the next one; so often a smoke that can't be asked is repeated.
@@ -239,13 +239,23 @@ def _looked(turn: Turn, given: said.SmokeSaid | said.Reconciled) -> None:
         turn.order(wanted, number, command.version)
     elif turn.row.stage in rows.GOING_BACK:
         turn.note(wanted, CONTROLLER, reason)
-        others = (one for other, one in turn.row.accounts.items() if other != number)
-        if not any(getattr(one, wanted) == given.says for one in others):
-            turn.tell(telling.STUCK, reason)  # the status names the others: one call is enough
+        if not _is_called_for(turn.row, number, wanted, given.says):
+            turn.tell(telling.STUCK, reason)
     elif given.says == rows.UNMEASURABLE:
         hold(turn, f"{wanted}/{number}/{given.id}", CONTROLLER, reason)
     else:
         trip(turn, wanted, reason)
+
+
+def _is_called_for(row: Row, number: int, wanted: str, says: str) -> bool:
+    """Tell whether people were called for another account that is back and looks as bad.
+
+    The status names all of them. What an account looked like on the way forward calls nobody back.
+    """
+    return any(
+        other != number and one.at == rows.INCUMBENT and getattr(one, wanted) == says
+        for other, one in row.accounts.items()
+    )
 
 
 def _exposed(turn: Turn, given: said.Passed | said.Decided | said.Witnessed) -> None:

@@ -8,8 +8,8 @@ waited for it took the answers that lay unread meanwhile for silence.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 import psutil
 
@@ -67,18 +67,11 @@ class Usage:
             del self._looks[pid]
 
 
-class Steady(Protocol):
-    """What is needed of a clock."""
-
-    def steady_ns(self) -> int:
-        """Nanoseconds of the monotonic clock."""
-
-
 class Meter:
     """The latest figures of processes; whoever asks while they are taken waits for those."""
 
-    def __init__(self, clock: Steady) -> None:
-        self._clock, self._usage = clock, Usage()
+    def __init__(self, steady_ns: Callable[[], int]) -> None:
+        self._steady_ns, self._usage = steady_ns, Usage()
         #: By pid: when its memory was counted, and what was found.
         self._memory: dict[int, tuple[int, float | None]] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -89,7 +82,7 @@ class Meter:
             return await asyncio.to_thread(self._look, pids)
 
     def _look(self, pids: set[int]) -> dict[int, Used]:
-        now = self._clock.steady_ns()
+        now = self._steady_ns()
         self._usage.forget(pids)
         kept = {pid: one for pid, one in self._memory.items() if now - one[0] < MEMORY_EVERY_NS}
         self._memory = {pid: kept.get(pid) or (now, memory_mb(pid)) for pid in pids}

@@ -40,7 +40,7 @@ class Telling:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._meter = Meter(daemon.clock)
+        self._meter = Meter(daemon.clock.steady_ns)
 
     async def status(self) -> dict[str, Any]:
         """Return processes and accounts as they are now."""
