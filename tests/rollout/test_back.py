@@ -296,12 +296,15 @@ def test_a_bad_look_at_many_who_are_back_is_noted_for_each_and_people_are_called
 
 def test_a_look_that_failed_on_the_way_forward_silences_none_on_the_way_back() -> None:
     world = at("10")
-    world.smoke |= dict.fromkeys(range(1, 11), rows.FAIL)
+    world.smoke |= {1: rows.FAIL, 2: rows.FAIL}
+    world.refuses[2, OLD] = "it does not answer"  # so what was seen of it forward still stands
     world.live_through()
     world.please(said.Promote, phase="50")
 
-    assert world.stage == "aborted"
-    assert sum(one.words.startswith("Somebody is needed: the smoke") for one in world.tells) == 1
+    assert world.row.why.startswith("smoke: the smoke of account 2 says fail")
+    assert world.row.accounts[2].at != rows.INCUMBENT
+    told = [one.words for one in world.tells if "the smoke of account 1 says fail" in one.words]
+    assert len(told) == 1
 
 
 def test_who_was_back_and_falls_to_the_candidate_once_more_is_taken_back_again() -> None:

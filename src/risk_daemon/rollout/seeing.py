@@ -248,13 +248,12 @@ def _looked(turn: Turn, given: said.SmokeSaid | said.Reconciled) -> None:
 
 
 def _is_called_for(row: Row, number: int, wanted: str, says: str) -> bool:
-    """Tell whether people were called for another account that is back and looks as bad.
+    """Tell whether people were called for another account that looks as bad; status names all.
 
-    The status names all of them. What an account looked like on the way forward calls nobody back.
+    A way back begins with nobody looked at: what was seen on the way forward silences none.
     """
     return any(
-        other != number and one.at == rows.INCUMBENT and getattr(one, wanted) == says
-        for other, one in row.accounts.items()
+        other != number and getattr(one, wanted) == says for other, one in row.accounts.items()
     )
 
 
