@@ -92,6 +92,17 @@ def test_what_wrote_the_newest_snapshot_of_an_account_stays(five: Releases) -> N
     assert there(five) == ["v1.1.0", *VERSIONS[2:]]
 
 
+def test_but_of_an_account_that_somebody_holds_anybody_may_have_written_it(
+    five: Releases,
+) -> None:
+    lease(five.home, "v1.0.0", 1)
+    snapshot(five.home, "v1.1.0")
+
+    five.told(0, "prune")
+
+    assert there(five) == ["v1.0.0", *VERSIONS[2:]]
+
+
 def test_one_of_the_last_three_is_not_removed_by_name(five: Releases) -> None:
     assert "it is one of the last 3" in five.refused(3, "prune", "v1.2.0")
     assert "there is no release v7.0.0" in five.refused(5, "prune", "v7.0.0")

@@ -13,7 +13,7 @@ from risk_daemon.journal.batch import Batch
 from risk_daemon.journal.file import JournalFile, WriteFailed
 from risk_daemon.journal.lock_file import SLOTS
 from risk_daemon.journal.sequencer import Sequencer
-from risk_daemon.wire.control import Snapshot
+from risk_daemon.wire.control import Lease, Snapshot
 from risk_daemon.wire.locks import Row, Slot
 from risk_daemon.wire.record import new_record
 from tests.journal.homes import mark
@@ -36,13 +36,18 @@ class Kept:
         self.path = path
         self.file = JournalFile(path, 5)
 
-    def store(self, *facts: Fact, snapshots: tuple[Snapshot, ...] = ()) -> None:
+    def store(
+        self,
+        *facts: Fact,
+        snapshots: tuple[Snapshot, ...] = (),
+        leases: tuple[Lease, ...] = (),
+    ) -> None:
         head = self.file.head
         sequencer = Sequencer(head.seq, head.at, head.crc)
         batch = Batch(1)
         batch.records = [sequencer.admit(mark(), 1)]
         batch.records += [sequencer.admit(new_record(fact), 1) for fact in facts]
-        batch.snapshots = list(snapshots)
+        batch.snapshots, batch.leases = list(snapshots), list(leases)
         self.file.store(batch)
         self.reopen()
 
@@ -92,8 +97,13 @@ def test_what_says_nothing_of_locks_writes_nothing(kept: Kept) -> None:
     assert slots(kept) == before
 
 
-def snapshot(body: bytes) -> Snapshot:
-    return Snapshot(7, "v1", 3, 1, "", body)
+def snapshot(body: bytes, release: str = "v1") -> Snapshot:
+    return Snapshot(7, release, 3, 1, "", body)
+
+
+def settled(at: int) -> bytes:
+    """A state with a high-water mark."""
+    return msgspec.msgpack.encode({"account": 7, "memory": {lock_file.HIGH_WATER: {"settled": at}}})
 
 
 def test_high_water_marks_are_taken_from_snapshots_and_stay(kept: Kept) -> None:
@@ -104,6 +114,19 @@ def test_high_water_marks_are_taken_from_snapshots_and_stay(kept: Kept) -> None:
 
     assert slots(kept) == before
     assert kept.slot.rows == (Row(account=7, marks={lock_file.HIGH_WATER: {"settled": 5}}),)
+
+
+def test_high_water_marks_are_those_of_the_release_that_holds_the_account(kept: Kept) -> None:
+    kept.store(leases=(Lease(7, "worker-1@v1", "v1", 1, kept.file.head.incarnation, 1),))
+    kept.store(
+        snapshots=(snapshot(settled(9), "v2"), snapshot(settled(5)), snapshot(settled(8), "v2"))
+    )
+    assert kept.slot.rows == (Row(account=7, marks={lock_file.HIGH_WATER: {"settled": 5}}),)
+
+    kept.store(leases=(Lease(7, "worker-1@v2", "v2", 2, kept.file.head.incarnation, 2),))
+    kept.store(snapshots=(snapshot(settled(6)), snapshot(settled(9), "v2")))
+
+    assert kept.slot.rows == (Row(account=7, marks={lock_file.HIGH_WATER: {"settled": 9}}),)
 
 
 def test_a_slot_that_can_not_be_written_ends_the_journal(kept: Kept) -> None:

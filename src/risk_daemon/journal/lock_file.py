@@ -129,6 +129,8 @@ class LockFile:
         self._marks: dict[int, Marks] = {}
         self._slot = Slot()
         self._epoch = 0
+        #: The release that holds an account, or did last.
+        self._holding: dict[int, str] = {}
 
     def check(self, reader: Reader, head: Head) -> None:
         """Raises OperatorError where the state file has lost something that the lock file knows."""
@@ -145,6 +147,7 @@ class LockFile:
         kept = read(self._folder)
         self._standing = standing_of(reader, head.seq, kept)
         self._epoch = _highest(head)
+        self._holding = {account: lease.release for account, lease in head.leases.items()}
         if kept is not None:
             _compare(kept, reader, head)
             self._marks = {row.account: row.marks for row in kept.rows if row.marks}
@@ -161,6 +164,7 @@ class LockFile:
         """
         about_locks = [record for record in batch.records if self._standing.take(record)]
         self._epoch = max([self._epoch, *(lease.epoch for lease in batch.leases)])
+        self._holding.update((lease.account, lease.release) for lease in batch.leases)
         if self._take_marks(batch.snapshots) or about_locks:
             self._slot = self._made(self._slot.number + 1, self._slot.incarnation)
             write(self._folder, self._slot)
@@ -185,10 +189,14 @@ class LockFile:
         )
 
     def _take_marks(self, snapshots: Sequence[Snapshot]) -> bool:
-        """Take the high-water marks out of snapshots; tells whether any is new."""
+        """Take the high-water marks out of snapshots; tells whether any is new.
+
+        Only whoever holds an account is believed: another release may see it otherwise.
+        """
         before = dict(self._marks)
         for one in snapshots:
-            marks = _marks_of(one)
+            is_holders = self._holding.get(one.account, one.release) == one.release
+            marks = _marks_of(one) if is_holders else {}
             if marks:
                 self._marks[one.account] = marks
         return self._marks != before

@@ -16,10 +16,11 @@ from risk_daemon.journal.schema import APPLICATION_ID, oldest
 from risk_daemon.journal.sqlite import connect, sqlite3
 
 _HOLD: Final = "SELECT release, account FROM lease WHERE holder <> '' ORDER BY release, account"
-#: Whoever folded an account last wrote its newest snapshot.
+#: Whoever folded an account last wrote its newest snapshot; of one that is held, anybody may have.
 _FOLDED: Final = """
     SELECT DISTINCT release FROM snapshot AS one
     WHERE seq = (SELECT max(seq) FROM snapshot WHERE account = one.account)
+    AND account NOT IN (SELECT account FROM lease WHERE holder <> '')
 """
 _FORMAT: Final = "SELECT version FROM record ORDER BY seq DESC LIMIT 1"
 
@@ -36,7 +37,7 @@ class Shapes:
     format: int
     #: Accounts by the release whose worker holds them.
     held: dict[str, list[int]]
-    #: Releases that wrote the newest snapshot of an account.
+    #: Releases that wrote the newest snapshot of an account that nobody holds.
     folded: frozenset[str]
 
 

@@ -68,6 +68,8 @@ VIEWS_AT_ONCE: Final = 10
 RECONNECT_WITHIN_S: Final = 5.0
 SNAPSHOT_EVERY_S: Final = 60.0
 SNAPSHOT_LEAST: Final = 500
+#: Of the two workers of a release.
+FIRST: Final = "worker-1@"
 HASHES_KEPT: Final = 64
 #: Of what was compared, said again when the journal was away.
 COMPARED_KEPT: Final = 200
@@ -535,18 +537,26 @@ class Worker:
         while True:
             await asyncio.sleep(1.0)
             waited += 1.0
-            due = self._since_snapshot >= self._snapshot_every or waited >= SNAPSHOT_EVERY_S
+            is_worth_it = waited >= SNAPSHOT_EVERY_S and self._since_snapshot >= SNAPSHOT_LEAST
+            due = is_worth_it or self._since_snapshot >= self._snapshot_every
             # A snapshot behind a poison record would hide that it was never folded.
-            due = due and not self._poisoned
-            if due and self._since_snapshot >= SNAPSHOT_LEAST and self._holds_any():
+            if due and not self._poisoned and self._is_to_store():
                 self._since_snapshot, waited = 0, 0.0
                 try:
                     await self.journal.put_snapshots(recovery.take(self.engine.world, self.release))
                 except JournalAway:
                     continue  # kept for the next minute; the stream alone suffices meanwhile
 
-    def _holds_any(self) -> bool:
-        return any(self.holds(account) for account in self.engine.world.accounts.values())
+    def _is_to_store(self) -> bool:
+        """One worker of each release stores: its holder, or the first where it holds nothing.
+
+        A release that waits for its turn, or for the way back to it, may wait for days: without
+        snapshots it would fold those days again after any restart, and be warm minutes later.
+        """
+        accounts = self.engine.world.accounts.values()
+        if any(account.release == self.release for account in accounts):
+            return any(map(self.holds, accounts))
+        return self.name.startswith(FIRST)
 
     async def keep_journal(self) -> None:
         """Reconnect whenever the journal was lost; the client resumes the subscription."""
