@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from risk_daemon.core.engine import Poison
-from risk_daemon.core.events import Entry, Fact, FeedChanged, RequestSent
+from risk_daemon.core.events import Entry, Fact, RequestSent
 from risk_daemon.rules import CATALOG
 from risk_daemon.worker import gauging
 from risk_daemon.worker.gauging import Gauge
@@ -13,14 +13,13 @@ from risk_daemon.worker.goals import LATE_NS
 from tests.build import (
     ACCOUNT,
     MS,
-    SECOND,
     Stream,
     intents,
-    lease,
     position,
     reading,
     rule,
 )
+from tests.worker.brought_back import brought_back
 
 
 class Gauged(Stream):
@@ -123,26 +122,6 @@ def test_an_episode_begins_once_and_again_with_another_fault() -> None:
     assert [row[2] for row in asked(stream, place)[1]] == [1, 0, 1]
 
 
-def brought_back(stream: Gauged, residues: int = 0, waits: int = 0, cut_off: bool = False) -> None:
-    """One contract too many is closed, after a while, and read to be gone."""
-    stream.fill(1, 1, 3)
-    (intended,) = intents(stream.outputs)
-    if cut_off:
-        stream.feed(FeedChanged(login=stream.account.login, state="blind"))
-        stream.pulse()
-        stream.feed(FeedChanged(login=stream.account.login, state="trusted"))
-    stream.at += waits
-    stream.send(intended)
-    for plan in stream.account.plans.values():
-        plan.residues = [1] * residues
-    stream.feed(lease(2))
-    stream.fill(2, -1, 1)
-    stream.settle(intended)
-    stream.feed(reading(position(2), began_at=stream.at))
-    stream.pulse(3 * SECOND)
-    stream.feed(reading(position(2), began_at=stream.at))
-
-
 @pytest.mark.parametrize(
     ("residues", "waits", "cut_off", "flaw"),
     [
@@ -157,7 +136,7 @@ def test_a_goal_is_told_when_it_came_to_its_end_with_what_was_wrong_with_it(
     residues: int, waits: int, cut_off: bool, flaw: str
 ) -> None:
     stream = gauged()
-    brought_back(stream, residues, waits, cut_off)
+    brought_back(stream, residues, waits, cut_off=cut_off)
 
     assert stream.gauge.since(0)["ended"] == [[ACCOUNT, flaw]]
 

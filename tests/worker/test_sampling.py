@@ -45,11 +45,11 @@ from tests.build import (
     lease,
     order,
     policy,
-    position,
     reading,
     rule,
     trade,
 )
+from tests.worker.brought_back import brought_back
 
 MINE, OTHER = "v1", "v2"
 
@@ -400,29 +400,6 @@ def test_what_a_script_of_no_account_showed_is_told() -> None:
 
     (fired,) = stream.samples(Fired)
     assert (fired.account, fired.rule, fired.source) == (0, "max-contracts", "generated")
-
-
-def brought_back(
-    stream: Watched, residues: int = 0, waits: int = 0, proof: int = 0, cut_off: bool = False
-) -> None:
-    """One contract too many is closed, after a while, and read to be gone, after another one."""
-    stream.fill(1, 1, 3)
-    (intended,) = intents(stream.outputs)
-    if cut_off:
-        stream.feed(FeedChanged(login=stream.account.login, state="blind"))
-        stream.pulse()
-        stream.feed(FeedChanged(login=stream.account.login, state="trusted"))
-    stream.at += waits
-    stream.send(intended)
-    for plan in stream.account.plans.values():
-        plan.residues = [1] * residues
-    stream.feed(lease(2))
-    stream.fill(2, -1, 1)
-    stream.settle(intended)
-    stream.at += proof
-    stream.feed(reading(position(2), began_at=stream.at))
-    stream.pulse(3 * SECOND)
-    stream.feed(reading(position(2), began_at=stream.at))
 
 
 @pytest.mark.parametrize(
