@@ -9,10 +9,12 @@ from typing import Any, Final
 import pytest
 
 from risk_daemon.core.events import LeaseGranted, PolicyAdopted
+from risk_daemon.errors import OperatorError
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations import state_file
 from risk_daemon.operations.changing import commits
 from risk_daemon.operations.orders import Who
+from risk_daemon.operations.rollouts import completing
 from risk_daemon.operations.state_file import FILE
 from risk_daemon.operations.stored import entries
 from risk_daemon.operations.which_release import release
@@ -231,6 +233,20 @@ def test_an_abort_after_its_end_was_cut_off_leaves_nothing_to_be_adopted(scene: 
     assert scene.looser() == set()
 
 
+def test_an_end_that_is_asked_for_too_late_leaves_nothing_to_be_adopted(scene: Scene) -> None:
+    """It was looked at, went back, and was called done then."""
+    scene.begun()
+    looked_at = scene.rollout() | {"missing": []}
+    scene.run("rollout", "abort", "--reason", "better not").ok()
+
+    with pytest.raises(OperatorError) as refused:
+        completing.call_done(scene.home, looked_at, Who("anna", "it is good"))
+
+    assert refused.value.exit_code == 3
+    assert "nothing differs from what is in force" in scene.run("config", "reload").ok().out
+    assert scene.looser() == set()
+
+
 def test_a_rollback_of_the_configuration_ends_it_and_wins(scene: Scene) -> None:
     scene.begun()
     assert scene.looser() == {FIRST}
@@ -265,6 +281,6 @@ def test_each_account_changed_with_an_epoch_of_its_own(scene: Scene) -> None:
         elif isinstance(entry.fact, PolicyAdopted) and entry.fact.account in granted:
             raised.append(entry.seq - granted[entry.fact.account])
 
-    # Three rollouts that went back, with four accounts between them, and one that came to its end.
-    assert len([one for one in raised if one <= len(CROWD.accounts())]) >= 4 + 4 + 4
+    # Four rollouts that went back, with five accounts between them, and one that came to its end.
+    assert len([one for one in raised if one <= len(CROWD.accounts())]) >= 5 + 5 + 4
     assert {row["release"] for row in asked.status(scene.home)["accounts"]} == {release()}

@@ -43,10 +43,14 @@ class Scene:
         config = folder / "referee.yaml"
         config.write_text(self.referee)
         self.gateway = Gateway(folder, config=config)
-        self.daemon = Daemon(folder / "home")
+        self.daemon = self.made(folder)
         self.daemon.found(self.gateway)
         self.prepare()
         self.daemon.start()
+
+    def made(self, folder: Path) -> Daemon:
+        """The daemon, not founded yet."""
+        return Daemon(folder / "home")
 
     def prepare(self) -> None:
         """What is to be done to the home before it is started."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from risk_daemon.clock import Timekeeper
 from risk_daemon.depot.store import Depot
-from risk_daemon.errors import OperatorError
+from risk_daemon.errors import NotReachable, OperatorError, TimedOut
 from risk_daemon.operations import home
 from risk_daemon.operations.changing import commits
 from risk_daemon.operations.home import Home
@@ -22,24 +22,22 @@ from risk_daemon.operations.orders import Who
 from risk_daemon.operations.outcome import DONE, FAILED, Outcome
 from risk_daemon.operations.releases import depot
 from risk_daemon.operations.releases.under_way import standing
-from risk_daemon.operations.rollouts import deploying, explaining
+from risk_daemon.operations.rollouts import configuring, deploying, explaining
 from risk_daemon.rollout import row as rows
 from risk_daemon.rollout.plan import CONFIGURATION
 
 AGAIN: Final = "risk-daemon-admin checklist post"
+#: Exits of what may be stored nevertheless, or yet.
+UNKNOWN: Final = (TimedOut.exit_code, NotReachable.exit_code)
 
 
 def complete(at: Home, who: Who, clock: Timekeeper, *, dry_run: bool) -> Outcome:
     """Call the rollout done, then write its report, keep its logs, and let old releases go."""
     found = standing(at)
     if found.get("stage") != rows.DONE:
-        if found.get("kind") == CONFIGURATION and not found["missing"] and not dry_run:
-            # Before it is over: from then on what is adopted is what the files say.
-            commits.write_files(at, str(found["commit"]), who, "Rolled out")
-        done = deploying.wish(at, "complete", who, dry_run=dry_run)
         if dry_run:
-            return done
-        found = standing(at)
+            return deploying.wish(at, "complete", who, dry_run=True)
+        found = call_done(at, found, who)
     version = str(found["release"])
     if dry_run:
         line = f"{version} is complete; its report, archive and the old releases would be made anew"
@@ -68,6 +66,22 @@ def complete(at: Home, who: Who, clock: Timekeeper, *, dry_run: bool) -> Outcome
         notes=tuple(notes),
         next_command=AGAIN,
     )
+
+
+def call_done(at: Home, found: Mapping[str, Any], who: Who) -> dict[str, Any]:
+    """Have the controller call a rollout done that stood like this; return how it stands then."""
+    if found.get("kind") != CONFIGURATION or found["missing"]:
+        deploying.wish(at, "complete", who, dry_run=False)
+        return standing(at)
+    # Before it is over: from then on what is adopted is what the files say.
+    commits.write_files(at, str(found["commit"]), who, "Rolled out")
+    try:
+        deploying.wish(at, "complete", who, dry_run=False)
+    except OperatorError as error:
+        if error.exit_code not in UNKNOWN:  # it went back by itself since it was looked at
+            configuring.take_files_back(at, found, who)
+        raise
+    return standing(at)
 
 
 def _archived(at: Home, version: str, found: Mapping[str, Any]) -> Outcome:
