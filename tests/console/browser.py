@@ -48,6 +48,10 @@ class WrongPage(AssertionError):
     """The browser could not do what was asked."""
 
 
+class Replaced(WrongPage):
+    """The page drew an element anew after it was found: nothing was done to it."""
+
+
 @dataclass(frozen=True)
 class Browser:
     """One window."""
@@ -78,8 +82,19 @@ class Browser:
         return str(found[ELEMENT])
 
     def click(self, css: str) -> None:
-        """Click as a person does: what is covered or disabled can't be."""
-        self.ask("POST", f"/element/{self.find(css)}/click", {})
+        """Click as a person does: what is covered or disabled can't be.
+
+        Between our look and the click the page may draw it anew; a person clicks what is there.
+        """
+
+        def is_clicked() -> bool:
+            try:
+                self.ask("POST", f"/element/{self.find(css)}/click", {})
+            except Replaced:
+                return False
+            return True
+
+        until(is_clicked, WITHIN_S, f"{css} to stay for a click")
 
     def type(self, css: str, text: str) -> None:
         """Type into a field."""
@@ -142,7 +157,8 @@ def call(method: str, url: str, body: dict[str, Any] | None = None) -> Any:
             return json.loads(answer.read())["value"]
     except urllib.error.HTTPError as error:
         told = json.loads(error.read())["value"]
-        raise WrongPage(f"{told['error']}: {told['message'].splitlines()[0]}") from None
+        kind = Replaced if told["error"] == "stale element reference" else WrongPage
+        raise kind(f"{told['error']}: {told['message'].splitlines()[0]}") from None
 
 
 @contextlib.contextmanager

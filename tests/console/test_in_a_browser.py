@@ -27,7 +27,7 @@ from risk_daemon.stage.opening import open_all
 from risk_daemon.stage.second_release import install
 from risk_daemon.stage.waiting import until
 from risk_daemon.wire.record import decode
-from tests.console.browser import ENTER, LEFT, Browser, browser
+from tests.console.browser import ENTER, LEFT, Browser, Replaced, browser
 from tests.untraced import leave_children_untraced
 
 leave_children_untraced()
@@ -316,6 +316,18 @@ def done(window: Browser) -> str:
     text = window.text("#outcome")
     window.click("#cancel")
     return text
+
+
+def test_what_the_page_drew_anew_is_known_as_replaced_and_can_be_clicked(scene: Scene) -> None:
+    window = scene.open()
+    window.until_text("#login", "Log in")
+    before = window.find("#link")
+    window.run("const one = document.querySelector('#link'); one.replaceWith(one.cloneNode(true))")
+
+    with pytest.raises(Replaced):
+        window.ask("POST", f"/element/{before}/click", {})
+
+    window.click("#link")
 
 
 def test_a_wrong_password_is_told_and_the_next_try_has_to_wait(scene: Scene) -> None:

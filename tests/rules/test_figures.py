@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from risk_daemon.core.decision import Breach, Clear, Finding, Quiet, Several
+from risk_daemon.core.decision import NO_PRICE, Breach, Clear, Finding, Quiet, Several
 from risk_daemon.core.events import LockPlaced, Pulse
 from risk_daemon.core.instrument import UNIT
 from risk_daemon.rules import CATALOG, parse
@@ -373,6 +373,16 @@ def test_a_stop_is_good_on_its_side_of_the_market_to_the_last_unit(
     assert found == {
         MNQ: Quiet(None if low is None else price + low, None if high is None else price + high)
     }
+
+
+def test_a_stop_that_may_also_be_too_far_off_is_judged_at_every_price() -> None:
+    stream = Stream().open(rule("no-stop-loss-grace", grace="2s", max_distance=40))
+    stream.mark("MNQ", "21000", "21000")
+    stream.fill(1, 1, 2)
+    stream.feed(order(11, -1, 2, type=4, stop_price=20_995 * UNIT))
+
+    assert isinstance(check(stream, "no-stop-loss-grace"), Clear)
+    assert quiet(stream, "no-stop-loss-grace") is NO_PRICE
 
 
 def test_when_a_grace_ends_the_account_is_read_and_a_second_later_it_is_closed() -> None:
