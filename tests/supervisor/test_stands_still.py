@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from risk_daemon.operations import daemon as asked
 from risk_daemon.operations.home import Home
 from risk_daemon.stage.daemon import Daemon
-from risk_daemon.stage.second_release import SOURCE, install
+from risk_daemon.stage.second_release import copy, install
 from risk_daemon.stage.waiting import until
 from tests.supervisor.test_failover import ACCOUNT, Scene
 from tests.untraced import leave_children_untraced
@@ -19,7 +18,7 @@ from tests.untraced import leave_children_untraced
 leave_children_untraced()
 
 NEW = "v9.0.0"
-HOSTING = Path("operations", "rollouts", "hosting.py")
+HOSTING = "operations/rollouts/hosting.py"
 JUDGES = "            await asyncio.sleep(JUDGE_EVERY_S)\n"
 #: The task that judges ends with what no code expects, once a file says so.
 ENDS = """\
@@ -33,12 +32,8 @@ class Ending(Scene):
     """A daemon whose rollout host can be ended."""
 
     def made(self, folder: Path) -> Daemon:
-        code = folder / "tree" / "risk_daemon"
-        shutil.copytree(SOURCE, code, ignore=shutil.ignore_patterns("__pycache__"))
-        text = (code / HOSTING).read_text()
-        assert text.count(JUDGES) == 1
-        (code / HOSTING).write_text(text.replace(JUDGES, ENDS))
-        return Daemon(folder / "home", code.parent)
+        copy(folder / "tree", (HOSTING, JUDGES, ENDS))
+        return Daemon(folder / "home", folder / "tree")
 
     def prepare(self) -> None:
         install(self.daemon.home, NEW)

@@ -28,19 +28,24 @@ SOURCE = Path(risk_daemon.__file__).parent
 
 
 def install(home: Path, release: str, *changes: tuple[str, str, str]) -> None:
-    """Make `release` of the home from this code; each change is (file, old text, new text).
+    """Make `release` of the home from this code, changed as by `copy`, which see."""
+    folder = home / "releases" / release
+    copy(folder / "code", *changes)
+    _finish(folder, {})
+
+
+def copy(tree: Path, *changes: tuple[str, str, str]) -> None:
+    """Copy this code into a tree; each change is (file, old text, new text).
 
     OperatorError if an old text does not stand exactly once in its file.
     """
-    folder = home / "releases" / release
-    code = folder / "code" / "risk_daemon"
+    code = tree / "risk_daemon"
     shutil.copytree(SOURCE, code, ignore=shutil.ignore_patterns("__pycache__"))
     for name, old, new in changes:
         text = (code / name).read_text(encoding="utf-8")
         if text.count(old) != 1:
             raise OperatorError(f"{name} has {old!r} {text.count(old)} times, not once")
         (code / name).write_text(text.replace(old, new), encoding="utf-8")
-    _finish(folder, {})
 
 
 def build(checkout: Path, scratch: Path) -> Path:
